@@ -1,0 +1,1 @@
+"""Mentions become an alert; an alert becomes a message that someone has read."""

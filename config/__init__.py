@@ -1,0 +1,1 @@
+"""Settings, topics, sources and rules: TOML files become typed settings."""

@@ -1,0 +1,1 @@
+"""A page becomes a Post: spiders, extraction, politeness and schedule."""

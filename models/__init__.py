@@ -1,0 +1,1 @@
+"""Text becomes numbers: sentiment, signals and severity, their training and evaluation."""

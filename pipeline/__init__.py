@@ -1,0 +1,1 @@
+"""A Post travels: records, log, store, stages and the command line."""
