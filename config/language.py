@@ -1,0 +1,40 @@
+"""User-facing text in Chinese and English: messages.toml, looked up by key and language."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from functools import cache
+from pathlib import Path
+
+FILE = Path(__file__).with_name("messages.toml")
+LANGUAGES = ("zh", "en")
+
+
+@cache
+def catalogue() -> dict[str, dict[str, str]]:
+    """key -> language -> text; keys are the tables of messages.toml joined by dots."""
+    return dict(_flat("", tomllib.loads(FILE.read_text(encoding="utf-8"))))
+
+
+def text(key: str, language: str, /, **values: object) -> str:
+    """The text under `key` with its {fields} filled. Raises KeyError for an unknown key or language."""
+    return catalogue()[key][language].format(**values)
+
+
+def from_environment() -> str:
+    """The language of the command line: TINGCHAO_LANG, else the locale, else Chinese."""
+    wanted = os.environ.get("TINGCHAO_LANG") or os.environ.get("LC_ALL") or os.environ.get("LANG") or "zh"
+    return "en" if wanted.lower().startswith("en") else "zh"
+
+
+def _flat(prefix: str, table: dict[str, object]) -> list[tuple[str, dict[str, str]]]:
+    found: list[tuple[str, dict[str, str]]] = []
+    for name, value in table.items():
+        key = f"{prefix}.{name}" if prefix else name
+        assert isinstance(value, dict), f"{FILE}: {key}: expected a table"
+        if set(value) <= set(LANGUAGES):
+            found.append((key, {language: str(line) for language, line in value.items()}))
+        else:
+            found += _flat(key, value)
+    return found

@@ -1,0 +1,117 @@
+"""TOML files become typed settings; a mistake is named by file and key, with what was expected."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+DEFAULTS = Path(__file__).parent
+
+
+class ConfigError(Exception):
+    """One or more mistakes in a file of settings; one line each."""
+
+    def __init__(self, mistakes: Iterable[str]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(self.mistakes))
+
+
+class Block(BaseModel):
+    """A block of settings: frozen, and a key that it does not know is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def duration(value: object) -> object:
+    """'90s', '10m', '2h', '7d' as a timedelta; anything else is left to pydantic to refuse."""
+    if isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("expected a number with a unit, such as '90s', '10m', '2h' or '7d'")
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def read(directory: Path | None, name: str, kind: type[M]) -> M:
+    """The file `name` in `directory`, or the one that ships with the project when it is not there.
+
+    Raises ConfigError.
+    """
+    path = directory / name if directory is not None and (directory / name).exists() else DEFAULTS / name
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as err:
+        raise ConfigError([f"{path}: {err}"]) from err
+    try:
+        return kind.model_validate(data)
+    except ValidationError as err:
+        raise ConfigError(_mistake(path, data, kind, one) for one in err.errors()) from err
+
+
+def _mistake(path: Path, data: object, kind: type[BaseModel], error: ErrorDetails) -> str:
+    key = _key(data, error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(kind, error["loc"])
+        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
+        return f"{path}: {key}: unknown key; {hint}"
+    if error["type"] == "missing":
+        return f"{path}: {key}: missing"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{path}: {key}: {message}; got {error['input']!r}"
+
+
+def _key(data: object, location: tuple[int | str, ...]) -> str:
+    """`source[2] (xinhua-local).url`: lists by position, counted from 1, and by the block's own name."""
+    parts: list[str] = []
+    node: Any = data
+    for step in location:
+        if isinstance(step, int):
+            node = node[step] if isinstance(node, list) and step < len(node) else None
+            name = node.get("name") if isinstance(node, dict) else None
+            parts[-1] += f"[{step + 1}]" + (f" ({name})" if name else "")
+        else:
+            node = node.get(step) if isinstance(node, dict) else None
+            parts.append(str(step))
+    return ".".join(parts) or "(file)"
+
+
+def _known_keys(kind: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys of the block in which the last step of `location` stands."""
+    model: Any = kind
+    for step in location[:-1]:
+        if isinstance(step, str) and isinstance(model, type) and step in model.model_fields:
+            model = _inner(model.model_fields[step].annotation, location)
+    return (
+        sorted(field.alias or name for name, field in model.model_fields.items())
+        if isinstance(model, type) and issubclass(model, BaseModel)
+        else []
+    )
+
+
+def _inner(annotation: Any, location: tuple[int | str, ...]) -> Any:
+    """The block within `list[Block]`, `Block | None` or a union told apart by `kind` (its tag stands in the location)."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = [found for arg in getattr(annotation, "__args__", ()) if (found := _inner(arg, location)) is not None]
+    for candidate in inner:
+        tag = candidate.model_fields.get("kind")
+        if tag is not None and set(getattr(tag.annotation, "__args__", ())) & set(location):
+            return candidate
+    return inner[0] if inner else None

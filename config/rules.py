@@ -1,0 +1,51 @@
+"""rules.toml: when a topic deserves an alert."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from tingchao.config.load import Block, Duration
+from tingchao.config.signals import SIGNALS
+
+
+class Rule(Block):
+    """A measure over a window against a fixed threshold, against the topic's own baseline, or both."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+    title: str = ""
+    kind: Literal["count", "negative_share", "signal"]
+    topics: list[str] = Field(default=["*"], min_length=1)
+    signal: str = ""  # kind signal: one of the nine
+    window: Duration = timedelta(hours=1)
+    threshold: float | None = None  # posts, share (0-1), or expected number of posts with the signal
+    ratio: float | None = Field(default=None, gt=1)  # so many times the baseline
+    p: float | None = Field(default=None, gt=0, lt=1)  # and as unlikely as this, if nothing had changed
+    min_posts: int = Field(default=3, ge=1)
+    min_voices: int = Field(default=1, ge=1)
+    level: Literal[1, 2, 3] = 1
+
+    @model_validator(mode="after")
+    def _can_fire(self) -> Rule:
+        if self.kind == "signal" and self.signal not in SIGNALS:
+            raise ValueError(f"signal: expected one of {', '.join(SIGNALS)}, got {self.signal!r}")
+        if self.kind != "signal" and self.signal:
+            raise ValueError(f"signal: only for kind = 'signal', got kind = {self.kind!r}")
+        if self.threshold is None and self.ratio is None and self.p is None:
+            raise ValueError("the rule can never fire; give 'threshold', 'ratio' or 'p'")
+        return self
+
+
+class RulesFile(Block):
+    """rules.toml."""
+
+    rule: list[Rule] = []
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> RulesFile:
+        names = [rule.name for rule in self.rule]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two rules are called {', '.join(twice)}; names must differ")
+        return self

@@ -1,0 +1,172 @@
+"""All settings of one installation: tingchao.toml, sources.toml, topics.toml and rules.toml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from tingchao.config.load import Block, ConfigError, Duration, read
+from tingchao.config.rules import Rule, RulesFile
+from tingchao.config.sources import Source, SourcesFile
+from tingchao.config.topics import Topic, TopicsFile
+
+Language = Literal["zh", "en"]
+
+
+class CrawlSettings(Block):
+    """How sources are visited. Robots are always obeyed: there is no setting for that."""
+
+    user_agent: str = "Tingchao/0.1 (+https://example.org/tingchao; public-opinion monitoring)"
+    contact: str = ""  # an e-mail address or page for site owners; joins the user agent
+    delay: Duration = timedelta(seconds=1)  # between two requests to one site; AutoThrottle only lengthens it
+    requests_per_site: int = Field(default=1, ge=1, le=8)
+    timeout: Duration = timedelta(seconds=20)
+    page_limit: int = Field(default=8 * 1024 * 1024, ge=1024)  # bytes, after decompression
+    retries: int = Field(default=2, ge=0, le=10)
+
+
+class PageSettings(Block):
+    """The page with the live alert feed."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8760, ge=0, le=65535)
+    token_file: Path | None = None  # needed for any host but loopback
+
+    @model_validator(mode="after")
+    def _only_loopback_without_token(self) -> PageSettings:
+        if self.host not in {"127.0.0.1", "::1", "localhost"} and self.token_file is None:
+            raise ValueError(f"host {self.host!r} can be reached by others: set token_file, or use 127.0.0.1")
+        return self
+
+
+class KeepSettings(Block):
+    """How long what is kept."""
+
+    log: Duration = timedelta(days=7)
+    posts: Duration = timedelta(days=180)
+    lateness: Duration = timedelta(days=2)  # later posts count as late; voices' keys are destroyed after it
+
+
+class DecideSettings(Block):
+    """When an alert ends, comes late, or is told again."""
+
+    quiet: Duration = timedelta(hours=2)  # an alert without a new candidate for so long resolves itself
+    past: Duration = timedelta(hours=1)  # what lies further behind the clock is recorded and not sent
+
+
+class Webhook(Block):
+    """POSTs alerts as JSON."""
+
+    kind: Literal["webhook"]
+    name: str
+    url: str
+    token_file: Path | None = None  # sent as `Authorization: Bearer …`
+    min_level: int = Field(default=1, ge=1, le=3)
+    timeout: Duration = timedelta(seconds=10)
+
+
+class Mail(Block):
+    """Sends alerts by SMTP."""
+
+    kind: Literal["mail"]
+    name: str
+    host: str
+    port: int = Field(default=25, ge=1, le=65535)
+    security: Literal["none", "starttls", "tls"] = "none"
+    user: str = ""
+    password_file: Path | None = None
+    sender: str
+    to: list[str] = Field(min_length=1)
+    min_level: int = Field(default=1, ge=1, le=3)
+    timeout: Duration = timedelta(seconds=20)
+
+
+class Terminal(Block):
+    """Prints alerts where `tingchao up` runs."""
+
+    kind: Literal["terminal"]
+    name: str = "terminal"
+    min_level: int = Field(default=1, ge=1, le=3)
+
+
+Channel = Annotated[Webhook | Mail | Terminal, Field(discriminator="kind")]
+
+
+class MainFile(Block):
+    """tingchao.toml."""
+
+    language: Language = "zh"
+    crawl: CrawlSettings = CrawlSettings()
+    page: PageSettings = PageSettings()
+    keep: KeepSettings = KeepSettings()
+    decide: DecideSettings = DecideSettings()
+    notify: list[Channel] = [Terminal(kind="terminal")]
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> MainFile:
+        names = [channel.name for channel in self.notify]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"notify: two channels are called {', '.join(twice)}; names must differ")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one installation runs with."""
+
+    main: MainFile
+    sources: tuple[Source, ...]
+    topics: tuple[Topic, ...]
+    rules: tuple[Rule, ...]
+
+
+def load(directory: Path | None = None) -> Settings:
+    """Settings from the four files in `directory`; a file that is not there is the one that ships with the project.
+
+    Raises ConfigError with all mistakes of all files.
+    """
+    mistakes: list[str] = []
+    if directory is not None and not directory.is_dir():
+        raise ConfigError([f"{directory}: no such directory; --config takes one with tingchao.toml, sources.toml, …"])
+    files = {}
+    for name, kind in _FILES.items():
+        try:
+            files[name] = read(directory, name, kind)
+        except ConfigError as err:
+            mistakes += err.mistakes
+    if mistakes:
+        raise ConfigError(mistakes)
+    main, sources, topics, rules = files.values()
+    assert isinstance(main, MainFile)
+    assert isinstance(sources, SourcesFile)
+    assert isinstance(topics, TopicsFile)
+    assert isinstance(rules, RulesFile)
+    settings = Settings(main, tuple(sources.source), tuple(topics.topic), tuple(rules.rule))
+    if wrong := list(_loose_ends(settings)):
+        raise ConfigError(wrong)
+    return settings
+
+
+_FILES = {
+    "tingchao.toml": MainFile,
+    "sources.toml": SourcesFile,
+    "topics.toml": TopicsFile,
+    "rules.toml": RulesFile,
+}
+
+
+def _loose_ends(settings: Settings) -> list[str]:
+    """Names that one file uses and another does not have."""
+    known = {topic.name for topic in settings.topics}
+    users = [("sources.toml: source", source.name, source.topics) for source in settings.sources]
+    users += [("rules.toml: rule", rule.name, rule.topics) for rule in settings.rules]
+    return [
+        f"{place} ({name}).topics: no topic {topic!r} in topics.toml; expected '*' or one of {', '.join(sorted(known))}"
+        for place, name, topics in users
+        for topic in topics
+        if topic != "*" and topic not in known
+    ]

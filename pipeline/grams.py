@@ -1,0 +1,47 @@
+"""One function that both stores index and search with.
+
+Search must not depend on how a word happened to be cut: pairs of adjacent Han characters and whole lower-cased
+Latin words (design.md 4). The last character of a run of Han stands alone as well, so that every Han character
+begins exactly one token and a query of a single character is a prefix.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# CJK unified ideographs with extensions A to H, compatibility forms, and the iteration mark.
+HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+_RUN = re.compile(rf"[{HAN}]+|[^\W_{HAN}]+")
+
+
+def fold(text: str) -> str:
+    """Compatibility form (full width becomes half width) in lower case; lone surrogates and NUL become spaces."""
+    clean = text.encode("utf-8", "replace").decode().replace("\0", " ")
+    return unicodedata.normalize("NFKC", clean).casefold()
+
+
+def grams(text: str) -> list[str]:
+    """Tokens in the order of the text: "地铁停运 Line 3" → 地铁 铁停 停运 运 line 3."""
+    tokens: list[str] = []
+    for match in _RUN.finditer(fold(text)):
+        run = match.group()
+        if re.match(f"[{HAN}]", run):
+            tokens += [run[i : i + 2] for i in range(len(run))]
+        else:
+            tokens.append(run)
+    return tokens
+
+
+def phrase(word: str) -> tuple[list[str], bool]:
+    """The tokens that must stand side by side for `word`, and whether the last one is only a prefix.
+
+    The text may go on after the word, so a word's last Han character is covered by the pair before it; a
+    single one is the beginning of a token.
+    """
+    tokens = grams(word)
+    if not tokens or not re.match(f"[{HAN}]$", tokens[-1]):
+        return tokens, False
+    if len(tokens) > 1 and tokens[-2][1:] == tokens[-1]:
+        return tokens[:-1], False
+    return tokens, True

@@ -1,0 +1,113 @@
+"""The query language of `tingchao search`, one for both stores.
+
+地铁 停运 (both) · 地铁 OR 公交 · 地铁 -广告 or NOT 广告 · "地铁停运" (side by side) · brackets. Lucene's grammar, read by luqum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from luqum import tree
+from luqum.exceptions import ParseError
+from luqum.parser import parser
+
+from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.grams import phrase
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Tokens that stand side by side; `prefix`: the last one may go on."""
+
+    tokens: tuple[str, ...]
+    prefix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every part holds, and none of `none`."""
+
+    parts: tuple[Expression, ...]
+    none: tuple[Expression, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """At least one part holds."""
+
+    parts: tuple[Expression, ...]
+
+
+Expression = Words | All | Some
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is looked for; an empty one finds everything."""
+
+    expression: Expression | None = None
+    since: datetime | None = None  # published_at, inclusive
+    until: datetime | None = None  # exclusive
+    topic: str = ""
+    sentiment: str = ""  # negative, neutral, positive: the most likely one
+    signal: str = ""  # one that the models gave
+    source: str = ""
+    limit: int | None = 20
+    after: tuple[int, str] | None = field(default=None)  # (published_at in ms, id) of the last hit of the page before
+
+
+def parse(text: str) -> Expression | None:
+    """The expression of a query text; None for an empty one.
+
+    Raises Refused when it cannot be read, or asks for something that only Lucene has (fields, ranges, fuzziness).
+    """
+    if not text.strip():
+        return None
+    try:
+        found = _convert(parser.parse(text))
+    except ParseError as err:
+        raise Refused(f'query {text!r}: {err}; write words, "phrases", OR, -word and brackets') from err
+    if found is None:
+        raise Refused(f"query {text!r}: nothing to look for; write at least one word")
+    return found
+
+
+def _convert(node: tree.Item) -> Expression | None:
+    match node:
+        case tree.Phrase():
+            return _words(node.value[1:-1])
+        case tree.Word():
+            return _words(node.value)
+        case tree.Group():
+            return _convert(node.children[0])
+        case tree.OrOperation():
+            parts = tuple(part for child in node.children if (part := _convert(child)) is not None)
+            return Some(parts) if parts else None
+        case tree.AndOperation() | tree.UnknownOperation():
+            return _all(node.children)
+        case tree.Plus():
+            return _convert(node.children[0])
+        case tree.Not() | tree.Prohibit():
+            return _all([node])
+    raise Refused(f'query: {str(node).strip()!r} is not supported; write words, "phrases", OR, -word and brackets')
+
+
+def _all(children: list[tree.Item]) -> Expression | None:
+    wanted: list[Expression] = []
+    banned: list[Expression] = []
+    for child in children:
+        negated = isinstance(child, tree.Not | tree.Prohibit)
+        part = _convert(child.children[0] if negated else child)
+        if part is not None:
+            (banned if negated else wanted).append(part)
+    if not wanted and banned:
+        raise Refused("query: only words to leave out; write at least one word to look for")
+    if len(wanted) == 1 and not banned:
+        return wanted[0]
+    return All(tuple(wanted), tuple(banned)) if wanted else None
+
+
+def _words(text: str) -> Expression | None:
+    tokens, prefix = phrase(text)
+    return Words(tuple(tokens), prefix) if tokens else None

@@ -1,0 +1,261 @@
+"""The few records that travel: typed, immutable, JSON on the wire with a version.
+
+Readers ignore fields that they do not know and accept the previous version (fields are only ever added, with a
+default). No record has an author: whoever wrote a post is at most a `voice` (see `voice.py`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from tingchao.models.scores import Scores
+from tingchao.pipeline.clock import millis
+from tingchao.pipeline.errors import Poison
+
+VERSION = 1
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What every record has: the version of its form."""
+
+    v: int = VERSION
+
+
+class Counts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Engagement as the source last showed it; None = not shown."""
+
+    reads: int | None = None
+    likes: int | None = None
+    comments: int | None = None
+    reposts: int | None = None
+
+
+class Post(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """One public post or article, with personal data masked.
+
+    A re-crawl gives the same `id` with a later `fetched_at`: a new revision of the same post.
+    """
+
+    id: str  # hash of source and canonical URL, 16 bytes as hex (see ids.py)
+    source: str  # the name in sources.toml, or what ingest was told
+    kind: str = "post"  # news, post, forum, notice, ...
+    url: str = ""
+    title: str = ""
+    text: str = ""
+    published_at: datetime  # aware; never later than fetched_at
+    fetched_at: datetime
+    counts: Counts = Counts()
+    voice: str = ""  # 64 bits as hex; never leaves the log
+    flags: tuple[str, ...] = ()  # what a reader had to assume: no_time, no_zone, future, cut, ...
+
+    @property
+    def revision(self) -> int:
+        """Milliseconds of the fetch: the greater one is the newer form of the post."""
+        return millis(self.fetched_at)
+
+
+class Scored(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A Post and what the models say of it. No event: scoring is stateless."""
+
+    post: Post
+    scores: Scores
+    topics: tuple[str, ...] = ()
+    signature: str = ""  # equal for texts that differ only in spacing, punctuation or case
+    model: str = ""  # version of the models that scored it
+
+
+class Mention(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """What watch and an alert need of a Scored, for one topic; keyed by that topic."""
+
+    topic: str
+    id: str
+    published_at: datetime
+    fetched_at: datetime
+    source: str
+    voice: str
+    title: str = ""
+    url: str = ""
+    excerpt: str = ""  # the first EXCERPT characters
+    scores: Scores
+    words: dict[str, tuple[str, ...]] = {}  # signal -> the words behind it, strongest first
+    counts: Counts = Counts()
+    signature: str = ""
+
+    @property
+    def revision(self) -> int:
+        return millis(self.fetched_at)
+
+
+EXCERPT = 280  # characters of a post that travel with a mention (design.md 3)
+
+
+class Tick(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """The clock, written into a partition: timers fire on ticks only, so a replay sees the same ones."""
+
+    at: datetime
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A post that an alert shows."""
+
+    id: str
+    source: str
+    published_at: datetime
+    title: str = ""
+    url: str = ""
+    excerpt: str = ""
+    negative: float = 0.0
+    signals: dict[str, float] = {}  # the likely ones with their probability
+    words: tuple[str, ...] = ()
+    role: Literal["first", "strong"] = "strong"
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a rule fired: what was seen in a window against what was expected."""
+
+    rule: str  # its name in rules.toml
+    kind: str  # count, negative_share, signal
+    signal: str = ""
+    start: datetime
+    end: datetime
+    observed: float
+    threshold: float | None = None
+    expected: float | None = None  # from the topic's own baseline; None during a cold start
+    p: float | None = None  # chance of at least `observed` if nothing had changed
+
+
+class Candidate(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A rule that holds for a topic in a window, with its statistics; decide makes alerts of candidates."""
+
+    topic: str
+    reason: Reason
+    level: int  # 1 notice, 2 warning, 3 grave
+    sure: float  # chance that it is real, 0-1
+    posts: int
+    voices: int
+    sources: dict[str, int] = {}
+    negative_share: float = 0.0
+    signals: dict[str, float] = {}  # expected number of posts with a signal, in the window
+    evidence: tuple[Evidence, ...] = ()
+    curve: tuple[int, ...] = ()  # posts per bucket, oldest first, ending with the window
+    bucket: int = 0  # seconds of a bucket of the curve
+
+
+State = Literal["open", "acknowledged", "in_hand", "resolved", "false_alarm", "past"]
+ACTIVE: frozenset[State] = frozenset({"open", "acknowledged", "in_hand"})
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of an alert's history."""
+
+    at: datetime
+    what: str  # opened, updated, raised, acknowledged, in_hand, resolved, false_alarm, reopened, quiet
+    note: str = ""
+
+
+class Alert(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """What, why now, how sure, the evidence and the state. Each change is a new record under the same id."""
+
+    id: str
+    number: int  # counts the changes; a greater one is newer
+    topic: str
+    title: str  # the topic's title at the time
+    state: State
+    level: int
+    sure: float
+    since: datetime  # event time: the start of the first window
+    until: datetime  # event time: the end of the newest window
+    opened_at: datetime  # clock
+    updated_at: datetime
+    reasons: tuple[Reason, ...]
+    posts: int
+    voices: int
+    sources: dict[str, int] = {}
+    negative_share: float = 0.0
+    signals: dict[str, float] = {}
+    evidence: tuple[Evidence, ...] = ()
+    curve: tuple[int, ...] = ()
+    bucket: int = 0
+    history: tuple[Change, ...] = ()
+
+
+class Command(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """What staff did, from a page or the command line on any machine."""
+
+    id: str
+    alert: str
+    action: Literal["acknowledge", "in_hand", "resolve", "false_alarm", "reopen"]
+    note: str = ""
+
+
+class Fetch(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """One attempt at a source: what was asked, what came, what was decided. Keyed by source."""
+
+    source: str
+    url: str
+    at: datetime
+    outcome: str  # ok, unchanged, robots, timeout, status, empty, login, too_large, not_a_feed, offline, ...
+    status: int = 0
+    items: int = 0  # posts published from it
+    charset: str = ""
+    robots: str = ""  # allowed, disallowed, unavailable (and which answer)
+    message: str = ""  # one line for people
+    next_at: datetime | None = None
+
+
+class Dead(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """What can never work, set aside. What fails before masking is kept without its content."""
+
+    id: str
+    stage: str
+    reason: str
+    error: str
+    at: datetime
+    origin: str = ""  # topic and offset, file and line, or URL
+    topic: str = ""  # where a replay puts it back; '' = there is no content to replay
+    key: str = ""
+    value: str = ""  # the record as it was read
+    hash: str = ""  # of content that is not kept
+    replayed_at: datetime | None = None
+
+
+TOPICS: dict[str, type[Record]] = {
+    "posts": Post,
+    "scored": Scored,
+    "mentions": Mention,
+    "candidates": Candidate,
+    "commands": Command,
+    "alerts": Alert,
+    "dead": Dead,
+    "fetches": Fetch,
+}
+COMPACTED = frozenset({"alerts", "dead", "fetches"})  # the newest record of a key stands for it
+TICK_KEY = "@tick"
+
+_decoders: dict[type[Record], msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind) for kind in (*TOPICS.values(), Tick)
+}
+_encoder = msgspec.json.Encoder()
+T = TypeVar("T", bound=Record)
+
+
+def encode(record: Record) -> bytes:
+    """The record as JSON."""
+    return _encoder.encode(record)
+
+
+def decode(kind: type[T], value: bytes) -> T:
+    """The record in `value`. Raises Poison when it is not one of this kind in a version that is known."""
+    try:
+        record: T = _decoders[kind].decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+        raise Poison("record.malformed", f"expected a {kind.__name__} as JSON, got: {err}") from err
+    if not VERSION - 1 <= record.v <= VERSION:
+        raise Poison(
+            "record.version",
+            f"{kind.__name__} has version {record.v}, this program reads {VERSION - 1} and {VERSION}: update it",
+        )
+    return record

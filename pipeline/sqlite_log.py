@@ -1,0 +1,194 @@
+"""The Log on one SQLite file: a table a topic, one partition, one transaction a commit."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+
+from tingchao.pipeline.clock import from_millis, millis
+from tingchao.pipeline.errors import Poison
+from tingchao.pipeline.log import STATE_LIMIT, Batch, Entry, Output
+from tingchao.pipeline.records import COMPACTED, TOPICS
+from tingchao.pipeline.sqlite_file import connect, retry, transaction
+
+# AUTOINCREMENT: an offset is never given twice, also after the newest entries were trimmed.
+_SCHEMA = [
+    *(
+        f"CREATE TABLE IF NOT EXISTS log_{topic} ("
+        "offset INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, at INTEGER NOT NULL, value BLOB NOT NULL)"
+        for topic in TOPICS
+    ),
+    *(f"CREATE INDEX IF NOT EXISTS log_{topic}_key ON log_{topic} (key, offset)" for topic in sorted(COMPACTED)),
+    'CREATE TABLE IF NOT EXISTS positions ("group" TEXT, topic TEXT, offset INTEGER NOT NULL, '
+    'PRIMARY KEY ("group", topic)) WITHOUT ROWID',
+    'CREATE TABLE IF NOT EXISTS state ("group" TEXT, key TEXT, value BLOB NOT NULL, '
+    'PRIMARY KEY ("group", key)) WITHOUT ROWID',
+]
+VALUE_LIMIT = 1024 * 1024  # bytes; Kafka's default, kept here too so that a record fits both backends
+_TRIM_STEP = 5000  # rows a transaction, so that no writer waits long
+
+
+class SqliteLog:
+    """See `log.Log` for what each method promises. One object a thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = connect(path)
+        with transaction(self._db):
+            for statement in _SCHEMA:
+                self._db.execute(statement)
+
+    def reader(self, group: str, topics: Sequence[str]) -> SqliteReader:
+        return SqliteReader(self, group, topics)
+
+    def publish(
+        self,
+        outputs: Sequence[Output],
+        at: datetime,
+        *,
+        group: str = "",
+        state: Mapping[str, bytes | None] | None = None,
+    ) -> None:
+        self.write(outputs, at, group, state or {}, {})
+
+    def write(
+        self,
+        outputs: Sequence[Output],
+        at: datetime,
+        group: str,
+        state: Mapping[str, bytes | None],
+        positions: Mapping[str, int],
+    ) -> None:
+        """One transaction for all three; what `publish` and a reader's `commit` both are."""
+        _check(outputs, state)
+        with transaction(self._db) as db:
+            for topic, rows in _by_topic(outputs, millis(at)).items():
+                db.executemany(f"INSERT INTO log_{topic} (key, at, value) VALUES (?, ?, ?)", rows)  # noqa: S608 known names
+            db.executemany(
+                "INSERT OR REPLACE INTO state VALUES (?, ?, ?)",
+                [(group, key, value) for key, value in state.items() if value is not None],
+            )
+            db.executemany(
+                'DELETE FROM state WHERE "group" = ? AND key = ?',
+                [(group, key) for key, value in state.items() if value is None],
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)",
+                [(group, topic, offset) for topic, offset in positions.items()],
+            )
+
+    def state(self, group: str, prefix: str = "") -> dict[str, bytes]:
+        rows = self._rows(
+            'SELECT key, value FROM state WHERE "group" = ? AND key >= ? AND key < ?',
+            (group, prefix, prefix + "\U0010ffff"),
+        )
+        return dict(rows)
+
+    def claim(self, group: str, key: str, value: bytes) -> bytes:
+        with transaction(self._db) as db:
+            db.execute("INSERT OR IGNORE INTO state VALUES (?, ?, ?)", (group, key, value))
+            (standing,) = db.execute('SELECT value FROM state WHERE "group" = ? AND key = ?', (group, key)).fetchone()
+        return bytes(standing)
+
+    def scan(self, topic: str, after: int = 0, limit: int = 1000) -> list[Entry]:
+        rows = self._rows(
+            f"SELECT offset, key, at, value FROM log_{_known(topic)} WHERE offset > ? ORDER BY offset LIMIT ?",  # noqa: S608 known names
+            (after, limit),
+        )
+        return [Entry(topic, 0, offset, key, from_millis(at), value) for offset, key, at, value in rows]
+
+    def newest(self, topic: str) -> Iterator[Entry]:
+        rows = self._rows(
+            f"SELECT max(offset), key, at, value FROM log_{_known(topic)} GROUP BY key ORDER BY 1",  # noqa: S608 known names
+            (),
+        )
+        return (Entry(topic, 0, offset, key, from_millis(at), value) for offset, key, at, value in rows)
+
+    def end(self, topic: str) -> int:
+        # sqlite_sequence and not max(offset): the end stays the end when the newest entries were trimmed.
+        rows = self._rows("SELECT seq FROM sqlite_sequence WHERE name = ?", (f"log_{_known(topic)}",))
+        return int(rows[0][0]) if rows else 0
+
+    def position(self, group: str, topic: str) -> int:
+        rows = self._rows('SELECT offset FROM positions WHERE "group" = ? AND topic = ?', (group, topic))
+        return int(rows[0][0]) if rows else 0
+
+    def trim(self, before: datetime) -> int:
+        return sum(self._trim_topic(topic, millis(before)) for topic in TOPICS)
+
+    def _trim_topic(self, topic: str, before: int) -> int:
+        newer = f"AND EXISTS (SELECT 1 FROM log_{topic} n WHERE n.key = o.key AND n.offset > o.offset)"  # noqa: S608 known names
+        statement = (
+            f"DELETE FROM log_{topic} WHERE offset IN (SELECT offset FROM log_{topic} o WHERE at < ? "  # noqa: S608 known names
+            f"{newer if topic in COMPACTED else ''} ORDER BY offset LIMIT {_TRIM_STEP})"
+        )
+        dropped = 0
+        while True:
+            with transaction(self._db) as db:
+                step = db.execute(statement, (before,)).rowcount
+            dropped += step
+            if step < _TRIM_STEP:
+                return dropped
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _rows(
+        self, statement: str, values: tuple[object, ...]
+    ) -> list[tuple[object, ...]] | list[tuple[object, object]]:
+        try:
+            return self._db.execute(statement, values).fetchall()
+        except sqlite3.OperationalError as err:
+            raise retry(err) from err
+
+
+class SqliteReader:
+    """One reader a group: the file has one partition, and `roles.py` lets one process hold it."""
+
+    def __init__(self, log: SqliteLog, group: str, topics: Sequence[str]) -> None:
+        self._log, self._group, self._topics = log, group, topics
+        self._at = {topic: log.position(group, topic) for topic in topics}
+
+    def read(self, limit: int) -> Batch | None:
+        waiting = [entry for topic in self._topics for entry in self._log.scan(topic, self._at[topic], limit)]
+        if len(self._topics) > 1:
+            waiting.sort(key=lambda entry: entry.at)  # stable: each topic keeps its own order
+        return Batch(0, list(islice(waiting, limit))) if waiting else None
+
+    def state(self, partition: int) -> dict[str, bytes]:  # noqa: ARG002 one partition
+        return self._log.state(self._group)
+
+    def commit(self, batch: Batch, outputs: Sequence[Output], state: Mapping[str, bytes | None], at: datetime) -> None:
+        positions = {entry.topic: entry.offset for entry in batch.entries}
+        self._log.write(outputs, at, self._group, state, positions)
+        self._at |= positions
+
+    def partitions(self) -> Sequence[int]:
+        return (0,)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _by_topic(outputs: Sequence[Output], at: int) -> dict[str, list[tuple[str, int, bytes]]]:
+    rows: dict[str, list[tuple[str, int, bytes]]] = {}
+    for out in outputs:
+        rows.setdefault(_known(out.topic), []).append((out.key, at, out.value))
+    return rows
+
+
+def _known(topic: str) -> str:
+    if topic not in TOPICS:
+        raise ValueError(f"no topic {topic!r}; expected one of {', '.join(TOPICS)}")
+    return topic
+
+
+def _check(outputs: Sequence[Output], state: Mapping[str, bytes | None]) -> None:
+    for out in outputs:
+        if len(out.value) > VALUE_LIMIT:
+            raise Poison("record.too_large", f"{out.topic} {out.key}: {len(out.value)} bytes, at most {VALUE_LIMIT}")
+    for key, value in state.items():
+        if value is not None and len(value) > STATE_LIMIT:
+            raise Poison("state.too_large", f"state {key}: {len(value)} bytes, at most {STATE_LIMIT}")

@@ -1,0 +1,172 @@
+"""The Store on one SQLite file: a table of posts and an FTS5 index over their grams."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from tingchao.pipeline.clock import from_millis, millis
+from tingchao.pipeline.grams import grams
+from tingchao.pipeline.query import All, Expression, Query, Some, Words
+from tingchao.pipeline.records import Scored, decode, encode
+from tingchao.pipeline.sqlite_file import connect, retry, transaction
+from tingchao.pipeline.store import Bucket
+
+# `ascii` splits grams at spaces only: all other bytes above 127 belong to a token. The index is contentless: the
+# text stands once, in posts.record, and a deletion gives the grams again (SQLite before 3.43 asks for that).
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS posts (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, revision INTEGER NOT NULL,"
+    " published INTEGER NOT NULL, source TEXT NOT NULL, sentiment TEXT NOT NULL, topics TEXT NOT NULL,"
+    " given TEXT NOT NULL, record BLOB NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS posts_published ON posts (published DESC, id DESC)",
+    "CREATE VIRTUAL TABLE IF NOT EXISTS posts_grams USING fts5 (grams, content='', columnsize=0, tokenize='ascii')",
+)
+_DELETE_STEP = 2000  # posts a transaction, so that no writer waits long
+
+
+class SqliteStore:
+    """See `store.Store` for what each method promises."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = connect(path)
+        with transaction(self._db):
+            for statement in _SCHEMA:
+                self._db.execute(statement)
+
+    def put(self, batch: Sequence[Scored]) -> list[str]:
+        with transaction(self._db) as db:
+            return [_put(db, scored) for scored in batch]
+
+    def search(self, query: Query) -> list[Scored]:
+        where, values = _where(query)
+        limit = -1 if query.limit is None else query.limit
+        rows = self._rows(
+            f"SELECT record FROM posts {where} ORDER BY published DESC, id DESC LIMIT ?",  # noqa: S608 our own parts
+            (*values, limit),
+        )
+        return [decode(Scored, record) for (record,) in rows]
+
+    def count(self, query: Query) -> int:
+        where, values = _where(query)
+        return int(self._rows(f"SELECT count(*) FROM posts {where}", values)[0][0])  # noqa: S608 our own parts
+
+    def over_time(self, query: Query, step: timedelta) -> list[Bucket]:
+        width = step // timedelta(milliseconds=1)
+        where, values = _where(query)
+        rows = self._rows(
+            f"SELECT published / ? AS bucket, count(*) FROM posts {where} GROUP BY bucket ORDER BY bucket",  # noqa: S608 our own parts
+            (width, *values),
+        )
+        found = dict(rows)
+        if not found:
+            return []
+        return [Bucket(from_millis(n * width), found.get(n, 0)) for n in range(min(found), max(found) + 1)]
+
+    def delete_before(self, when: datetime) -> int:
+        dropped = 0
+        while True:
+            with transaction(self._db) as db:
+                rows = db.execute(
+                    "SELECT number, record FROM posts WHERE published < ? LIMIT ?", (millis(when), _DELETE_STEP)
+                ).fetchall()
+                for number, record in rows:
+                    _drop(db, number, decode(Scored, record))
+            dropped += len(rows)
+            if len(rows) < _DELETE_STEP:
+                return dropped
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _rows(self, statement: str, values: tuple[object, ...]) -> list[tuple[object, ...]]:
+        try:
+            return self._db.execute(statement, values).fetchall()
+        except sqlite3.OperationalError as err:
+            raise retry(err) from err
+
+
+def _put(db: sqlite3.Connection, scored: Scored) -> str:
+    post = scored.post
+    held = db.execute("SELECT number, revision, record FROM posts WHERE id = ?", (post.id,)).fetchone()
+    if held is not None:
+        number, revision, record = held
+        if revision > post.revision:
+            return "stale"
+        standing = decode(Scored, record)
+        # The first revision fixes the time of publication: a page that says 刚刚 says it at every fetch.
+        scored = msgspec.structs.replace(
+            scored, post=msgspec.structs.replace(post, published_at=standing.post.published_at)
+        )
+        _drop(db, number, standing)
+    number = db.execute("INSERT INTO posts VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", _row(scored)).lastrowid
+    db.execute("INSERT INTO posts_grams (rowid, grams) VALUES (?, ?)", (number, _grams(scored)))
+    return "indexed" if held is None else "updated"
+
+
+def _drop(db: sqlite3.Connection, number: int, scored: Scored) -> None:
+    db.execute("INSERT INTO posts_grams (posts_grams, rowid, grams) VALUES ('delete', ?, ?)", (number, _grams(scored)))
+    db.execute("DELETE FROM posts WHERE number = ?", (number,))
+
+
+def _row(scored: Scored) -> tuple[object, ...]:
+    post, scores = scored.post, scored.scores
+    chances = {"negative": scores.negative, "neutral": scores.neutral, "positive": scores.positive}
+    kept = msgspec.structs.replace(scored, post=msgspec.structs.replace(post, voice=""))
+    return (
+        post.id,
+        post.revision,
+        millis(post.published_at),
+        post.source,
+        max(chances, key=lambda name: chances[name]),
+        _listed(scored.topics),
+        _listed(scores.given),
+        encode(kept),
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """`|a|b|`: each name can be found with its borders."""
+    return "".join(f"|{name}" for name in names) + "|"
+
+
+def _grams(scored: Scored) -> str:
+    # The title ends a run: a pair across title and text would be found though nobody wrote it.
+    return " ".join(grams(f"{scored.post.title}\n{scored.post.text}"))
+
+
+def _where(query: Query) -> tuple[str, tuple[object, ...]]:
+    tests: list[tuple[str, object]] = []
+    if query.expression is not None:
+        tests.append(("number IN (SELECT rowid FROM posts_grams WHERE posts_grams MATCH ?)", _match(query.expression)))
+    if query.since is not None:
+        tests.append(("published >= ?", millis(query.since)))
+    if query.until is not None:
+        tests.append(("published < ?", millis(query.until)))
+    if query.topic:
+        tests.append(("instr(topics, ?)", _listed([query.topic])))
+    if query.signal:
+        tests.append(("instr(given, ?)", _listed([query.signal])))
+    if query.sentiment:
+        tests.append(("sentiment = ?", query.sentiment))
+    if query.source:
+        tests.append(("source = ?", query.source))
+    if query.after is not None:
+        tests.append(("(published, id) < (?, ?)", query.after))
+    values = [value for _, one in tests for value in (one if isinstance(one, tuple) else (one,))]
+    return ("WHERE " + " AND ".join(test for test, _ in tests) if tests else ""), tuple(values)
+
+
+def _match(expression: Expression) -> str:
+    """The expression in FTS5's own language; tokens hold letters and digits only, quoted all the same."""
+    match expression:
+        case Words(tokens, prefix):
+            return '"' + " ".join(tokens) + '"' + ("*" if prefix else "")
+        case Some(parts):
+            return "(" + " OR ".join(_match(part) for part in parts) + ")"
+        case All(parts, none):
+            wanted = "(" + " AND ".join(_match(part) for part in parts) + ")"
+            return wanted if not none else f"({wanted} NOT ({' OR '.join(_match(part) for part in none)}))"

@@ -1,0 +1,239 @@
+"""A stage is a function from a batch to outputs; the runner owns delivery.
+
+The runner reads, decodes, calls, commits, counts, waits on Retry and sets Poison aside. A stage keeps what it must
+remember in its `Memory`, which is committed together with the outputs and the read position; after any failure
+the stage is made anew from what was committed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol
+
+import msgspec
+import structlog
+
+from tingchao.pipeline.clock import Clock
+from tingchao.pipeline.errors import Poison, Retry
+from tingchao.pipeline.log import Batch, Entry, Log, Output, Reader, output
+from tingchao.pipeline.records import TICK_KEY, TOPICS, Dead, Record, Tick, decode, encode
+
+logger = structlog.get_logger()
+_COUNTS = "#counts"  # the key of state that holds how many records met which outcome
+
+
+class Input(NamedTuple):
+    """A decoded record and the time at which it was written: the only clock that a stage reads."""
+
+    record: Record
+    at: datetime
+
+
+class Result(NamedTuple):
+    """What a stage made of a batch: the outputs, and one outcome for each input."""
+
+    outputs: Sequence[Output]
+    outcomes: Sequence[str]
+
+
+class Stage(Protocol):
+    """One object a partition."""
+
+    def process(self, inputs: Sequence[Input]) -> Result:
+        """Raises Retry (nothing happened, try again) or Poison (one of these inputs can never work)."""
+
+
+class Memory(MutableMapping[str, bytes]):
+    """A stage's keyed state; remembers which keys changed since the last commit."""
+
+    def __init__(self, values: dict[str, bytes]) -> None:
+        self._values = values
+        self._changed: set[str] = set()
+
+    def __getitem__(self, key: str) -> bytes:
+        return self._values[key]
+
+    def __setitem__(self, key: str, value: bytes) -> None:
+        self._values[key] = value
+        self._changed.add(key)
+
+    def __delitem__(self, key: str) -> None:
+        del self._values[key]
+        self._changed.add(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def changes(self) -> dict[str, bytes | None]:
+        """Changed keys with their value, None for deleted ones; asking forgets them."""
+        changed, self._changed = self._changed, set()
+        return {key: self._values.get(key) for key in changed}
+
+
+class Plan(NamedTuple):
+    """How a stage is run: its name (also its group in the log), what it reads, and how it is made."""
+
+    name: str
+    reads: tuple[str, ...]
+    make: Callable[[Memory], Stage]
+    batch: int = 500  # records; measured: larger ones gain little and cost latency
+    tick: timedelta | None = None  # how often the clock is written into the input; None: the stage has no timers
+    idle: bool = False  # also called with no inputs, to try again what waits (notify)
+
+
+class Runner:
+    """Runs one stage on one log; `step` does one batch."""
+
+    def __init__(self, plan: Plan, log: Log, clock: Clock) -> None:
+        self._plan, self._log, self._clock = plan, log, clock
+        self._reader: Reader = log.reader(plan.name, plan.reads)
+        self._held: dict[int, _Held] = {}
+        self._ticked: datetime | None = None
+        self._wait_until: datetime | None = None
+        self._complaint = ""
+
+    @property
+    def name(self) -> str:
+        return self._plan.name
+
+    def step(self) -> bool:
+        """Process at most one batch; False when there was nothing to do or the stage waits after a Retry."""
+        now = self._clock.now()
+        if self._wait_until is not None and now < self._wait_until:
+            return False
+        try:
+            self._tick(now)
+            batch = self._reader.read(self._plan.batch)
+            if batch is None:
+                return self._idle()
+            self._run(batch)
+        except Retry as err:
+            self._postpone(err, now)
+            return False
+        self._wait_until, self._complaint = None, ""
+        return True
+
+    def counts(self) -> dict[str, int]:
+        """How many records met which outcome, over all partitions held, since the log began."""
+        total: Counter[str] = Counter()
+        for partition in self._reader.partitions():
+            total.update(self._hold(partition).counts)
+        return dict(total)
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def _tick(self, now: datetime) -> None:
+        if self._plan.tick is None or (self._ticked is not None and now - self._ticked < self._plan.tick):
+            return
+        self._ticked = now
+        value = encode(Tick(at=now))
+        topic = self._plan.reads[0]
+        self._log.publish([Output(topic, TICK_KEY, value, p) for p in self._reader.partitions()], now)
+
+    def _idle(self) -> bool:
+        if not self._plan.idle:
+            return False
+        did = False
+        for partition in self._reader.partitions():
+            held = self._hold(partition)
+            result = held.stage.process(())
+            did |= self._commit(held, Batch(partition, ()), result.outputs, Counter())
+        return did
+
+    def _run(self, batch: Batch) -> None:
+        try:
+            self._attempt(batch)
+        except Retry:
+            self._held.pop(batch.partition, None)
+            raise
+        except Exception as err:  # noqa: BLE001 whatever it is, one record must not stop the others
+            self._held.pop(batch.partition, None)
+            if len(batch.entries) == 1:
+                self._bury(batch, err)
+            else:
+                for entry in batch.entries:
+                    self._run(Batch(batch.partition, (entry,)))
+
+    def _attempt(self, batch: Batch) -> None:
+        held = self._hold(batch.partition)
+        inputs = [Input(_decode(entry), entry.at) for entry in batch.entries]
+        result = held.stage.process(inputs)
+        if len(result.outcomes) != len(inputs):
+            raise AssertionError(f"{self.name}: {len(inputs)} inputs but {len(result.outcomes)} outcomes")
+        self._commit(held, batch, result.outputs, Counter(result.outcomes))
+
+    def _commit(self, held: _Held, batch: Batch, outputs: Sequence[Output], outcomes: Counter[str]) -> bool:
+        held.count(outcomes)
+        changes = held.memory.changes()
+        if not (batch.entries or outputs or changes):
+            return False
+        self._reader.commit(batch, outputs, changes, self._clock.now())
+        return True
+
+    def _bury(self, batch: Batch, err: Exception) -> None:
+        (entry,) = batch.entries
+        reason = err.reason if isinstance(err, Poison) else f"bug.{type(err).__name__}"
+        logger.error(
+            f"{self.name}.dead",
+            topic=entry.topic,
+            offset=entry.offset,
+            reason=reason,
+            error=str(err),
+            exc_info=not isinstance(err, Poison),
+        )
+        dead = dead_letter(self.name, entry, reason, str(err), self._clock.now())
+        self._commit(self._hold(batch.partition), batch, [output("dead", dead.id, dead)], Counter({"dead": 1}))
+
+    def _hold(self, partition: int) -> _Held:
+        if partition not in self._held:
+            self._held[partition] = _Held(Memory(self._reader.state(partition)), self._plan.make)
+        return self._held[partition]
+
+    def _postpone(self, err: Retry, now: datetime) -> None:
+        self._held.clear()
+        self._wait_until = now + timedelta(seconds=err.after)
+        if str(err) != self._complaint:  # the same complaint once, not at every try
+            self._complaint = str(err)
+            logger.warning(f"{self.name}.retry", error=str(err), after=err.after)
+
+
+class _Held:
+    """A stage with its memory and counts, for one partition."""
+
+    def __init__(self, memory: Memory, make: Callable[[Memory], Stage]) -> None:
+        self.memory = memory
+        self.counts: dict[str, int] = msgspec.json.decode(memory.get(_COUNTS, b"{}"))
+        self.stage = make(memory)
+
+    def count(self, outcomes: Counter[str]) -> None:
+        if outcomes:
+            for outcome, number in outcomes.items():
+                self.counts[outcome] = self.counts.get(outcome, 0) + number
+            self.memory[_COUNTS] = msgspec.json.encode(self.counts)
+
+
+def _decode(entry: Entry) -> Record:
+    return decode(Tick if entry.key == TICK_KEY else TOPICS[entry.topic], entry.value)
+
+
+def dead_letter(stage: str, entry: Entry, reason: str, error: str, at: datetime) -> Dead:
+    """The dead letter of a log entry; its id is the same whenever the same entry dies in the same stage."""
+    origin = f"{entry.topic}/{entry.partition}/{entry.offset}"
+    return Dead(
+        id=hashlib.blake2b(f"{stage} {origin}".encode(), digest_size=8).hexdigest(),
+        stage=stage,
+        reason=reason,
+        error=error[:500],
+        at=at,
+        origin=origin,
+        topic=entry.topic,
+        key=entry.key,
+        value=entry.value.decode("utf-8", "replace"),
+    )
