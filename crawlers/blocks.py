@@ -47,6 +47,9 @@ _GOOD = frozenset(
     "rich richtext page container wrap wrapper section center zoom topic thread message".split()
 )
 _TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[\u4e00-\u9fff]+")
+_OUTSIDE = frozenset({"nav", "footer", "aside", "menu"})
+# The page as a whole and its paragraphs carry names for other ends (<body class="comment-open">, <p class="left">).
+_NEVER_JUDGED = frozenset({"body", "html", "p", "h1"})
 _HIDDEN = re.compile(r"display\s*:\s*none", re.IGNORECASE)
 _ZERO_WIDTH = re.compile("[\u200b-\u200f\u2028-\u202e\u2060\ufeff\u00ad]")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -60,8 +63,7 @@ class Node:
     parent: int
     tag: str
     name: str
-    bad: bool
-    depth: int
+    suspicion: int
     first: int = 0
     last: int = 0
 
@@ -109,18 +111,18 @@ def parse(markup: str) -> etree._Element | None:
         return None
 
 
-def name_is_bad(names: str) -> bool:
-    """Whether class and id of an element say that it is not part of an article."""
+def suspicion(names: str) -> int:
+    """What class and id of an element say against its being part of an article: 0 nothing, 1 something, 2 much."""
     tokens = {token.lower() for token in _TOKEN.findall(names)}
     if tokens & _STRONG:
-        return True
-    return bool(tokens & _WEAK) and not tokens & _GOOD
+        return 2
+    return 1 if tokens & _WEAK and not tokens & _GOOD else 0
 
 
 def read_page(root: etree._Element | None) -> Page:
     """Cut a tree into blocks, without recursion, in one pass."""
     page = Page(root)
-    page.nodes.append(Node(parent=-1, tag="html", name="", bad=False, depth=0))
+    page.nodes.append(Node(parent=-1, tag="html", name="", suspicion=0))
     if root is None:
         return page
     body = root.find("body")
@@ -129,7 +131,32 @@ def read_page(root: etree._Element | None) -> Page:
         node = page.nodes[index]
         parent = page.nodes[node.parent]
         parent.last = max(parent.last, node.last)
+    _judge(page)
     return page
+
+
+def _judge(page: Page) -> None:
+    """Mark the blocks in suspicious parts as bad, unless that would take the page's text with it.
+
+    Names lie: articles lie in elements called "left", "list" or "comment-open". A weakly suspicious part that holds over 40 %
+    of the sentences of the page is not bad, a strongly suspicious one over 80 %: comments are often longer than the article.
+    """
+    sums = [0] * len(page.nodes)
+    for block in page.blocks:
+        if block.stops and block.size >= 20 and block.linked * 2 < block.size and not block.hidden and not block.bad:
+            sums[block.node] += block.size
+    for index in range(len(page.nodes) - 1, 0, -1):
+        sums[page.nodes[index].parent] += sums[index]
+    bad = [False] * len(page.nodes)
+    for index in range(1, len(page.nodes)):
+        node = page.nodes[index]
+        limit = _HARMLESS[node.suspicion] * sums[0]
+        bad[index] = bad[node.parent] or (node.suspicion > 0 and sums[index] <= limit)
+    for block in page.blocks:
+        block.bad = block.bad or bad[block.node]
+
+
+_HARMLESS = (0.0, 0.4, 0.8)
 
 
 class _Reader:
@@ -140,8 +167,7 @@ class _Reader:
         self.parts: list[str] = []
         self.linked = 0
         self.links = 0
-        self.bold = 0
-        self.bad_names: dict[str, bool] = {}
+        self.known: dict[str, int] = {}
 
     def run(self, top: etree._Element) -> None:
         """Visit every element once: (element, node, heading, flags) entering, then its tail leaving."""
@@ -179,7 +205,7 @@ class _Reader:
             child_node = node
         else:
             self._flush(node, context)
-            child_node = self._node(element, tag, node, inside)
+            child_node = self._node(element, tag, node)
             stack.append((None, child_node, context.ending(inside), tail))
         if element.text:
             self._add(element.text, child_node, inside)
@@ -195,16 +221,13 @@ class _Reader:
 
     def _context(self, element: etree._Element, tag: str, context: _Context) -> _Context:
         attributes = element.attrib
-        bad, hidden = context.bad, context.hidden
+        bad, hidden, anchor = context.bad, context.hidden, context.anchor
         if attributes:
-            names = f"{attributes.get('class', '')} {attributes.get('id', '')}"
-            if not bad and len(names) > 1 and tag not in {"body", "html", "p"}:
-                bad = self._bad(names)
+            if not bad and tag in _INLINE and tag != "a":
+                bad = self._suspicion(element) == 2
             if not hidden and ("hidden" in attributes or _HIDDEN.search(attributes.get("style", ""))):
                 hidden = True
-        if tag in {"nav", "footer", "aside", "menu"}:
-            bad = True
-        anchor = context.anchor or (tag == "a" and bool(attributes.get("href")))
+            anchor = anchor or (tag == "a" and "href" in attributes)
         heading = _HEADINGS.get(tag, context.heading)
         caption = context.caption or tag in _CAPTION
         pre = context.pre or tag == "pre"
@@ -212,17 +235,17 @@ class _Reader:
             return context
         return _Context(bad=bad, hidden=hidden, anchor=anchor, heading=heading, caption=caption, pre=pre)
 
-    def _bad(self, names: str) -> bool:
-        known = self.bad_names.get(names)
+    def _suspicion(self, element: etree._Element) -> int:
+        names = f"{element.get('class', '')} {element.get('id', '')}"
+        known = self.known.get(names)
         if known is None:
-            known = self.bad_names[names] = name_is_bad(names)
+            known = self.known[names] = suspicion(names)
         return known
 
-    def _node(self, element: etree._Element, tag: str, parent: int, inside: _Context) -> int:
-        nodes = self.page.nodes
-        depth = nodes[parent].depth + 1
-        name = f"{tag}.{element.get('class', '')}"
-        nodes.append(Node(parent=parent, tag=tag, name=name, bad=inside.bad, depth=depth, first=len(self.page.blocks), last=len(self.page.blocks)))
+    def _node(self, element: etree._Element, tag: str, parent: int) -> int:
+        nodes, here = self.page.nodes, len(self.page.blocks)
+        level = 2 if tag in _OUTSIDE else 0 if tag in _NEVER_JUDGED else self._suspicion(element)
+        nodes.append(Node(parent=parent, tag=tag, name=f"{tag}.{element.get('class', '')}", suspicion=level, first=here, last=here))
         return len(nodes) - 1
 
     def _add(self, text: str, node: int, context: _Context) -> None:

@@ -24,11 +24,13 @@ class ParsedTime:
     """One moment read from text.
 
     `at` is aware and keeps the stated zone (Asia/Shanghai without one); `minute` tells whether a time of day was stated
-    (at is midnight of that zone when it was not); `start` and `end` are where it stood in the normalised text.
+    (at is midnight of that zone when it was not); `dated` whether the day was written in full, with its year; `start` and `end`
+    are where it stood in the normalised text.
     """
 
     at: datetime
     minute: bool
+    dated: bool = False
     start: int = 0
     end: int = 0
 
@@ -66,8 +68,11 @@ _HAN = re.compile(
     rf"(?P<handay>[一二三四五六七八九十]{{1,3}})\s*[日号](?:{_GAP}{_CLOCK})?"
 )
 _NO_YEAR = re.compile(
-    rf"(?<![\d.:/-])(?:(?P<month>0?[1-9]|1[0-2])\s*月\s*(?P<day>3[01]|[12]\d|0?[1-9])(?!\d)\s*[日号](?:{_GAP}{_CLOCK})?"
-    rf"|(?P<month_b>0?[1-9]|1[0-2])[-/](?P<day_b>3[01]|[12]\d|0?[1-9])\s{{1,4}}{_CLOCK.replace('?P<', '?P<b_')})"
+    rf"(?<!\d)(?<!\d[.:/-])(?:(?P<month>0?[1-9]|1[0-2])\s*月\s*(?P<day>3[01]|[12]\d|0?[1-9])(?!\d)\s*[日号](?:{_GAP}{_CLOCK})?"
+    rf"|(?P<month_b>0?[1-9]|1[0-2])[-/](?P<day_b>3[01]|[12]\d|0[1-9]|[1-9](?=\s))(?:\s{{1,4}}|(?=[0-2]\d:)){_CLOCK.replace('?P<', '?P<b_')})"
+)
+_SHORT_YEAR = re.compile(
+    rf"(?<!\d)(?<!\d[.:/-])(?P<year>\d\d)[-/.](?P<month>0[1-9]|1[0-2])[-/.](?P<day>3[01]|[12]\d|0[1-9])(?:\s{{1,4}}|(?=[0-2]\d:)){_CLOCK}"
 )
 _ENGLISH = re.compile(
     rf"\b(?:(?P<name>{_MONTH_NAME})\s+(?P<day>\d{{1,2}})(?:st|nd|rd|th)?,?|(?P<day_b>\d{{1,2}})(?:st|nd|rd|th)?[\s-]+(?P<name_b>{_MONTH_NAME}),?-?)"
@@ -100,7 +105,7 @@ def find_times(text: str, fetched_at: datetime) -> Iterator[ParsedTime]:
     if epoch:
         moment = datetime.fromtimestamp(int(epoch[1]), UTC).astimezone(BEIJING)
         if FIRST_YEAR <= moment.year:
-            yield ParsedTime(moment, minute=True, start=0, end=len(text))
+            yield ParsedTime(moment, minute=True, dated=True, start=0, end=len(text))
         return
     found = [
         parsed
@@ -155,18 +160,24 @@ def _zone(groups: dict[str, str | None], prefix: str = "") -> ZoneInfo | timezon
     return timezone(timedelta(minutes=minutes if offset[1] == "+" else -minutes))
 
 
-def _moment(match: re.Match[str], year: int, month: int, day: int, prefix: str = "") -> ParsedTime | None:
+def _moment(match: re.Match[str], year: int, month: int, day: int, prefix: str = "", *, dated: bool = True) -> ParsedTime | None:
     if not FIRST_YEAR <= year <= LAST_YEAR:
         return None
     groups = match.groupdict()
     clock = _clock(groups, prefix)
     hour, minute, second = clock or (0, 0, 0)
     moment = datetime(year, month, day, tzinfo=_zone(groups, prefix)) + timedelta(hours=hour, minutes=minute, seconds=second)
-    return ParsedTime(moment, minute=clock is not None, start=match.start(), end=match.end())
+    return ParsedTime(moment, minute=clock is not None, dated=dated, start=match.start(), end=match.end())
 
 
 def _read_numeric(match: re.Match[str], _: datetime) -> ParsedTime | None:
     return _moment(match, int(match["year"]), int(match["month"]), int(match["day"]))
+
+
+def _read_short_year(match: re.Match[str], fetched_at: datetime) -> ParsedTime | None:
+    """19-09-26 15:10: a year of this century up to that of the fetch."""
+    year = 2000 + int(match["year"])
+    return _moment(match, year, int(match["month"]), int(match["day"])) if year <= fetched_at.year + 1 else None
 
 
 def _read_han(match: re.Match[str], _: datetime) -> ParsedTime | None:
@@ -189,7 +200,7 @@ def _read_no_year(match: re.Match[str], fetched_at: datetime) -> ParsedTime | No
     # 29 February needs up to eight years back (1896-1904 and 2096-2104 have no leap day between).
     for candidate in range(year + 1, year - 9, -1):
         try:
-            parsed = _moment(match, candidate, month, day, prefix)
+            parsed = _moment(match, candidate, month, day, prefix, dated=False)
         except ValueError:
             continue
         if parsed is not None and parsed.at <= fetched_at + timedelta(days=1):
@@ -224,7 +235,7 @@ def _ago(match: re.Match[str], seconds: float, fetched_at: datetime) -> ParsedTi
 
 def _read_day_word(match: re.Match[str], fetched_at: datetime) -> ParsedTime | None:
     day = fetched_at.astimezone(BEIJING) - timedelta(days=_DAYS_BACK[match["word"]])
-    parsed = _moment(match, day.year, day.month, day.day)
+    parsed = _moment(match, day.year, day.month, day.day, dated=False)
     evening = parsed is not None and match["word"].endswith("晚") and parsed.minute and parsed.at.hour < 12
     if evening and parsed is not None:
         return ParsedTime(parsed.at + timedelta(hours=12), minute=True, start=parsed.start, end=parsed.end)
@@ -238,6 +249,7 @@ def _read_now(match: re.Match[str], fetched_at: datetime) -> ParsedTime:
 _READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], datetime], ParsedTime | None]], ...] = (
     (_NUMERIC, _read_numeric),
     (_COMPACT, _read_numeric),
+    (_SHORT_YEAR, _read_short_year),
     (_HAN, _read_han),
     (_NO_YEAR, _read_no_year),
     (_ENGLISH, _read_english),
