@@ -8,10 +8,16 @@ from datetime import datetime
 from tingchao.crawlers.blocks import Block, Page, parse, read_page
 from tingchao.crawlers.body import article_blocks
 from tingchao.crawlers.charset import decode
+from tingchao.crawlers.clock_words import ParsedTime, parse_time
+from tingchao.crawlers.foreign import foreign_text, is_chinese
 from tingchao.crawlers.frame import Frame
 from tingchao.crawlers.headline import find_title
+from tingchao.crawlers.links import Link, list_links
 from tingchao.crawlers.metadata import Metadata, read_metadata, script_bodies
 from tingchao.crawlers.published import find_published
+from tingchao.crawlers.walls import is_login_wall
+
+__all__ = ["Article", "Frame", "Link", "ParsedTime", "decode", "is_login_wall", "list_links", "page_lines", "parse_time", "read_article"]
 
 SHORT = 60
 """Characters: below, the visible text may be a teaser and the text in script data is looked at."""
@@ -46,7 +52,8 @@ def read_article(body: bytes, url: str, fetched_at: datetime, content_type: str 
     title, headline = find_title(page, meta)
     blocks = article_blocks(page, title, headline, frame.is_frame if frame is not None else None)
     published = find_published(page, meta, url, headline, blocks, fetched_at)
-    text = "\n".join(block.text for block in blocks)
+    text = "" if is_chinese(page) else foreign_text(markup, page, title, headline)
+    text = text or "\n".join(block.text for block in blocks)
     if len(text) < SHORT:
         text = _from_scripts(text, meta, markup)
     return Article(title, text, published.at if published else None, minute=bool(published and published.minute), charset=charset)
