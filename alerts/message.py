@@ -1,0 +1,74 @@
+"""What a channel is given to send, what it says of it, and the words that leave the house."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from typing import Literal, NamedTuple, Protocol
+
+import msgspec
+
+from tingchao.alerts import card
+from tingchao.config.language import text
+from tingchao.pipeline.records import Alert
+
+Event = Literal["opened", "raised", "resolved", "false_alarm"]
+
+# Characters that turn the direction of what follows; within a hostile post they could rewrite a line on a screen.
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to tell of one alert. The id is the same however often it is sent."""
+
+    id: str
+    event: Event
+    alert: Alert
+    to: tuple[int, ...] = ()  # positions of the recipients that still lack it; empty: all
+
+
+class Report(NamedTuple):
+    """What became of a message that was sent: nothing to add, or recipients that did not get it, by position."""
+
+    later: tuple[int, ...] = ()  # may get it later
+    refused: tuple[int, ...] = ()  # will never get it
+    why: str = ""  # one line without secrets
+
+
+class Channel(Protocol):
+    """One way out of the house; `name` and `min_level` as in tingchao.toml."""
+
+    name: str
+    min_level: int
+
+    def send(self, message: Message) -> Report:
+        """Send once; returns when the other side has taken it.
+
+        Raises Retry (later may work; `after` at least so many seconds) and Poison (it never will). Neither their texts
+        nor anything that is logged holds a secret: no token, no password, of a URL only scheme, host and port.
+        """
+
+
+def message_id(alert: str, event: str, number: int) -> str:
+    """The id of what is told of an alert because of its change `number`: 16 bytes as hex."""
+    return hashlib.blake2b(f"{alert} {event} {number}".encode(), digest_size=16).hexdigest()
+
+
+def plain(words: str) -> str:
+    """The words without characters that control a terminal or turn the direction of writing; lines stay."""
+    return "".join(
+        letter
+        for letter in words
+        if letter == "\n" or (letter not in _TURNING and unicodedata.category(letter) not in {"Cc", "Cs"})
+    )
+
+
+def subject(message: Message, language: str) -> str:
+    """The headline in one line, with what happened when it is not news."""
+    headline = " ".join(plain(card.headline(message.alert, language)).split())
+    return headline if message.event == "opened" else f"[{text(f'notify.event.{message.event}', language)}] {headline}"
+
+
+def body(message: Message, language: str) -> str:
+    """The alert as sentences."""
+    return plain(card.as_text(message.alert, language))
