@@ -1,0 +1,42 @@
+"""What was set aside: list it, and put it back where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from tingchao.pipeline.clock import Clock
+from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.log import Log, Output, output
+from tingchao.pipeline.records import Dead, decode
+
+
+def letters(log: Log, *, replayed: bool = False) -> list[Dead]:
+    """Dead letters, oldest first; those that were replayed only when asked for."""
+    found = [decode(Dead, entry.value) for entry in log.newest("dead")]
+    return [letter for letter in found if replayed or letter.replayed_at is None]
+
+
+def replay(log: Log, clock: Clock, ids: Sequence[str]) -> int:
+    """Put the records of these letters (all that can be, when none are named) back into their topics.
+
+    Raises Refused for an id that is not there or whose content was not kept.
+    """
+    waiting = {letter.id: letter for letter in letters(log)}
+    for wanted in ids:
+        if wanted not in waiting:
+            raise Refused(f"dead letter {wanted!r}: not there or replayed already; see 'tingchao dead list'")
+        if not waiting[wanted].topic:
+            raise Refused(
+                f"dead letter {wanted}: it failed before personal data was masked, so its content was not kept; "
+                f"mend {waiting[wanted].origin} and read it again"
+            )
+    chosen = [waiting[name] for name in ids] if ids else [one for one in waiting.values() if one.topic]
+    now = clock.now()
+    outputs: list[Output] = []
+    for letter in chosen:
+        outputs.append(Output(letter.topic, letter.key, letter.value.encode()))
+        outputs.append(output("dead", letter.id, msgspec.structs.replace(letter, replayed_at=now)))
+    log.publish(outputs, now)
+    return len(chosen)

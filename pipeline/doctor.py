@@ -1,0 +1,95 @@
+"""`tingchao doctor`: what a person would look at first when something seems wrong."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from tingchao.config.load import ConfigError
+from tingchao.config.settings import load
+from tingchao.models.scorer import ModelError, Scorer
+from tingchao.pipeline.dead import letters
+from tingchao.pipeline.errors import TingchaoError
+from tingchao.pipeline.log import Log
+from tingchao.pipeline.records import Fetch, decode
+from tingchao.pipeline.roles import Role
+from tingchao.pipeline.sqlite_log import SqliteLog
+from tingchao.pipeline.times import local
+
+_FREE_BYTES = 1 << 30  # 500,000 posts with log and index take about as much
+_STAGES = {"score": "posts", "index": "scored", "watch": "mentions", "decide": "candidates"}
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    what: str
+    message: str
+    well: bool = True
+
+
+def examine(config: Path | None, db: Path) -> Iterator[Finding]:
+    """Look at machine, configuration, models and database; the database is made if it is not there."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("python", version, well=sys.version_info >= (3, 11))
+    yield _sqlite()
+    yield _config(config)
+    yield _models()
+    free = shutil.disk_usage(db.absolute().parent).free
+    yield Finding("disk", f"{free / (1 << 30):.1f} GiB", well=free > _FREE_BYTES)
+    try:
+        log = SqliteLog(db)
+    except TingchaoError as err:
+        yield Finding("database", str(err), well=False)
+        return
+    yield Finding("database", f"{db} ({db.stat().st_size / (1 << 20):.1f} MiB)")
+    yield from _log(log, db)
+    yield from _sources(log)
+
+
+def _sqlite() -> Finding:
+    with sqlite3.connect(":memory:") as memory:
+        options = {row[0] for row in memory.execute("PRAGMA compile_options")}
+    return Finding("sqlite", sqlite3.sqlite_version, well="ENABLE_FTS5" in options)
+
+
+def _config(config: Path | None) -> Finding:
+    try:
+        settings = load(config)
+    except ConfigError as err:
+        return Finding("config", "; ".join(err.mistakes), well=False)
+    return Finding("config", f"{len(settings.sources)} + {len(settings.topics)} + {len(settings.rules)}")
+
+
+def _models() -> Finding:
+    try:
+        return Finding("models", Scorer.load().version)
+    except ModelError as err:
+        return Finding("models", str(err), well=False)
+
+
+def _log(log: Log, db: Path) -> Iterator[Finding]:
+    running = [name for name in ("page", "stages", "crawl") if Role(db, name).held()]
+    yield Finding("roles", ", ".join(running) or "-")
+    waiting = {stage: log.end(topic) - log.position(stage, topic) for stage, topic in _STAGES.items()}
+    yield Finding("waiting", ", ".join(f"{stage} {count}" for stage, count in waiting.items()))
+    for stage in _STAGES:
+        counts = msgspec.json.decode(log.state(stage).get("#counts", b"{}"))
+        if counts:
+            yield Finding("counts", f"{stage}: " + ", ".join(f"{name} {n}" for name, n in counts.items()))
+    dead = len(letters(log))
+    yield Finding("dead", str(dead), well=dead == 0)
+
+
+def _sources(log: Log) -> Iterator[Finding]:
+    for entry in log.newest("fetches"):
+        fetch = decode(Fetch, entry.value)
+        well = fetch.outcome in {"ok", "unchanged"}
+        message = f"{fetch.source}: {fetch.outcome} {local(fetch.at)} {fetch.message}".strip()
+        yield Finding("sources", message, well=well)

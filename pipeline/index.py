@@ -1,0 +1,29 @@
+"""[scored] → index → store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tingchao.pipeline.records import Scored
+from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
+from tingchao.pipeline.store import Store
+
+
+def plan(store: Store) -> Plan:
+    """The stage over a store that belongs to this process."""
+
+    def make(_: Memory) -> Stage:
+        return Index(store)
+
+    return Plan("index", ("scored",), make)
+
+
+class Index:
+    """Puts each batch before its position is committed; a repeated put changes nothing."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def process(self, inputs: Sequence[Input]) -> Result:
+        """Outcome indexed, updated or stale, as the store says."""
+        return Result((), self._store.put([one.record for one in inputs if isinstance(one.record, Scored)]))

@@ -1,0 +1,83 @@
+"""Which watched topics a text matches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from tingchao.config.sources import Source
+from tingchao.config.topics import Near, Topic
+from tingchao.pipeline.grams import fold
+
+Test = Callable[[str], bool]
+
+
+class Matcher:
+    """Tests a folded text against all topics; a source may be limited to some of them."""
+
+    def __init__(self, topics: Sequence[Topic], sources: Sequence[Source]) -> None:
+        self._tests = {topic.name: _topic(topic) for topic in topics}
+        self._limits = {s.name: frozenset(s.topics) for s in sources if "*" not in s.topics}
+
+    def topics(self, text: str, source: str) -> tuple[str, ...]:
+        """Names of the topics that the text matches, in the order of topics.toml."""
+        folded = fold(text)
+        allowed = self._limits.get(source)
+        return tuple(
+            name for name, holds in self._tests.items() if (allowed is None or name in allowed) and holds(folded)
+        )
+
+
+def _topic(topic: Topic) -> Test:
+    some = [_word(word) for word in topic.any]
+    every = [_word(word) for word in topic.all] + [_near(near) for near in topic.near]
+    none = [_word(word) for word in topic.none]
+
+    def holds(text: str) -> bool:
+        return (
+            (not some or any(test(text) for test in some))
+            and all(test(text) for test in every)
+            and not any(test(text) for test in none)
+        )
+
+    return holds
+
+
+def _word(word: str) -> Test:
+    folded = fold(word)
+    pattern = _pattern(folded)
+    if pattern is not None:
+        return lambda text: pattern.search(text) is not None
+    return lambda text: folded in text
+
+
+def _pattern(folded: str) -> re.Pattern[str] | None:
+    """A Latin word ends at its border: 'app' is not in 'happy'. Han needs none."""
+    if not (folded[:1].isascii() and folded[-1:].isascii()):
+        return None
+    return re.compile(rf"(?<![a-z0-9]){re.escape(folded)}(?![a-z0-9])")
+
+
+def _near(near: Near) -> Test:
+    words = [fold(word) for word in near.words]
+
+    def holds(text: str) -> bool:
+        if not all(word in text for word in words):
+            return False
+        places = sorted(
+            (m.start(), m.end(), n) for n, word in enumerate(words) for m in re.finditer(re.escape(word), text)
+        )
+        return any(_covers(places[i:], near.within, len(words)) for i in range(len(places)))
+
+    return holds
+
+
+def _covers(places: Sequence[tuple[int, int, int]], within: int, count: int) -> bool:
+    """Whether a chain that begins at the first place reaches every word with gaps of at most `within` characters."""
+    met = {places[0][2]}
+    for (_, end, _), (start, _, number) in pairwise(places):
+        if start - end > within:
+            break
+        met.add(number)
+    return len(met) == count

@@ -1,0 +1,221 @@
+"""Processes of one installation: who holds which role, how they are started, watched over and stopped.
+
+A role (stages, crawl, page) of one database file is held by one process at a time, by a lock that the system frees
+when its holder dies. A child process stops when its standard input ends, so none outlives the one that started it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import IO
+
+import structlog
+
+from tingchao.config.settings import KeepSettings
+from tingchao.pipeline.clock import Clock, stopwatch
+from tingchao.pipeline.errors import Refused, Retry
+from tingchao.pipeline.log import Log
+from tingchao.pipeline.stage import Plan, Runner
+from tingchao.pipeline.store import Store
+from tingchao.pipeline.voice import destroy_keys
+
+logger = structlog.get_logger()
+_POLL = 0.05  # seconds between looks at an idle log: far below the 2 s that an alert may take in all
+_STOP_SECONDS = 3.0  # then a child is killed; its transactions make that harmless
+_RETENTION_EVERY = timedelta(hours=1)
+
+
+class Role:
+    """The lock of one role of one database file."""
+
+    def __init__(self, database: Path, name: str) -> None:
+        self.name = name
+        self._path = database.with_name(f"{database.name}-{name}.lock")
+        self._file: IO[str] | None = None
+
+    def take(self) -> bool:
+        """Hold the role until `leave` or the end of this process; False when another process holds it."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = self._path.open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return False
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        self._file = file
+        return True
+
+    def held(self) -> bool:
+        """Whether some process holds it now."""
+        if self._file is not None:
+            return True
+        if taken := self.take():
+            self.leave()
+        return not taken
+
+    def leave(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def take_or_refuse(self) -> None:
+        """Raises Refused, naming the process that holds it."""
+        if not self.take():
+            holder = self._path.read_text().strip() or "?"
+            raise Refused(f"{self._path}: process {holder} runs this database already; stop it, or give another --db")
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """How a role is started: the arguments behind `tingchao run ROLE`."""
+
+    role: str
+    arguments: tuple[str, ...]
+
+    def start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tingchao.pipeline.cli", "run", self.role, *self.arguments]
+        # A session of its own: Ctrl-C reaches the parent alone, which then ends the children's standard input.
+        return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 our own program
+
+
+class Family:
+    """Child processes that are started again when they die, until `stop`."""
+
+    def __init__(self, children: Sequence[Child]) -> None:
+        self._children = {child: child.start() for child in children}
+        self._again: dict[Child, float] = {}
+        self._waits = dict.fromkeys(children, 1.0)
+
+    def look(self) -> None:
+        """Start again what died, after 1 s, then 2, 4 … 30."""
+        for child, process in list(self._children.items()):
+            if process.poll() is None:
+                continue
+            if child not in self._again:
+                wait = self._waits[child]
+                self._waits[child] = min(30.0, 2 * wait)
+                self._again[child] = stopwatch() + wait
+                logger.error("role.died", role=child.role, code=process.returncode, again_in=wait)
+            elif stopwatch() >= self._again[child]:
+                del self._again[child]
+                self._children[child] = child.start()
+
+    def watch(self, stop: threading.Event) -> None:
+        while not stop.wait(0.3):
+            self.look()
+
+    def stop(self) -> None:
+        """Let them end, all at the same time."""
+        for process in self._children.values():
+            with suppress(OSError):
+                assert process.stdin is not None
+                process.stdin.close()
+        until = stopwatch() + _STOP_SECONDS
+        for process in self._children.values():
+            try:
+                process.wait(max(0.1, until - stopwatch()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def stop_with_parent(stop: threading.Event) -> None:
+    """Set `stop` when standard input ends: the parent wants it, or is gone."""
+
+    def wait() -> None:
+        with suppress(OSError, ValueError):
+            while os.read(0, 1024):
+                pass
+        stop.set()
+
+    threading.Thread(target=wait, daemon=True, name="parent").start()
+
+
+def run_stages(
+    plans: Sequence[Plan], log: Log, clock: Clock, stop: threading.Event, chores: Callable[[], None]
+) -> None:
+    """Run the stages in turn in this thread until `stop`; `chores` is called whenever nothing waits to be done."""
+    runners = [Runner(plan, log, clock) for plan in plans]
+    try:
+        while not stop.is_set():
+            stepped = [runner.step() for runner in runners]
+            if not any(stepped):
+                chores()
+                stop.wait(_POLL)
+    finally:
+        for runner in runners:
+            runner.close()
+
+
+class Retention:
+    """Lets data age out, once an hour and only when nothing waits to be read, so that nothing unread is dropped."""
+
+    def __init__(self, log: Log, store: Store, keep: KeepSettings, clock: Clock) -> None:
+        self._log, self._store, self._keep, self._clock = log, store, keep, clock
+        self._last: datetime | None = None
+
+    def __call__(self) -> None:
+        now = self._clock.now()
+        if self._last is not None and now - self._last < _RETENTION_EVERY:
+            return
+        self._last = now
+        try:
+            entries = self._log.trim(now - self._keep.log)
+            posts = self._store.delete_before(now - self._keep.posts)
+            keys = destroy_keys(self._log, now - self._keep.lateness)
+        except Retry as err:
+            logger.warning("retention.retry", error=str(err))
+            return
+        if entries or posts or keys:
+            logger.info("retention.done", log_entries=entries, posts=posts, voice_keys=keys)
+
+
+class Helpers:
+    """Sees to it that somebody runs the stages: the process that holds them, or a child of ours."""
+
+    def __init__(self, database: Path, arguments: tuple[str, ...]) -> None:
+        self._role, self._child = Role(database, "stages"), Child("stages", arguments)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._looked = 0.0
+
+    def alive(self) -> None:
+        if stopwatch() - self._looked < 0.5:
+            return
+        self._looked = stopwatch()
+        if self._process is not None and self._process.poll() not in (None, 0):
+            raise Refused(f"the stages ended with code {self._process.returncode}; their message stands above")
+        if (self._process is None or self._process.poll() is not None) and not self._role.held():
+            self._process = self._child.start()
+
+    def stop(self) -> None:
+        if self._process is not None:
+            with suppress(OSError):
+                assert self._process.stdin is not None
+                self._process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOP_SECONDS)
+            if self._process.poll() is None:
+                self._process.kill()
+
+
+def sleep_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Look every 50 ms; False when it did not come true in time."""
+    until = stopwatch() + seconds
+    while not condition():
+        if stopwatch() > until:
+            return False
+        time.sleep(_POLL)
+    return True

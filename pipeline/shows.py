@@ -1,0 +1,140 @@
+"""What the command line prints: scored posts and alerts as tables, JSON lines or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from tingchao.config.language import text
+from tingchao.models.scores import SIGNALS, Scores
+from tingchao.pipeline.records import Alert, Dead, Post, Scored
+from tingchao.pipeline.times import local
+
+_COLUMNS: dict[str, Callable[[Scored], object]] = {
+    "id": lambda s: s.post.id,
+    "published_at": lambda s: local(s.post.published_at),
+    "source": lambda s: s.post.source,
+    "kind": lambda s: s.post.kind,
+    "title": lambda s: s.post.title,
+    "text": lambda s: s.post.text,
+    "url": lambda s: s.post.url,
+    "sentiment": lambda s: sentiment(s.scores),
+    "negative": lambda s: round(s.scores.negative, 4),
+    "signals": lambda s: " ".join(s.scores.given),
+    "severity": lambda s: round(s.scores.severity, 2),
+    "live": lambda s: round(s.scores.live, 4),
+    "topics": lambda s: " ".join(s.topics),
+}
+
+
+def sentiment(scores: Scores) -> str:
+    """The most likely one."""
+    return max(("negative", "neutral", "positive"), key=lambda name: float(getattr(scores, name)))
+
+
+def scores_dict(scores: Scores) -> dict[str, Any]:
+    """The form of `tingchao score`: named probabilities instead of a vector."""
+    return {
+        "sentiment": {name: round(getattr(scores, name), 6) for name in ("negative", "neutral", "positive")},
+        "signals": {name: round(p, 6) for name, p in zip(SIGNALS, scores.signals, strict=True)},
+        "severity": round(scores.severity, 4),
+        "live": round(scores.live, 6),
+        "advert": round(scores.advert, 6),
+        "given": list(scores.given),
+        "lang": scores.lang,
+        "abstained": scores.abstained,
+    }
+
+
+def scored_dict(scored: Scored) -> dict[str, Any]:
+    """A hit of `tingchao search --json`: the post's fields and its scores. No voice, no author."""
+    return post_dict(scored.post) | {
+        "scores": scores_dict(scored.scores),
+        "topics": list(scored.topics),
+        "model": scored.model,
+    }
+
+
+def json_lines(values: Iterable[Any]) -> str:
+    """One JSON value a line."""
+    return "".join(msgspec.json.encode(value).decode() + "\n" for value in values)
+
+
+def hits_csv(hits: Iterable[Scored]) -> str:
+    """With a byte order mark, so that Excel reads Chinese right; a cell that Excel would run is quoted."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(_COLUMNS)
+    writer.writerows([_cell(value(hit)) for value in _COLUMNS.values()] for hit in hits)
+    return "\ufeff" + out.getvalue()
+
+
+def hits_table(hits: Iterable[Scored], language: str) -> Table:
+    """Time, source, feeling, signals and the beginning of each hit."""
+    table = _table(language, "time", "source", "sentiment", "signals", "post")
+    for hit in hits:
+        post = hit.post
+        shown = f"{post.title}  {post.text}" if post.title and not post.text.startswith(post.title) else post.text
+        table.add_row(
+            local(post.published_at),
+            post.source,
+            text(f"cli.sentiment.{sentiment(hit.scores)}", language),
+            " ".join(text(f"signal.{name}", language) for name in hit.scores.given),
+            shown.replace("\n", " ")[:120],
+        )
+    return table
+
+
+def alerts_table(alerts: Iterable[Alert], headline: Callable[[Alert], str], language: str) -> Table:
+    """Id, state, level, since when, posts and headline of each alert."""
+    table = _table(language, "id", "state", "level", "since", "posts", "headline")
+    for alert in alerts:
+        state, level = text(f"cli.state.{alert.state}", language), text(f"cli.level.{alert.level}", language)
+        table.add_row(alert.id[:8], state, level, local(alert.since), str(alert.posts), headline(alert))
+    return table
+
+
+def dead_table(letters: Iterable[Dead], language: str) -> Table:
+    """Id, time, stage, reason, origin and error of each dead letter."""
+    table = _table(language, "id", "time", "stage", "reason", "origin", "error")
+    for one in letters:
+        table.add_row(one.id, local(one.at), one.stage, one.reason, one.origin, one.error[:120])
+    return table
+
+
+def console(*, error: bool = False) -> Console:
+    """Plain text when the output is no terminal: wide enough that nothing is wrapped or cut."""
+    out = Console(stderr=error, highlight=False, markup=False, emoji=False)
+    return out if out.is_terminal else Console(stderr=error, highlight=False, markup=False, emoji=False, width=200)
+
+
+def _table(language: str, *columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in columns:
+        flexible = name in {"post", "headline", "error"}
+        table.add_column(text(f"cli.column.{name}", language), overflow="fold", no_wrap=not flexible)
+    return table
+
+
+def _cell(value: object) -> object:
+    """Spreadsheets run a cell that begins like a formula (OWASP, CSV injection): an apostrophe makes it text."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
+
+
+def post_dict(post: Post) -> dict[str, Any]:
+    """All fields of a post but its voice, in a form that `tingchao ingest` reads."""
+    fields = msgspec.structs.asdict(post)
+    del fields["voice"], fields["v"]
+    return fields | {"counts": msgspec.structs.asdict(post.counts)}
+
+
+def post_line(post: Post) -> str:
+    """Time, source and the beginning of the post on one line."""
+    shown = " ".join(f"{post.title}  {post.text}".split())
+    return f"{local(post.published_at)}  {post.source}  {shown[:100]}"

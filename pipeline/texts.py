@@ -1,0 +1,31 @@
+"""Texts to be scored, from a file: one a line, or JSONL with `text`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import IO
+
+import msgspec
+
+_BATCH = 500
+
+
+def batches(stream: IO[bytes]) -> Iterator[list[str]]:
+    """Lists of at most 500 texts; every line gives exactly one, an empty line an empty text."""
+    lines = iter(stream)
+    while batch := [_text(line) for line in islice(lines, _BATCH)]:
+        yield batch
+
+
+def _text(line: bytes) -> str:
+    """The `text` of a JSON object (with its title, if it has one); any other line is the text itself."""
+    if line.lstrip().startswith(b"{"):
+        try:
+            value = msgspec.json.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            value = None
+        if isinstance(value, dict) and isinstance(value.get("text"), str):
+            title = value.get("title")
+            return f"{title}\n{value['text']}" if isinstance(title, str) and title else str(value["text"])
+    return line.decode("utf-8", "replace").rstrip("\r\n")

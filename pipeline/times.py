@@ -1,0 +1,31 @@
+"""Times as people type and read them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from tingchao.config.load import duration
+from tingchao.pipeline.clock import BEIJING
+from tingchao.pipeline.errors import Refused
+
+
+def when(text: str, now: datetime) -> datetime:
+    """'24h' and '7d' (ago), '2026-01-31', '2026-01-31 08:00', or ISO 8601; without a zone Beijing's.
+
+    Raises Refused.
+    """
+    if re.fullmatch(r"\d+(\.\d+)?[smhd]", text):
+        step = duration(text)
+        assert isinstance(step, timedelta)
+        return now - step
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as err:
+        raise Refused(f"time {text!r}: expected e.g. 24h, 7d, 2026-01-31 or '2026-01-31 08:00'") from err
+    return (found if found.tzinfo else found.replace(tzinfo=BEIJING)).astimezone(UTC)
+
+
+def local(moment: datetime) -> str:
+    """`2026-01-31 08:05` in Beijing."""
+    return f"{moment.astimezone(BEIJING):%Y-%m-%d %H:%M}"
