@@ -1,0 +1,49 @@
+"""One page that a person named (`tingchao crawl --url`) becomes posts: a feed's entries, or the article it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from tingchao.config.sources import Source
+from tingchao.crawlers.base import Found
+from tingchao.crawlers.entries import looks_like_feed
+from tingchao.crawlers.feed import FeedSpider
+from tingchao.crawlers.visit import Answer
+from tingchao.pipeline.errors import Poison, Refused
+
+
+class PageSpider(FeedSpider):
+    """No kind of source: it has no name of its own, so Scrapy does not list it."""
+
+    name = ""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(name="page", **kwargs)
+
+    def read(self, answer: Answer) -> Iterator[Found]:
+        if looks_like_feed(answer.body):
+            yield from super().read(answer)
+            return
+        raw, trouble = self.article(answer, self.raw(answer, url=answer.asked, text=""))
+        if trouble is not None:
+            if trouble.outcome != "empty" or not raw.title:
+                raise Poison(trouble.outcome, trouble.detail)
+            self.visit.end(trouble)
+        yield Found(raw)
+
+
+def page_source(url: str) -> Source:
+    """The source that one page counts under: named after its host. Raises Refused for what is no http(s) address."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        parts, host = urlsplit(""), ""
+    if parts.scheme not in {"http", "https"} or not host:
+        raise Refused(f"--url {url!r}: expected an address that begins with http:// or https://")
+    name = re.sub(r"[^a-z0-9]+", "-", host.lower()).strip("-")[:64] or "page"
+    return Source(name=name, kind="page", url=url, topics=["*"], every=timedelta(minutes=15))

@@ -1,0 +1,215 @@
+"""Visits are made: once, or on schedule until told to stop.
+
+Both run Scrapy on an event loop of their own, without Twisted's reactor, so they can be called from any thread and any
+number of times. They leave signals alone: the caller owns SIGINT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+import structlog
+from scrapy.crawler import Crawler
+from scrapy.settings import Settings as ScrapySettings
+from twisted.logger import LogPublisher, globalLogBeginner
+
+from tingchao.config.language import text
+from tingchao.config.politeness import scrapy_values
+from tingchao.config.settings import Settings
+from tingchao.config.sources import Source
+from tingchao.crawlers.base import SourceSpider
+from tingchao.crawlers.feed import FeedSpider
+from tingchao.crawlers.outcome import FINE, Trouble
+from tingchao.crawlers.page import PageSpider, page_source
+from tingchao.crawlers.publish import finish
+from tingchao.crawlers.schedule import Schedule, first_wait
+from tingchao.crawlers.seen import GROUP, read_source
+from tingchao.crawlers.site import SiteSpider
+from tingchao.crawlers.visit import Office, Visit
+from tingchao.pipeline.clock import Clock, SystemClock, stopwatch
+from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.log import Log
+from tingchao.pipeline.records import Fetch, Post
+
+logger = structlog.get_logger()
+AT_ONCE = 8  # visits at the same time, each to another site or waiting for its turn; bounds the memory of pages
+_LOOK = 0.1  # seconds between two looks at `stop`
+_SAY_AGAIN = 600.0  # seconds until the same trouble of the same source is told again
+_ENDING = 1.0  # seconds for what is under way to end before it is dropped; nothing uncommitted is counted as done
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def crawl_once(
+    settings: Settings,
+    log: Log,
+    clock: Clock,
+    names: Sequence[str] = (),
+    url: str = "",
+    on_post: Callable[[Post], None] | None = None,
+    on_fetch: Callable[[Fetch], None] | None = None,
+) -> int:
+    """Visit the named sources (without names all enabled ones), or the one page `url`, once.
+
+    Posts, fetches and state go to the log; the callbacks hear of them once they are committed. Returns 0, or 1 when
+    any visit brought nothing to read. Raises Refused for an unknown name or kind, or what is no address.
+    """
+    office = Office(settings, log, clock, on_post, on_fetch)
+    sources = [page_source(url)] if url else _chosen(settings, names)
+    fetches = _on_a_loop(_visit_all(office, sources))
+    return 0 if all(fetch.outcome in FINE for fetch in fetches) else 1
+
+
+def crawl_forever(
+    settings: Settings, log: Log, clock: Clock, stop: threading.Event, say: Callable[[str], None]
+) -> None:
+    """Visit every enabled source at its interval until `stop` is set, then return within 2 seconds.
+
+    `say` gets one line for people when a source cannot be read (again every ten minutes while it lasts) and when it
+    can again. What was under way when stopping is not counted as done, and done again after the next start.
+    """
+    teller = _Teller(settings, say)
+    office = Office(settings, log, clock, None, teller.hear)
+    _on_a_loop(_serve(office, _chosen(settings, ()), stop))
+
+
+def kinds() -> dict[str, type[SourceSpider]]:
+    """Every kind of source by its name in sources.toml: the subclasses of SourceSpider that have been imported."""
+    found: dict[str, type[SourceSpider]] = {FeedSpider.name: FeedSpider, SiteSpider.name: SiteSpider}
+    waiting: list[type[SourceSpider]] = [SourceSpider]
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        if getattr(kind, "name", ""):
+            found.setdefault(kind.name, kind)
+    return found
+
+
+async def _visit_all(office: Office, sources: Sequence[Source]) -> list[Fetch]:
+    places = asyncio.Semaphore(AT_ONCE)
+    return await asyncio.gather(*(_visit(office, source, places) for source in sources))
+
+
+async def _serve(office: Office, sources: Sequence[Source], stop: threading.Event) -> None:
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def visit(source: Source) -> None:
+        await _visit(office, source, places)
+
+    schedule = Schedule(sources, visit, SystemClock())
+    office.plan = schedule.plan
+    state = office.log.state(GROUP, "source/")
+    schedule.start(lambda source: first_wait(source, read_source(state, source.name).at, office.clock))
+    try:
+        while not stop.is_set():
+            await asyncio.sleep(_LOOK)
+    finally:
+        schedule.stop()
+
+
+async def _visit(office: Office, source: Source, places: asyncio.Semaphore) -> Fetch:
+    """One visit; whatever goes wrong in it becomes its record, so that the other sources do not notice."""
+    async with places:
+        visit = Visit(office, source, anew=source.kind == "page")
+        spider = PageSpider if source.kind == "page" else kinds()[source.kind]
+        try:
+            await Crawler(spider, ScrapySettings(scrapy_values(office.settings.main.crawl))).crawl_async(visit=visit)
+        except Exception as err:
+            logger.exception("crawl.bug", source=source.name)
+            visit.end(Trouble("error", detail=type(err).__name__))
+        return visit.fetch or await finish(visit)
+
+
+def _chosen(settings: Settings, names: Sequence[str]) -> list[Source]:
+    known = {source.name: source for source in settings.sources}
+    if unknown := [name for name in names if name not in known]:
+        expected = ", ".join(known) or "(sources.toml has none)"
+        raise Refused(f"no source {', '.join(unknown)} in sources.toml; expected one of {expected}")
+    chosen = [known[name] for name in names] or [source for source in settings.sources if source.enabled]
+    for source in chosen:
+        if source.kind not in kinds():
+            expected = ", ".join(sorted(kinds()))
+            raise Refused(
+                f"sources.toml: source ({source.name}).kind: no kind {source.kind!r}; expected one of {expected}"
+            )
+    return chosen
+
+
+class _Teller:
+    """Tells people of trouble, and of its end; not of every try."""
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        self._sources = {source.url: source.name for source in settings.sources}
+        self._language, self._say = settings.main.language, say
+        self._told: dict[str, tuple[str, float]] = {}
+
+    def hear(self, fetch: Fetch) -> None:
+        if self._sources.get(fetch.url) != fetch.source:
+            return  # of one article; the visit's own record follows
+        before, at = self._told.get(fetch.source, ("", 0.0))
+        if fetch.outcome in FINE:
+            if self._told.pop(fetch.source, None):
+                self._say(text("crawl.recovered", self._language, name=fetch.source, items=fetch.items))
+        elif fetch.outcome != before or stopwatch() - at >= _SAY_AGAIN:
+            self._told[fetch.source] = (fetch.outcome, stopwatch())
+            self._say(fetch.message)
+
+
+class _Threads(ThreadPoolExecutor):
+    """A thread a call, none of which a stopping process waits for: the system's look-up of a name may take a minute."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as err:  # noqa: BLE001 it belongs to whoever waits for the result
+                future.set_exception(err)
+
+        threading.Thread(target=run, daemon=True, name="crawl-lookup").start()
+        return future
+
+
+def _on_a_loop(main: Coroutine[Any, Any, T]) -> T:
+    """Run `main` on an event loop of its own; what it leaves behind is dropped."""
+    _quiet()
+    loop = asyncio.new_event_loop()
+    loop.set_default_executor(_Threads())
+    try:
+        return loop.run_until_complete(main)
+    finally:
+        try:
+            loop.run_until_complete(_drop_the_rest())
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            loop.close()
+
+
+async def _drop_the_rest() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=_ENDING)
+
+
+_quieted = False
+
+
+def _quiet() -> None:
+    """Scrapy, Twisted and the scheduler say nothing: what people need to know is in the records of the visits."""
+    global _quieted  # noqa: PLW0603 logging is one for the process
+    for name in ("scrapy", "twisted", "apscheduler", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    if not _quieted:
+        _quieted = True
+        globalLogBeginner.beginLoggingTo([LogPublisher()], discardBuffer=True, redirectStandardIO=False)

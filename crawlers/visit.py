@@ -1,0 +1,206 @@
+"""One visit to one source: what was known, what came, and its record; and the office that all visits share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+from scrapy import Request
+from scrapy.http import Response
+
+from tingchao.config.settings import Settings, load
+from tingchao.config.sources import Source
+from tingchao.crawlers.frame import Frame
+from tingchao.crawlers.outcome import FINE, Trouble, ahead, line
+from tingchao.crawlers.polite import ROBOTS, Sites
+from tingchao.crawlers.seen import GROUP, Pages, Seen, SourceState, read_source
+from tingchao.pipeline.clock import Clock, SystemClock
+from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.intake import Intake, Raw
+from tingchao.pipeline.log import Log
+from tingchao.pipeline.privacy import mask_url
+from tingchao.pipeline.records import Fetch, Post
+from tingchao.pipeline.sqlite_log import SqliteLog
+
+MOST_FAILED = 20  # records of failed articles a visit; the last record says how many there were
+FRAME_PAGES = 12  # pages of a visit from which the frame of the site is learned; measured: later ones add little
+
+Plan = Callable[[Source, timedelta], timedelta | None]
+"""When a source is visited again, in real time from now, not before the given wait; None when nobody plans it."""
+
+
+class Office:
+    """What all visits of a process share."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: Log,
+        clock: Clock,
+        on_post: Callable[[Post], None] | None = None,
+        on_fetch: Callable[[Fetch], None] | None = None,
+    ) -> None:
+        self.settings, self.log, self.clock = settings, log, clock
+        self.on_post, self.on_fetch = on_post, on_fetch
+        self.intake = Intake(log)
+        self.plan: Plan = lambda _source, _wait: None
+        self.sites = Sites(settings.main.crawl, SystemClock(), _held(log))
+        self._frames: dict[str, Frame] = {}
+
+    def frame(self, url: str) -> Frame:
+        """The lines that return on the pages of this site."""
+        site = urlsplit(url).netloc
+        if site not in self._frames:
+            stored = self.log.state(GROUP, f"frame/{site}").get(f"frame/{site}")
+            self._frames[site] = Frame.from_json(stored) if stored else Frame()
+        return self._frames[site]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A page that came, as the kinds of sources read it."""
+
+    url: str  # where it came from in the end
+    asked: str  # what was asked for; another one after redirects
+    body: bytes
+    content_type: str
+    fetched_at: datetime
+    etag: str = ""
+    modified: str = ""
+
+
+class Visit:
+    """One attempt at one source; `finish` gives its one record."""
+
+    def __init__(self, office: Office, source: Source, *, anew: bool = False) -> None:
+        self.office, self.source = office, source
+        self.pages = Pages(office.log, source.name)
+        self.anew = anew  # read and publish also what is known and unchanged (a person asked for this page)
+        state = read_source(office.log.state(GROUP, f"source/{source.name}"), source.name)
+        self.known = state if state.url == source.url else SourceState(url=source.url, at=state.at)
+        self.by_guid = state.by_guid
+        self.items = 0  # posts published
+        self.failed = 0  # articles that failed
+        self.learned: dict[str, int] = {}  # site -> pages its frame learned from
+        self.listed: set[str] = set()
+        self.complete = True  # everything new on the list was dealt with, so an unchanged list hides nothing
+        self.fetch: Fetch | None = None
+        self._trouble: Trouble | None = None
+        self._answer = SourceState(url=source.url)
+        self.charset = ""  # of the source's own page
+        self._status, self._robots = 0, ""
+
+    @classmethod
+    def from_environment(cls, name: str) -> Visit:
+        """For `scrapy crawl KIND -a source=NAME`: settings of TINGCHAO_CONFIG, database of TINGCHAO_DB."""
+        directory = os.environ.get("TINGCHAO_CONFIG")
+        settings = load(Path(directory) if directory else None)
+        sources = {source.name: source for source in settings.sources}
+        if name not in sources:
+            raise Refused(f"no source {name!r} in sources.toml; give -a source=NAME, one of {', '.join(sources)}")
+        log = SqliteLog(Path(os.environ.get("TINGCHAO_DB", "tingchao.db")))
+        return cls(Office(settings, log, SystemClock()), sources[name])
+
+    @property
+    def now(self) -> datetime:
+        return self.office.clock.now()
+
+    def asked(self, request: Request, response: Response | None, trouble: Trouble | None) -> None:
+        """The source's own page came, or did not."""
+        self._robots = str(request.meta.get(ROBOTS, ""))
+        self._status = response.status if response is not None else 0
+        if trouble is not None:
+            self.end(trouble)
+
+    def listed_as(self, answer: Answer) -> None:
+        """The list was read; its validators hold for the next visit if this one gets through."""
+        self._answer = SourceState(url=self.source.url, etag=answer.etag, modified=answer.modified)
+
+    def end(self, trouble: Trouble) -> None:
+        """What the record of the visit will say; the first word counts."""
+        self._trouble = self._trouble or trouble
+
+    def failure(self, url: str, request: Request, trouble: Trouble) -> list[Fetch]:
+        """The record of an article that failed; none beyond MOST_FAILED."""
+        self.failed += 1
+        if self.failed > MOST_FAILED:
+            return []
+        now, shown = self.now, mask_url(url)
+        message = line(self._language, self.source.name, trouble, None, now) + f" ({shown})"
+        robots = str(request.meta.get(ROBOTS, ""))
+        return [self._record(shown, now, trouble, robots=robots, status=trouble.status, message=message)]
+
+    def finish(self) -> tuple[Fetch, dict[str, bytes | None]]:
+        """The record of the visit and the state to commit with it."""
+        now = self.now
+        trouble = self._trouble or Trouble("ok")
+        held = self.office.sites.held_for(urlsplit(self.source.url).netloc)
+        wait = self.office.plan(self.source, held) or held
+        next_at = ahead(self.office.clock, wait) if wait else None
+        shown_next = None if trouble.outcome in FINE else next_at
+        message = line(self._language, self.source.name, trouble, shown_next, now, items=self.items)
+        fetch = self._record(
+            self.source.url,
+            now,
+            trouble,
+            robots=self._robots,
+            status=self._status,
+            message=message,
+            items=self.items,
+            charset=self.charset,
+            next_at=next_at,
+        )
+        return fetch, self._state(trouble, now)
+
+    @property
+    def _language(self) -> str:
+        return self.office.settings.main.language
+
+    def _record(self, url: str, at: datetime, trouble: Trouble, **values: object) -> Fetch:
+        return Fetch(source=self.source.name, url=url, at=at, outcome=trouble.outcome, **values)  # type: ignore[arg-type]
+
+    def _state(self, trouble: Trouble, now: datetime) -> dict[str, bytes | None]:
+        kept = self._answer if self.complete and trouble.outcome == "ok" else SourceState(url=self.source.url)
+        if trouble.outcome not in {"ok", "empty"}:  # nothing was read: what was known still holds
+            kept = self.known
+        kept = msgspec.structs.replace(kept, at=now, by_guid=self.by_guid)
+        state: dict[str, bytes | None] = {f"source/{self.source.name}": msgspec.json.encode(kept)}
+        state |= self.pages.forget(self.listed)
+        state |= {f"frame/{site}": self.office.frame(f"//{site}").to_json() for site in self.learned}
+        site = urlsplit(self.source.url).netloc
+        until = self.office.sites.held_until(site)
+        return state | ({f"hold/{site}": until.isoformat().encode()} if until else {})
+
+
+class Harvest(msgspec.Struct, frozen=True):
+    """What one page gave: posts, what to remember of it, records of failures; committed together or not at all."""
+
+    raws: tuple[Raw, ...] = ()
+    state: Mapping[str, bytes | None] = {}
+    fetches: tuple[Fetch, ...] = ()
+
+
+def seen_now(
+    before: Seen | None, now: datetime, *, digest: str = "", mark: str = "", answer: Answer | None = None
+) -> Seen:
+    """What is known of a page after a good look at it."""
+    stamp = int(now.timestamp())
+    return Seen(
+        first=before.first if before else stamp,
+        checked=stamp,
+        digest=digest,
+        mark=mark,
+        etag=answer.etag if answer else "",
+        modified=answer.modified if answer else "",
+    )
+
+
+def _held(log: Log) -> dict[str, datetime]:
+    held = {}
+    for key, value in log.state(GROUP, "hold/").items():
+        until = datetime.fromisoformat(value.decode())
+        held[key.removeprefix("hold/")] = until.astimezone(UTC)
+    return held
