@@ -145,9 +145,9 @@ def _skip_line(stream: IO[bytes]) -> int:
 
 
 def _decoded(stream: IO[bytes]) -> Iterator[str]:
-    """Lines of text. GB18030 is what Excel in China saves; UTF-8 is told from it by its first 64 KB."""
-    buffered = io.BufferedReader(stream, 1 << 16) if isinstance(stream, io.RawIOBase) else stream
-    head = buffered.peek(1 << 16) if hasattr(buffered, "peek") else b""
+    """Lines of text. GB18030 is what Excel in China saves; UTF-8 is told from it by what is read first."""
+    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[type-var]
+    head = buffered.peek(1 << 16)
     encoding = "utf-8-sig"
     try:
         head[: head.rfind(b"\n") + 1].decode("utf-8")
