@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from tingchao.crawlers.blocks import Block, Page, parse, read_page
+from tingchao.crawlers.blocks import Block, Page
 from tingchao.crawlers.body import article_blocks
 from tingchao.crawlers.charset import decode
 from tingchao.crawlers.clock_words import ParsedTime, parse_time
@@ -15,6 +15,7 @@ from tingchao.crawlers.headline import find_title
 from tingchao.crawlers.links import Link, list_links
 from tingchao.crawlers.metadata import Metadata, read_metadata, script_bodies
 from tingchao.crawlers.published import find_published
+from tingchao.crawlers.suspects import judged_page
 from tingchao.crawlers.walls import is_login_wall
 
 __all__ = ["Article", "Frame", "Link", "ParsedTime", "decode", "is_login_wall", "list_links", "page_lines", "parse_time", "read_article"]
@@ -46,9 +47,8 @@ def read_article(body: bytes, url: str, fetched_at: datetime, content_type: str 
     on other pages of the site and may be None.
     """
     markup, charset = decode(body, content_type)
-    root = parse(markup)
-    page = read_page(root)
-    meta = read_metadata(root, markup)
+    page = judged_page(markup)
+    meta = read_metadata(page.root, markup)
     title, headline = find_title(page, meta)
     blocks = article_blocks(page, title, headline, frame.is_frame if frame is not None else None)
     published = find_published(page, meta, url, headline, blocks, fetched_at)
@@ -61,7 +61,7 @@ def read_article(body: bytes, url: str, fetched_at: datetime, content_type: str 
 
 def page_lines(body: bytes, content_type: str = "") -> list[str]:
     """All visible lines of a page, for Frame.learn."""
-    return [block.text for block in read_page(parse(decode(body, content_type)[0])).blocks]
+    return [block.text for block in judged_page(decode(body, content_type)[0]).blocks]
 
 
 def _from_scripts(text: str, meta: Metadata, markup: str) -> str:
@@ -75,7 +75,7 @@ def _from_scripts(text: str, meta: Metadata, markup: str) -> str:
 
 def _lines(text: str) -> list[str]:
     if "<" in text and ">" in text:
-        page: Page = read_page(parse(text))
+        page: Page = judged_page(text)
         blocks: list[Block] = article_blocks(page, "", -1)
         return [block.text for block in blocks]
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from lxml import etree
 
+from tingchao.crawlers.part_names import suspicion
+
 DEEPEST = 400
 """Levels of markup kept apart; what lies deeper is read as if it lay at this level (real pages: below 60)."""
 
@@ -26,27 +28,6 @@ _INLINE = frozenset(
 _CAPTION = frozenset({"figcaption", "caption"})
 _HEADINGS = {"h1": 1, "h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6}
 
-# Names that page authors give to parts which are not the article. Strong: also when the name holds "content" or "article"
-# (article-share, comment-content). Weak: only without such a word (a wrapper may well be called content-with-sidebar).
-_STRONG = frozenset(
-    "comment comments cmt cmts commentlist pinglun pl gentie tie reply replies replylist discuss disqus respond nav navbar navigation topnav subnav menu menus "
-    "submenu breadcrumb breadcrumbs crumb crumbs crumbtrail foot footer bottomnav copyright share sharebar shares sharing bdsharebuttonbox bshare jiathis social "
-    "recommend recommends recommended recommendation recom recomm related relate relation relates relevant tuijian xiangguan guess "
-    "sponsor advert advertisement guanggao gg adsense disclaimer shengming mianze pagination pager "
-    "pagenav prevnext qrcode erweima ewm login signin signup register toolbar popup modal tooltip subscribe newsletter dashang reward donate "
-    "jubao report vote digg".split()
-)
-_WEAK = frozenset(
-    "sidebar side aside rightbar right left hot rank ranking ranklist ad ads adv banner promo promotion tool tools tags taglist keyword keywords "
-    "header head top topbar bottom author authorinfo writer bio profile card meta info source editor bianji "
-    "search download app mobile phone weixin wechat links link friendlink friendlinks fontsize print more next prev previous list hotnews news newslist latest "
-    "statement notice tip tips".split()
-)
-_GOOD = frozenset(
-    "article articles content contents cont con main body text txt zhengwen neirong detail details post entry story news newstext artibody paragraph paragraphs "
-    "rich richtext page container wrap wrapper section center zoom topic thread message".split()
-)
-_TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[\u4e00-\u9fff]+")
 _OUTSIDE = frozenset({"nav", "footer", "aside", "menu"})
 # The page as a whole and its paragraphs carry names for other ends (<body class="comment-open">, <p class="left">).
 _NEVER_JUDGED = frozenset({"body", "html", "p", "h1"})
@@ -72,7 +53,8 @@ class Node:
 class Block:
     """One line of the page.
 
-    `size` counts characters without blanks, `linked` those inside links, `stops` the marks that end or part sentences.
+    `size` counts characters without blanks, `linked` those inside links, `stops` the marks that end or part sentences;
+    `named` says that an inline element around it has a suspicious name; `bad` is decided later (suspects.py).
     """
 
     text: str
@@ -81,11 +63,11 @@ class Block:
     linked: int
     stops: int
     heading: int
-    bad: bool
+    named: bool
     caption: bool
     hidden: bool
     links: int
-    strong: bool = False
+    bad: bool = False
 
 
 @dataclass(slots=True)
@@ -111,14 +93,6 @@ def parse(markup: str) -> etree._Element | None:
         return None
 
 
-def suspicion(names: str) -> int:
-    """What class and id of an element say against its being part of an article: 0 nothing, 1 something, 2 much."""
-    tokens = {token.lower() for token in _TOKEN.findall(names)}
-    if tokens & _STRONG:
-        return 2
-    return 1 if tokens & _WEAK and not tokens & _GOOD else 0
-
-
 def read_page(root: etree._Element | None) -> Page:
     """Cut a tree into blocks, without recursion, in one pass."""
     page = Page(root)
@@ -131,32 +105,7 @@ def read_page(root: etree._Element | None) -> Page:
         node = page.nodes[index]
         parent = page.nodes[node.parent]
         parent.last = max(parent.last, node.last)
-    _judge(page)
     return page
-
-
-def _judge(page: Page) -> None:
-    """Mark the blocks in suspicious parts as bad, unless that would take the page's text with it.
-
-    Names lie: articles lie in elements called "left", "list" or "comment-open". A weakly suspicious part that holds over 40 %
-    of the sentences of the page is not bad, a strongly suspicious one over 80 %: comments are often longer than the article.
-    """
-    sums = [0] * len(page.nodes)
-    for block in page.blocks:
-        if block.stops and block.size >= 20 and block.linked * 2 < block.size and not block.hidden and not block.bad:
-            sums[block.node] += block.size
-    for index in range(len(page.nodes) - 1, 0, -1):
-        sums[page.nodes[index].parent] += sums[index]
-    bad = [False] * len(page.nodes)
-    for index in range(1, len(page.nodes)):
-        node = page.nodes[index]
-        limit = _HARMLESS[node.suspicion] * sums[0]
-        bad[index] = bad[node.parent] or (node.suspicion > 0 and sums[index] <= limit)
-    for block in page.blocks:
-        block.bad = block.bad or bad[block.node]
-
-
-_HARMLESS = (0.0, 0.4, 0.8)
 
 
 class _Reader:
@@ -221,19 +170,19 @@ class _Reader:
 
     def _context(self, element: etree._Element, tag: str, context: _Context) -> _Context:
         attributes = element.attrib
-        bad, hidden, anchor = context.bad, context.hidden, context.anchor
+        named, hidden, anchor = context.named, context.hidden, context.anchor
         if attributes:
-            if not bad and tag in _INLINE and tag != "a":
-                bad = self._suspicion(element) == 2
+            if not named and tag in _INLINE and tag != "a":
+                named = self._suspicion(element) == 2
             if not hidden and ("hidden" in attributes or _HIDDEN.search(attributes.get("style", ""))):
                 hidden = True
             anchor = anchor or (tag == "a" and "href" in attributes)
         heading = _HEADINGS.get(tag, context.heading)
         caption = context.caption or tag in _CAPTION
         pre = context.pre or tag == "pre"
-        if (bad, hidden, anchor, heading, caption, pre) == context.key():
+        if (named, hidden, anchor, heading, caption, pre) == context.key():
             return context
-        return _Context(bad=bad, hidden=hidden, anchor=anchor, heading=heading, caption=caption, pre=pre)
+        return _Context(named=named, hidden=hidden, anchor=anchor, heading=heading, caption=caption, pre=pre)
 
     def _suspicion(self, element: etree._Element) -> int:
         names = f"{element.get('class', '')} {element.get('id', '')}"
@@ -272,7 +221,7 @@ class _Reader:
         blocks.append(
             Block(
                 text=text, node=node, size=size, linked=min(linked, size), stops=len(_SENTENCE.findall(text)), heading=context.heading,
-                bad=context.bad, caption=context.caption, hidden=context.hidden, links=links,
+                named=context.named, caption=context.caption, hidden=context.hidden, links=links,
             )
         )  # fmt: skip
         self.page.nodes[node].last = len(blocks)
@@ -282,7 +231,7 @@ class _Reader:
 class _Context:
     """What holds for everything inside an element."""
 
-    bad: bool = False
+    named: bool = False
     hidden: bool = False
     anchor: bool = False
     heading: int = 0
@@ -291,14 +240,14 @@ class _Context:
     inside: _Context | None = None
 
     def key(self) -> tuple[bool, bool, bool, int, bool, bool]:
-        return self.bad, self.hidden, self.anchor, self.heading, self.caption, self.pre
+        return self.named, self.hidden, self.anchor, self.heading, self.caption, self.pre
 
     def fields(self) -> dict[str, bool | int]:
-        return {"bad": self.bad, "hidden": self.hidden, "anchor": self.anchor, "heading": self.heading, "caption": self.caption}
+        return {"named": self.named, "hidden": self.hidden, "anchor": self.anchor, "heading": self.heading, "caption": self.caption}
 
     def ending(self, inside: _Context) -> _Context:
         """This context again, remembering the one of the block that ends here."""
-        return _Context(self.bad, self.hidden, self.anchor, self.heading, self.caption, self.pre, inside)
+        return _Context(self.named, self.hidden, self.anchor, self.heading, self.caption, self.pre, inside)
 
 
 def ancestors(page: Page, node: int) -> Iterator[int]:

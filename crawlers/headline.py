@@ -41,7 +41,8 @@ def find_title(page: Page, meta: Metadata) -> tuple[str, int]:
     stated = [name for name in names if name]
     index = _visible(page, stated)
     if index >= 0:
-        return page.blocks[index].text, index
+        text = page.blocks[index].text
+        return text if page.blocks[index].heading else without_site(text, meta.sites), index
     title = _agreed(meta)
     if not title or _is_generic(title, meta, page):
         index = _heading_alone(page)
@@ -55,7 +56,7 @@ def _visible(page: Page, stated: list[str]) -> int:
     """The block that shows the title: the longest line that begins a stated title or makes up half of it."""
     flats = [flat(name) for name in stated]
     longest_meta = max((len(name) for name in flats[1:]), default=0)
-    best, best_key = -1, (0, 0, 0)
+    best, best_key = -1, (0.0, 0)
     for index, block in enumerate(page.blocks[:3000]):
         if not 2 <= block.size <= LONGEST_TITLE:
             continue
@@ -65,7 +66,8 @@ def _visible(page: Page, stated: list[str]) -> int:
         for order, name in enumerate(flats):
             if not _shows(text, name, block, longest_meta if order == 0 else 0):
                 continue
-            key = (len(text), 1 if block.heading in {1, 2} else 0, -index)
+            # A headline element may be shorter than a line that repeats all of <title>, site's name included.
+            key = (len(text) * (2.0 if block.heading in {1, 2} else 1.0), -index)
             if key > best_key:
                 best, best_key = index, key
     return best

@@ -9,9 +9,10 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 
 from lxml import etree
 
-from tingchao.crawlers.blocks import parse, suspicion
+from tingchao.crawlers.blocks import parse
 from tingchao.crawlers.charset import decode
 from tingchao.crawlers.metadata import clean
+from tingchao.crawlers.part_names import suspicion
 
 MOST_LINKS = 2000
 """Links returned from one page; the longest list at hand has 54."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from tingchao.crawlers.blocks import parse, read_page
 from tingchao.crawlers.body import article_blocks
 from tingchao.crawlers.charset import decode
 from tingchao.crawlers.metadata import read_metadata
+from tingchao.crawlers.suspects import judged_page
 
 ARTICLE_FROM = 120
 """Characters of text from which a page counts as an article, whatever log-in boxes it also has (a short news item has 100 to 150)."""
@@ -39,8 +39,8 @@ def is_login_wall(body: bytes | str, content_type: str = "") -> str | None:
     A page with an article is none, whatever boxes it has: the text must be missing, or be the request to log in itself.
     """
     markup = body if isinstance(body, str) else decode(body, content_type)[0]
-    root = parse(markup)
-    page = read_page(root)
+    page = judged_page(markup)
+    root = page.root
     text = " ".join(block.text for block in article_blocks(page, "", -1))
     if len(text) >= ARTICLE_FROM and not (len(text) < 2 * ARTICLE_FROM and _asks(text)):
         return None
