@@ -56,7 +56,14 @@ def _simplified() -> dict[str, str]:
 
 def _compatible() -> Iterator[int]:
     """Code points that have a compatibility form, a case or no width: everything outside the plain Han blocks."""
-    for first, last in ((0, 0x33FF), (0xA000, 0xABFF), (0xD7A4, 0xFFFF), (0x1D400, 0x1D7FF), (0x1F000, 0x2003F), (0x2F800, 0x2FA1F)):
+    for first, last in (
+        (0, 0x33FF),
+        (0xA000, 0xABFF),
+        (0xD7A4, 0xFFFF),
+        (0x1D400, 0x1D7FF),
+        (0x1F000, 0x2003F),
+        (0x2F800, 0x2FA1F),
+    ):
         yield from range(first, last + 1)
 
 
@@ -109,13 +116,12 @@ def _is_han(codes: Codes) -> Flags:
 
 def _without_hidden(text: str) -> str:
     """The text without scripts and style sheets; an unclosed one reaches to the end."""
-    kept, at = [], 0
+    kept, at, lower = [], 0, text.lower()
     while found := _HIDDEN.search(text, at):
         kept.append(text[at : found.start()])
-        end = text.lower().find(f"</{found[1].lower()}", found.end()) if len(kept) == 1 else text.find(f"</{found[1]}", found.end())
-        if end < 0:
+        at = lower.find(f"</{found[1].lower()}", found.end())
+        if at < 0:
             return "".join(kept)
-        at = end
     kept.append(text[at:])
     return "".join(kept)
 
@@ -149,6 +155,11 @@ def _decoded(codes: Codes) -> str:
     return codes.astype("<u4").tobytes().decode("utf-32-le")
 
 
+def _present(codes: Codes) -> Codes:
+    result: Codes = codes[codes != 0]
+    return result
+
+
 def _mapped(codes: Codes) -> Codes:
     """Each code point by its plain form."""
     table = _table()
@@ -156,27 +167,38 @@ def _mapped(codes: Codes) -> Codes:
     plain = table.codes[codes]
     several = table.several[plain]
     if not several.any():
-        return plain[plain != 0]
-    text = _decoded(plain[plain != 0])
+        return _present(plain)
+    text = _decoded(_present(plain))
     for code in np.unique(plain[several]).tolist():
         text = text.replace(chr(code), table.longer[code])
     return _encoded(text)
 
 
+def _edges_trimmed(codes: Codes) -> Codes:
+    """Without blanks at the ends of a text, and with one blank where there were several."""
+    before = np.concatenate(([np.uint32(_NEWLINE)], codes[:-1]))
+    useless = (codes == _SPACE) & ((before == _SPACE) | (before == _NEWLINE))
+    kept: Codes = codes[~useless]
+    after = np.concatenate((kept[1:], [np.uint32(_NEWLINE)]))
+    trimmed: Codes = kept[(kept != _SPACE) | (after != _NEWLINE)]
+    return trimmed
+
+
 def _joined(codes: Codes) -> Codes:
-    """Without what is put between characters: breakers between two Han characters, blanks in a spaced-out word,
-    the third and later of equal signs, and blanks at the ends.
+    """Without what is put between characters to hide a word, and without the third and later of equal signs.
+
+    Dropped are breakers between two Han characters, and the blanks of a word that is spaced out one by one.
     """
     table = _table()
-    around = np.concatenate(([_NEWLINE, _NEWLINE], codes, [_NEWLINE, _NEWLINE])).astype(np.uint32)
+    edge = np.full(2, _NEWLINE, dtype=np.uint32)
+    around = np.concatenate((edge, codes, edge))
     before, here, after = around[1:-3], around[2:-2], around[3:-1]
     between = table.han[before] & table.han[after]
     blank = around == _SPACE
     spaced = blank[2:-2] & between & (blank[:-4] | blank[4:])
-    digit = (here >= 48) & (here <= 57)
+    digit = (here >= ord("0")) & (here <= ord("9"))
     repeated = (here == before) & (here == around[:-4]) & ~digit & (here != _NEWLINE)
-    empty = blank[2:-2] & ((before == _SPACE) | (before == _NEWLINE) | (after == _NEWLINE))
-    kept: Codes = codes[~((table.breaker[here] & between) | spaced | repeated | empty)]
+    kept: Codes = codes[~((table.breaker[here] & between) | spaced | repeated)]
     return kept
 
 
@@ -190,9 +212,9 @@ def _without_marks(text: str) -> str:
 
 def plain_batch(texts: Sequence[str]) -> Plain:
     """Normalise a batch; as many texts come out as go in, none contains a newline."""
-    joined = "\n".join(map(_one_line, texts)) + "\n"
+    joined = "".join([_one_line(text) + "\n" for text in texts])
     text = _decoded(_mapped(_encoded(joined)))
-    codes = _joined(_encoded(_without_marks(text)))
+    codes = _joined(_edges_trimmed(_encoded(_without_marks(text))))
     return Plain(_decoded(codes).split("\n")[:-1], codes)
 
 

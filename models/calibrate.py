@@ -1,0 +1,60 @@
+"""Raw outputs and the truth become scales, mixtures and thresholds. Give it outputs for unseen texts only."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import precision_recall_curve
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Matrix = npt.NDArray[np.float32]
+
+
+def fitted_scale(outputs: Matrix, truth: Flags, random: Flags) -> tuple[float, float]:
+    """Scale and shift from raw output to log-odds (Platt 1999, with his smoothed targets).
+
+    The scale is fitted on all texts; the shift then on the texts drawn at random alone, because only their rates
+    are true. Without any, the shift is that of all texts.
+    """
+    scale, shift = _platt(outputs.astype(np.float64), truth)
+    if not random.any():
+        return scale, shift
+    return scale, _shift(scale * outputs[random].astype(np.float64), truth[random])
+
+
+def _platt(outputs: Floats, truth: Flags) -> tuple[float, float]:
+    model = LogisticRegression(C=1e4, max_iter=1000)
+    model.fit(outputs[:, None], truth)
+    return float(model.coef_[0, 0]), float(model.intercept_[0])
+
+
+def _shift(logits: Floats, truth: Flags) -> float:
+    """The shift at which the mean probability is the rate (a half more on either side, for rates near 0 and 1)."""
+    rate = (truth.sum() + 0.5) / (len(truth) + 1)
+    low, high = -20.0, 20.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if np.mean(1 / (1 + np.exp(-(logits + middle)))) > rate else (middle, high)
+    return (low + high) / 2
+
+
+def fitted_mixture(inputs: Matrix, truth: Flags, kind: npt.NDArray[np.str_]) -> Matrix:
+    """Weights of a mixture of experts; every kind of text counts with the root of its number of texts."""
+    names, counts = np.unique(kind, return_counts=True)
+    weight = np.array(
+        [1 / np.sqrt(dict(zip(names.tolist(), counts.tolist(), strict=True))[name]) for name in kind.tolist()]
+    )
+    weight *= len(weight) / weight.sum()
+    model = LogisticRegression(C=1.0, max_iter=2000, fit_intercept=False)
+    model.fit(inputs, truth, sample_weight=weight)
+    result: Matrix = model.coef_[0].astype(np.float32)
+    return result
+
+
+def fitted_threshold(probability: Matrix, truth: Flags) -> float:
+    """The probability from which on a signal is given: the best F1."""
+    precision, recall, thresholds = precision_recall_curve(truth, probability)
+    score = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    return float(thresholds[min(int(score.argmax()), len(thresholds) - 1)])

@@ -1,0 +1,158 @@
+"""The folders of ../shared become labelled rows: which texts may train, what each says of which head.
+
+Never read here, because their terms say research or academic use: rumour_weibo21, neardup_built, the lexicons,
+cec_emergency, lcqmc_pairs, thucnews_titles (nor their rows among the annotated texts, unless to judge a model).
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tingchao.models.normalise import normalise
+from tingchao.models.scores import SENTIMENTS, SIGNALS
+
+JUDGES_ONLY = frozenset({"rumour_weibo21", "thucnews_titles"})
+_SENTIMENT = {name: number for number, name in enumerate(SENTIMENTS)} | {"mixed": 1, "0": 0, "1": 2}
+# spam_fbs_sms: words come apart by blanks and masks stand for what was cut out; both would give the set away.
+_SMS_MASK = re.compile(r"URL\w*|DIGIT|PLACE|NAME|CELLPHONE|TELEPHONE|EMAIL|MONEY|TIME|DATE")
+
+
+class DataError(Exception):
+    """A data folder is not as described; the message names the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One text and what is known of it; None where its set does not say."""
+
+    text: str
+    corpus: str  # weibo, review, usual, virus, car, annotated, sms, shop_spam, title
+    sentiment: int | None = None  # index into SENTIMENTS
+    signals: tuple[bool, ...] | None = None
+    severity: int | None = None
+    live: bool | None = None
+    advert: bool | None = None
+    random: bool = False  # drawn at random: the mix for which probabilities hold
+    part: str = ""  # category, or the set of an annotated text
+    may_train: bool = True
+    key: str = field(default="", compare=False)  # equal for near-duplicates, see `grouped`
+
+
+def _table(path: Path) -> Iterator[dict[str, str]]:
+    try:
+        with (
+            gzip.open(path, "rt", encoding="utf-8", newline="")
+            if path.suffix == ".gz"
+            else path.open(encoding="utf-8", newline="") as file
+        ):
+            yield from csv.DictReader(file)
+    except (OSError, csv.Error, UnicodeDecodeError) as err:
+        raise DataError(f"{path}: {err}; expected a CSV file as its folder's README describes") from err
+
+
+def _reviews(data: Path) -> Iterator[Row]:
+    for row in _table(data / "chnsenticorp/dev.csv.gz"):
+        yield Row(row["text"], "review", _SENTIMENT[row["label"]], part="chnsenticorp")
+    for row in _table(data / "online_shopping10/dev.csv.gz"):
+        yield Row(row["text"], "review", _SENTIMENT[row["label"]], part=row["category"])
+
+
+def _posts(data: Path) -> Iterator[Row]:
+    for row in _table(data / "weibo2018/dev.csv.gz"):
+        yield Row(row["text"], "weibo", _SENTIMENT[row["label"]])
+    for corpus, name in (("usual", "dev_usual.csv"), ("virus", "dev_virus.csv.gz")):
+        for row in _table(data / "smp2020_ewect" / name):
+            yield Row(row["text"], corpus, _SENTIMENT.get(row["sentiment"]), part=row["emotion"])
+    for row in _table(data / "bdci_car2018/dev.csv.gz"):
+        yield Row(row["text"], "car", _SENTIMENT[row["sentiment"]])
+
+
+def _spam(data: Path) -> Iterator[Row]:
+    for row in _table(data / "spam_fbs_sms/dev.csv.gz"):
+        yield Row(_SMS_MASK.sub("", row["text"]).replace(" ", ""), "sms", advert=True, part=row["label"])
+
+
+def annotated(shared: Path) -> Iterator[Row]:
+    """The texts labelled one by one against the guideline."""
+    path = shared / "annotation/labelled.jsonl"
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except OSError as err:
+        raise DataError(f"{path}: {err}; expected the annotated texts, one JSON object a line") from err
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            yield Row(
+                row["text"],
+                "annotated",
+                _SENTIMENT[row["sentiment"]],
+                tuple(name in row["signals"] for name in SIGNALS),
+                int(row["severity"]),
+                bool(row["live"]),
+                random=row["drawn"] == "random",
+                part=row["set"],
+                may_train=row["set"] not in JUDGES_ONLY,
+            )
+        except (ValueError, KeyError, TypeError) as err:
+            raise DataError(f"{path}, line {number}: {err}; expected the fields of GUIDELINE.md") from err
+
+
+def corpora(shared: Path) -> list[Row]:
+    """Every labelled row, in the order of the files, with the key of its group of near-duplicates."""
+    data = shared / "data"
+    rows = [*_posts(data), *_reviews(data), *annotated(shared), *_spam(data)]
+    return [_with_key(row, key) for row, key in zip(rows, grouped([row.text for row in rows]), strict=True)]
+
+
+def _with_key(row: Row, key: str) -> Row:
+    return Row(
+        row.text,
+        row.corpus,
+        row.sentiment,
+        row.signals,
+        row.severity,
+        row.live,
+        row.advert,
+        row.random,
+        row.part,
+        row.may_train,
+        key,
+    )
+
+
+def _marks(text: str) -> tuple[str, str]:
+    """What near-duplicates share: the first or the last 20 letters of the normalised text."""
+    letters = "".join(filter(str.isalnum, normalise(text)))
+    return f"<{letters[:20]}", f"{letters[-20:]}>"
+
+
+def grouped(texts: list[str]) -> list[str]:
+    """A key for each text; texts that share their beginning or their end, also through others, share the key."""
+    parent: dict[str, str] = {}
+
+    def root(mark: str) -> str:
+        while parent.setdefault(mark, mark) != mark:
+            parent[mark] = parent[parent[mark]]
+            mark = parent[mark]
+        return mark
+
+    first = []
+    for text in texts:
+        start, end = _marks(text)
+        first.append(start)
+        if len(start) > 8:  # shorter ones are equal by chance
+            low, high = sorted((root(start), root(end)))
+            parent[high] = low
+    return [root(mark) for mark in first]
+
+
+def part_of(key: str, parts: int, seed: int = 0) -> int:
+    """Which of the parts of a split a group belongs to."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {key}".encode()).digest()[:8], "big") % parts

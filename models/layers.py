@@ -1,0 +1,74 @@
+"""Raw outputs of the table become calibrated probabilities.
+
+Sentiment: experts weighed by what kind of text it is. Every other head: one scale and one shift.
+
+Training and scoring share this file, so that both see the same numbers.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tingchao.models.scores import SIGNALS
+
+Matrix = npt.NDArray[np.float32]
+
+# Kinds of text that the sentiment sets come from; the gate says which of them a text is like.
+KINDS = ("weibo", "review", "usual", "virus", "car", "annotated")
+POLARITY = ("all", "weibo", "review", "smp")  # positive against negative, each expert trained mostly on its own sets
+NEUTRAL = ("smp", "car", "annotated")  # neutral against the rest; the other sets have no neutral texts
+SINGLE = (*SIGNALS, "severity 1", "severity 2", "severity 3", "live", "advert")
+COLUMNS = (
+    *(f"gate {name}" for name in KINDS),
+    *(f"polarity {name}" for name in POLARITY),
+    *(f"neutral {name}" for name in NEUTRAL),
+    *SINGLE,
+)
+_GATES, _POLARITY, _NEUTRAL = len(KINDS), len(POLARITY), len(NEUTRAL)
+
+
+class Layers(NamedTuple):
+    """What turns raw outputs into probabilities; all fitted on outputs for texts that the table had not seen."""
+
+    polarity: Matrix  # weights of `mixture`, the last is the constant
+    neutral: Matrix
+    single: Matrix  # scale and shift a head of SINGLE
+
+
+def sigmoid(value: Matrix) -> Matrix:
+    """Log-odds to probability, without overflow."""
+    result = 1 / (1 + np.exp(-np.clip(value, -30, 30)))
+    return result.astype(np.float32)
+
+
+def _mixture(gates: Matrix, experts: Matrix) -> Matrix:
+    """Inputs of a combination: the gates, the experts, each expert times each gate, and a constant."""
+    products = (gates[:, :, None] * experts[:, None, :]).reshape(len(gates), -1)
+    return np.concatenate((gates, experts, products, np.ones((len(gates), 1), dtype=np.float32)), axis=1)
+
+
+def mixtures(raw: Matrix) -> tuple[Matrix, Matrix]:
+    """The inputs of the polarity and of the neutral combination."""
+    gates = raw[:, :_GATES] - raw[:, :_GATES].max(axis=1, keepdims=True)
+    gates = np.exp(gates)
+    gates /= gates.sum(axis=1, keepdims=True)
+    polarity = raw[:, _GATES : _GATES + _POLARITY]
+    neutral = raw[:, _GATES + _POLARITY : _GATES + _POLARITY + _NEUTRAL]
+    size = np.abs(polarity)  # a text without any polarity is rather neutral
+    return _mixture(gates, polarity), _mixture(gates, np.concatenate((neutral, size), axis=1))
+
+
+def probabilities(raw: Matrix, layers: Layers) -> Matrix:
+    """Columns: negative, neutral, positive, the nine signals, expected severity, live, advert."""
+    polarity, neutral = mixtures(raw)
+    positive = sigmoid(polarity @ layers.polarity)
+    plain = sigmoid(neutral @ layers.neutral)
+    single = sigmoid(raw[:, -len(SINGLE) :] * layers.single[0] + layers.single[1])
+    signals, steps, rest = single[:, : len(SIGNALS)], single[:, len(SIGNALS) : -2], single[:, -2:]
+    severity = np.minimum.accumulate(steps, axis=1).sum(axis=1)  # P(>=1) + P(>=2) + P(>=3) is the expected value
+    feeling = np.stack(((1 - plain) * (1 - positive), plain, (1 - plain) * positive), axis=1)
+    result: Matrix = np.concatenate((feeling, signals, severity[:, None], rest), axis=1).astype(np.float32)
+    return result

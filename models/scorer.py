@@ -1,0 +1,167 @@
+"""A batch of texts becomes a batch of Scores, with the model file that ships beside this code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tingchao.models.features import Vocabulary, words_of
+from tingchao.models.files import FILE, Array, read_model
+from tingchao.models.language import CHINESE, languages
+from tingchao.models.layers import COLUMNS, Layers, Matrix, probabilities
+from tingchao.models.normalise import Plain, plain_batch
+from tingchao.models.scores import HEADS, SIGNALS, ModelError, Scores
+
+BATCH = 500  # texts scored at once; larger batches were not faster
+_FIRST_SIGNAL = 3
+_LAST_SIGNAL = _FIRST_SIGNAL + len(SIGNALS)
+_SEVERITY = HEADS.index("severity")
+_WORDS_EXPLAINED = 300  # a longer text is explained by its first words
+
+
+class Model(NamedTuple):
+    """What a model file holds, ready for use."""
+
+    vocabulary: Vocabulary
+    weights: Matrix  # one row a feature, one column a name of COLUMNS
+    bias: Matrix
+    layers: Layers
+    thresholds: Matrix  # one a signal
+    base: Matrix  # what the heads say of a text that they cannot judge, in the order of HEADS
+    version: str
+
+
+def unpacked_weights(small: npt.NDArray[np.int8], scale: Matrix) -> Matrix:
+    """Weights from one byte each: the sign and the square root, so that small weights keep their precision."""
+    steps = np.arange(-128, 128, dtype=np.float32)
+    squares = steps * np.abs(steps) / np.float32(127 * 127)
+    weights = np.empty(small.shape, dtype=np.float32)
+    for column, largest in enumerate(scale.tolist()):  # one by one: a few megabytes at a time instead of all twice
+        weights[:, column] = (squares * largest)[small[:, column].astype(np.int16) + 128]
+    return weights
+
+
+def packed_weights(weights: Matrix) -> tuple[npt.NDArray[np.int8], Matrix]:
+    """The inverse of `unpacked_weights`, to within 1 % of a column's largest weight."""
+    scale = np.maximum(np.abs(weights).max(axis=0), 1e-12).astype(np.float32)
+    small = np.rint(np.sign(weights) * np.sqrt(np.abs(weights) / scale) * 127)
+    return small.astype(np.int8), scale
+
+
+def model_from(arrays: dict[str, Array], settings: dict[str, Any], sha256: str) -> Model:
+    """The model in the arrays and settings of a file; KeyError or ValueError if they do not fit together."""
+    if tuple(settings["columns"]) != COLUMNS or tuple(settings["signals"]) != SIGNALS:
+        raise ValueError("its heads are not those of this program")
+    weights = unpacked_weights(arrays["weights"], arrays["scale"])
+    if weights.shape != (len(arrays["hashes"]), len(COLUMNS)):
+        raise ValueError(f"weights of shape {weights.shape}, expected {(len(arrays['hashes']), len(COLUMNS))}")
+    base = np.array(settings["base"], dtype=np.float32)
+    if base.shape != (len(HEADS),):
+        raise ValueError(f"{len(base)} base rates, expected {len(HEADS)}")
+    return Model(
+        Vocabulary(arrays["hashes"]),
+        weights,
+        arrays["bias"],
+        Layers(arrays["polarity"], arrays["neutral"], arrays["single"]),
+        arrays["thresholds"],
+        base,
+        sha256[:12],
+    )
+
+
+def _scores(row: list[float], over: list[bool], lang: str, *, abstained: bool) -> Scores:
+    """One row of numbers, in the order of HEADS, as the record that others read."""
+    return Scores(
+        row[0],
+        row[1],
+        row[2],
+        tuple(row[_FIRST_SIGNAL:_LAST_SIGNAL]),
+        row[_LAST_SIGNAL],
+        row[_LAST_SIGNAL + 1],
+        row[_LAST_SIGNAL + 2],
+        tuple(name for name, yes in zip(SIGNALS, over, strict=True) if yes) if True in over else (),
+        lang,
+        abstained,
+    )
+
+
+class Scorer:
+    """Reads texts; has no state but its model, so it may be shared by threads."""
+
+    def __init__(self, model: Model) -> None:
+        """`model`: from `model_from`; use `load` for a file."""
+        self._model = model
+
+    @classmethod
+    def load(cls, directory: Path | None = None) -> Scorer:
+        """The model in `directory`, by default the one shipped beside the code; ModelError if it cannot be trusted."""
+        path = (directory or Path(__file__).parent) / FILE
+        arrays, settings, sha256 = read_model(path)
+        try:
+            return cls(model_from(arrays, settings, sha256))
+        except (KeyError, ValueError, TypeError) as err:
+            raise ModelError(f"model file {path} is of another version: {err}; build it with `tingchao train`") from err
+
+    @property
+    def version(self) -> str:
+        """Short hash of the model, to be stored with what it scored."""
+        return self._model.version
+
+    def score(self, texts: Sequence[str]) -> list[Scores]:
+        """One Scores a text, in the same order."""
+        return [scores for first in range(0, len(texts), BATCH) for scores in self._batch(texts[first : first + BATCH])]
+
+    def _batch(self, texts: Sequence[str]) -> Iterator[Scores]:
+        plain = plain_batch(texts)
+        model = self._model
+        numbers = self.numbers(plain)
+        langs = languages(plain)
+        strange = np.array([lang != CHINESE for lang in langs], dtype=np.bool_)
+        given = (numbers[:, _FIRST_SIGNAL:_LAST_SIGNAL] >= model.thresholds) & ~strange[:, None]
+        numbers[strange] = model.base
+        for row, over, lang in zip(numbers.tolist(), given.tolist(), langs, strict=True):
+            yield _scores(row, over, lang, abstained=lang != CHINESE)
+
+    def numbers(self, plain: Plain) -> Matrix:
+        """One row a text, one column a name of HEADS."""
+        raw = self._model.vocabulary.matrix(plain, words_of(plain)) @ self._model.weights + self._model.bias
+        return probabilities(raw, self._model.layers)
+
+    def why(self, text: str, head: str, limit: int = 8) -> list[tuple[str, float]]:
+        """The words that moved a head (of HEADS), strongest first; empty if the head abstained.
+
+        Each with how far the log-odds of the head (for severity: its value) would move back without the word.
+        """
+        if head not in HEADS:
+            raise ValueError(f"no head {head!r}; expected one of {', '.join(HEADS)}")
+        plain = plain_batch([text])
+        if languages(plain) != [CHINESE]:
+            return []
+        words = words_of(plain)
+        spans = list(
+            zip(words.starts[:_WORDS_EXPLAINED].tolist(), words.lengths[:_WORDS_EXPLAINED].tolist(), strict=True)
+        )
+        whole = plain.texts[0]
+        found: dict[str, float] = {}
+        variants = [whole] + [f"{whole[:start]} {whole[start + length :]}" for start, length in spans]
+        values = self._moved(variants, HEADS.index(head))
+        for (start, length), value in zip(spans, values[1:], strict=True):
+            word = whole[start : start + length]
+            found[word] = max(found.get(word, 0.0), values[0] - value, key=abs)
+        moved = [(word, change) for word, change in found.items() if abs(change) > 0.01 and _readable(word)]
+        return sorted(moved, key=lambda item: -abs(item[1]))[:limit]
+
+    def _moved(self, variants: list[str], column: int) -> list[float]:
+        values = self.numbers(plain_batch(variants))[:, column].astype(np.float64)
+        if column == _SEVERITY:
+            return [float(value) for value in values]
+        values = np.clip(values, 1e-6, 1 - 1e-6)
+        return [float(value) for value in np.log(values / (1 - values))]
+
+
+def _readable(word: str) -> bool:
+    return any(map(str.isalnum, word)) or any(ord(character) > 0x2190 for character in word)
