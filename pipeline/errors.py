@@ -25,7 +25,7 @@ class Retry(TingchaoError):
 
 
 class Poison(TingchaoError):
-    """This record can never be processed; `reason` is a short dotted name, the message says the rest."""
+    """A record that can never be processed; `reason` is a short dotted name, the message says the rest."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 from tingchao.pipeline.records import Record, encode
 
 STATE_LIMIT = 64 * 1024  # bytes of one keyed record of state (design.md 5)
+VALUE_LIMIT = 1024 * 1024  # bytes of one record; Kafka's default, kept by each backend so that a record fits all
 
 
 class Output(NamedTuple):
@@ -40,7 +41,10 @@ class Entry(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Entries of one partition, in order; of several topics, merged by the time of writing."""
+    """Entries of one partition, in order; of several topics, merged by the time of writing.
+
+    A topic keeps its own order whatever its times say: clocks go back, and writers overtake each other.
+    """
 
     partition: int
     entries: Sequence[Entry]
@@ -70,7 +74,8 @@ class Reader(Protocol):
 class Log(Protocol):
     """Topics of records.TOPICS; a record of a topic is kept until `trim`."""
 
-    def reader(self, group: str, topics: Sequence[str]) -> Reader: ...
+    def reader(self, group: str, topics: Sequence[str]) -> Reader:
+        """A member of the group; it goes on behind what the group has committed."""
 
     def publish(
         self,
@@ -80,13 +85,19 @@ class Log(Protocol):
         group: str = "",
         state: Mapping[str, bytes | None] | None = None,
     ) -> None:
-        """Append, for writers that read nothing, together with changes to the state of `group`."""
+        """Append, for writers that read nothing, together with changes to the state of `group`.
+
+        Raises what a reader's `commit` raises.
+        """
 
     def state(self, group: str, prefix: str = "") -> dict[str, bytes]:
         """The state that a writer without input committed by `publish`, of keys that begin with `prefix`."""
 
     def claim(self, group: str, key: str, value: bytes) -> bytes:
-        """Put state if the key has none; the value that stands, whoever put it."""
+        """Put state if the key has none; the value that stands, whoever put it.
+
+        Raises Poison for a value that is too large.
+        """
 
     def scan(self, topic: str, after: int = 0, limit: int = 1000) -> list[Entry]:
         """Entries with an offset greater than `after`, of any partition, outside any group: for views."""

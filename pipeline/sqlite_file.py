@@ -6,35 +6,61 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tingchao.pipeline.errors import Refused, Retry
 
 BUSY_SECONDS = 10  # a commit of another process takes milliseconds; a back-up copy may take some seconds
+_PRAGMAS = (
+    "journal_mode = WAL",
+    # FULL: a commit survives a power failure; measured with batches of 500 it costs a few percent.
+    "synchronous = FULL",
+    # The default of -2000 (2 MB) reads index pages again and again at some 100,000 posts; 16 MB do not.
+    "cache_size = -16000",
+    "journal_size_limit = 67108864",
+    # What is deleted is overwritten where it stood: the keys of voices must not stay readable in the file. FAST does
+    # so without further writes (pages that fall free as a whole keep their old bytes until they are used again).
+    "secure_delete = FAST",
+)
+# What an error of SQLite says about the world around: (beginning of its name, words for people, seconds to wait).
+_OUTSIDE = (
+    (("SQLITE_BUSY", "SQLITE_LOCKED"), "database is locked by another program for more than {busy} s", 1.0),
+    (("SQLITE_FULL",), "the disk of the database is full; free some space, nothing is lost", 5.0),
+    (
+        ("SQLITE_CORRUPT", "SQLITE_NOTADB"),
+        "the database file is damaged ({err}); put a back-up copy in its place",
+        60.0,
+    ),
+    (("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PROTOCOL", "SQLITE_PERM"), "database: {err}", 5.0),
+)
+_WRONG_FILE = ("SQLITE_NOTADB", "SQLITE_CANTOPEN", "SQLITE_READONLY")  # at the start: nothing to wait for
 
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection in write-ahead mode that makes each commit durable.
 
-    Raises Refused when the file is not a database or cannot be opened.
+    Raises Refused when the file is not a database or cannot be opened, Retry when it is locked.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA journal_mode = WAL")
-        # FULL: a commit survives a power failure; measured with batches of 500 it costs a few percent.
-        db.execute("PRAGMA synchronous = FULL")
-        # The default of -2000 (2 MB) reads index pages again and again at some 100,000 posts; 16 MB do not.
-        db.execute("PRAGMA cache_size = -16000")
-        db.execute("PRAGMA journal_size_limit = 67108864")
     except (sqlite3.DatabaseError, OSError) as err:
-        raise Refused(f"database {path}: {err}; give another file with --db, or move this one away") from err
+        raise _refused(path, err) from err
+    try:
+        for pragma in _PRAGMAS:
+            db.execute(f"PRAGMA {pragma}")
+    except sqlite3.DatabaseError as err:
+        db.close()
+        if (found := _retry(err)) is not None and not _name(err).startswith(_WRONG_FILE):
+            raise found from err
+        raise _refused(path, err) from err
     return db
 
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """All or nothing. Raises Retry, with the cause by name, when the file is locked or the disk full."""
-    try:
+    with _outside_named():
         db.execute("BEGIN IMMEDIATE")
         try:
             yield db
@@ -43,15 +69,36 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
-    except sqlite3.OperationalError as err:
-        raise retry(err) from err
 
 
-def retry(err: sqlite3.OperationalError) -> Retry:
-    """The error in words: which setting or what on the machine to look at."""
-    name = getattr(err, "sqlite_errorname", "")
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return Retry(f"database is locked by another program for more than {BUSY_SECONDS} s; still trying", 1.0)
-    if name.startswith("SQLITE_FULL"):
-        return Retry("the disk of the database is full; free some space, nothing is lost; still trying", 5.0)
-    return Retry(f"database: {err} ({name}); still trying", 5.0)
+def rows(db: sqlite3.Connection, statement: str, values: tuple[object, ...] = ()) -> list[Any]:
+    """All rows of a query. Raises Retry like `transaction`."""
+    with _outside_named():
+        return db.execute(statement, values).fetchall()
+
+
+@contextmanager
+def _outside_named() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as err:
+        if (found := _retry(err)) is not None:
+            raise found from err
+        raise
+
+
+def _retry(err: sqlite3.DatabaseError) -> Retry | None:
+    """What to look at on the machine; None for a wrong statement: that is a bug, and waiting would hide it."""
+    name = _name(err)
+    for beginnings, words, after in _OUTSIDE:
+        if name.startswith(beginnings):
+            return Retry(f"{words.format(err=err, busy=BUSY_SECONDS)}; still trying ({name})", after)
+    return None
+
+
+def _name(err: sqlite3.Error) -> str:
+    return getattr(err, "sqlite_errorname", "")
+
+
+def _refused(path: Path, err: Exception) -> Refused:
+    return Refused(f"database {path}: {err}; give another file with --db, or move this one away")

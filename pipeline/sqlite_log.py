@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
 from tingchao.pipeline.clock import from_millis, millis
 from tingchao.pipeline.errors import Poison
-from tingchao.pipeline.log import STATE_LIMIT, Batch, Entry, Output
+from tingchao.pipeline.log import STATE_LIMIT, VALUE_LIMIT, Batch, Entry, Output
 from tingchao.pipeline.records import COMPACTED, TOPICS
-from tingchao.pipeline.sqlite_file import connect, retry, transaction
+from tingchao.pipeline.sqlite_file import connect, rows, transaction
 
 # AUTOINCREMENT: an offset is never given twice, also after the newest entries were trimmed.
 _SCHEMA = [
@@ -22,13 +22,13 @@ _SCHEMA = [
         for topic in TOPICS
     ),
     *(f"CREATE INDEX IF NOT EXISTS log_{topic}_key ON log_{topic} (key, offset)" for topic in sorted(COMPACTED)),
-    'CREATE TABLE IF NOT EXISTS positions ("group" TEXT, topic TEXT, offset INTEGER NOT NULL, '
-    'PRIMARY KEY ("group", topic)) WITHOUT ROWID',
-    'CREATE TABLE IF NOT EXISTS state ("group" TEXT, key TEXT, value BLOB NOT NULL, '
-    'PRIMARY KEY ("group", key)) WITHOUT ROWID',
+    """CREATE TABLE IF NOT EXISTS positions ("group" TEXT, topic TEXT, offset INTEGER NOT NULL,
+    PRIMARY KEY ("group", topic)) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS state ("group" TEXT, key TEXT, value BLOB NOT NULL,
+    PRIMARY KEY ("group", key)) WITHOUT ROWID""",
 ]
-VALUE_LIMIT = 1024 * 1024  # bytes; Kafka's default, kept here too so that a record fits both backends
 _TRIM_STEP = 5000  # rows a transaction, so that no writer waits long
+_BATCH_BYTES = 8 * 1024 * 1024  # a batch of 500 long texts would be 128 MB, several times over while it is worked on
 
 
 class SqliteLog:
@@ -64,8 +64,8 @@ class SqliteLog:
         """One transaction for all three; what `publish` and a reader's `commit` both are."""
         _check(outputs, state)
         with transaction(self._db) as db:
-            for topic, rows in _by_topic(outputs, millis(at)).items():
-                db.executemany(f"INSERT INTO log_{topic} (key, at, value) VALUES (?, ?, ?)", rows)  # noqa: S608 known names
+            for topic, lines in _by_topic(outputs, millis(at)).items():
+                db.executemany(f"INSERT INTO log_{topic} (key, at, value) VALUES (?, ?, ?)", lines)  # noqa: S608 known names
             db.executemany(
                 "INSERT OR REPLACE INTO state VALUES (?, ?, ?)",
                 [(group, key, value) for key, value in state.items() if value is not None],
@@ -80,40 +80,32 @@ class SqliteLog:
             )
 
     def state(self, group: str, prefix: str = "") -> dict[str, bytes]:
-        rows = self._rows(
-            'SELECT key, value FROM state WHERE "group" = ? AND key >= ? AND key < ?',
-            (group, prefix, prefix + "\U0010ffff"),
-        )
-        return dict(rows)
+        statement = 'SELECT key, value FROM state WHERE "group" = ? AND key >= ? AND key < ?'
+        return dict(rows(self._db, statement, (group, prefix, prefix + "\U0010ffff")))
 
     def claim(self, group: str, key: str, value: bytes) -> bytes:
+        _check((), {key: value})
         with transaction(self._db) as db:
             db.execute("INSERT OR IGNORE INTO state VALUES (?, ?, ?)", (group, key, value))
             (standing,) = db.execute('SELECT value FROM state WHERE "group" = ? AND key = ?', (group, key)).fetchone()
         return bytes(standing)
 
     def scan(self, topic: str, after: int = 0, limit: int = 1000) -> list[Entry]:
-        rows = self._rows(
-            f"SELECT offset, key, at, value FROM log_{_known(topic)} WHERE offset > ? ORDER BY offset LIMIT ?",  # noqa: S608 known names
-            (after, limit),
-        )
-        return [Entry(topic, 0, offset, key, from_millis(at), value) for offset, key, at, value in rows]
+        statement = f"SELECT offset, key, at, value FROM log_{_known(topic)} WHERE offset > ? ORDER BY offset LIMIT ?"  # noqa: S608 known names
+        return [_entry(topic, row) for row in rows(self._db, statement, (after, limit))]
 
     def newest(self, topic: str) -> Iterator[Entry]:
-        rows = self._rows(
-            f"SELECT max(offset), key, at, value FROM log_{_known(topic)} GROUP BY key ORDER BY 1",  # noqa: S608 known names
-            (),
-        )
-        return (Entry(topic, 0, offset, key, from_millis(at), value) for offset, key, at, value in rows)
+        statement = f"SELECT max(offset), key, at, value FROM log_{_known(topic)} GROUP BY key ORDER BY 1"  # noqa: S608 known names
+        return (_entry(topic, row) for row in rows(self._db, statement))
 
     def end(self, topic: str) -> int:
         # sqlite_sequence and not max(offset): the end stays the end when the newest entries were trimmed.
-        rows = self._rows("SELECT seq FROM sqlite_sequence WHERE name = ?", (f"log_{_known(topic)}",))
-        return int(rows[0][0]) if rows else 0
+        found = rows(self._db, "SELECT seq FROM sqlite_sequence WHERE name = ?", (f"log_{_known(topic)}",))
+        return int(found[0][0]) if found else 0
 
     def position(self, group: str, topic: str) -> int:
-        rows = self._rows('SELECT offset FROM positions WHERE "group" = ? AND topic = ?', (group, topic))
-        return int(rows[0][0]) if rows else 0
+        found = rows(self._db, 'SELECT offset FROM positions WHERE "group" = ? AND topic = ?', (group, topic))
+        return int(found[0][0]) if found else 0
 
     def trim(self, before: datetime) -> int:
         return sum(self._trim_topic(topic, millis(before)) for topic in TOPICS)
@@ -135,14 +127,6 @@ class SqliteLog:
     def close(self) -> None:
         self._db.close()
 
-    def _rows(
-        self, statement: str, values: tuple[object, ...]
-    ) -> list[tuple[object, ...]] | list[tuple[object, object]]:
-        try:
-            return self._db.execute(statement, values).fetchall()
-        except sqlite3.OperationalError as err:
-            raise retry(err) from err
-
 
 class SqliteReader:
     """One reader a group: the file has one partition, and `roles.py` lets one process hold it."""
@@ -152,10 +136,10 @@ class SqliteReader:
         self._at = {topic: log.position(group, topic) for topic in topics}
 
     def read(self, limit: int) -> Batch | None:
-        waiting = [entry for topic in self._topics for entry in self._log.scan(topic, self._at[topic], limit)]
-        if len(self._topics) > 1:
-            waiting.sort(key=lambda entry: entry.at)  # stable: each topic keeps its own order
-        return Batch(0, list(islice(waiting, limit))) if waiting else None
+        waiting = [_timed(self._log.scan(topic, self._at[topic], limit)) for topic in self._topics]
+        merged = heapq.merge(*waiting, key=lambda timed: timed[0])  # stable: equal times in the order of the topics
+        entries = list(islice(_fitting(entry for _, entry in merged), limit))
+        return Batch(0, entries) if entries else None
 
     def state(self, partition: int) -> dict[str, bytes]:  # noqa: ARG002 one partition
         return self._log.state(self._group)
@@ -172,11 +156,34 @@ class SqliteReader:
         """Nothing is held."""
 
 
+def _timed(entries: Iterable[Entry]) -> Iterator[tuple[datetime, Entry]]:
+    """Entries of one topic with the time that merges them: never earlier than the one before."""
+    latest = datetime.min.replace(tzinfo=UTC)
+    for entry in entries:
+        latest = max(latest, entry.at)
+        yield latest, entry
+
+
+def _fitting(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The first entry, and those after it as long as all fit into a batch's bytes."""
+    size = 0
+    for number, entry in enumerate(entries):
+        size += len(entry.value)
+        if number and size > _BATCH_BYTES:
+            return
+        yield entry
+
+
+def _entry(topic: str, row: tuple[int, str, int, bytes]) -> Entry:
+    offset, key, at, value = row
+    return Entry(topic, 0, offset, key, from_millis(at), value)
+
+
 def _by_topic(outputs: Sequence[Output], at: int) -> dict[str, list[tuple[str, int, bytes]]]:
-    rows: dict[str, list[tuple[str, int, bytes]]] = {}
+    found: dict[str, list[tuple[str, int, bytes]]] = {}
     for out in outputs:
-        rows.setdefault(_known(out.topic), []).append((out.key, at, out.value))
-    return rows
+        found.setdefault(_known(out.topic), []).append((out.key, at, out.value))
+    return found
 
 
 def _known(topic: str) -> str:
