@@ -7,7 +7,7 @@ default). No record has an author: whoever wrote a post is at most a `voice` (se
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -18,10 +18,19 @@ from tingchao.pipeline.errors import Poison
 VERSION = 1
 
 
+# A time without a zone would be read as another one on another machine: it is refused at the border.
+Aware = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+def _current() -> int:
+    return VERSION
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What every record has: the version of its form."""
 
-    v: int = VERSION
+    # By a factory, so that omit_defaults does not leave it out: a version must stand in each record.
+    v: int = msgspec.field(default_factory=_current)
 
 
 class Counts(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,8 +54,8 @@ class Post(Record, frozen=True, kw_only=True, omit_defaults=True):
     url: str = ""
     title: str = ""
     text: str = ""
-    published_at: datetime  # aware; never later than fetched_at
-    fetched_at: datetime
+    published_at: Aware  # aware; never later than fetched_at
+    fetched_at: Aware
     counts: Counts = Counts()
     voice: str = ""  # 64 bits as hex; never leaves the log
     flags: tuple[str, ...] = ()  # what a reader had to assume: no_time, no_zone, future, cut, ...
@@ -72,8 +81,8 @@ class Mention(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     topic: str
     id: str
-    published_at: datetime
-    fetched_at: datetime
+    published_at: Aware
+    fetched_at: Aware
     source: str
     voice: str
     title: str = ""
@@ -95,7 +104,7 @@ EXCERPT = 280  # characters of a post that travel with a mention (design.md 3)
 class Tick(Record, frozen=True, kw_only=True, omit_defaults=True):
     """The clock, written into a partition: timers fire on ticks only, so a replay sees the same ones."""
 
-    at: datetime
+    at: Aware
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -103,7 +112,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     id: str
     source: str
-    published_at: datetime
+    published_at: Aware
     title: str = ""
     url: str = ""
     excerpt: str = ""
@@ -119,8 +128,8 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rule: str  # its name in rules.toml
     kind: str  # count, negative_share, signal
     signal: str = ""
-    start: datetime
-    end: datetime
+    start: Aware
+    end: Aware
     observed: float
     threshold: float | None = None
     expected: float | None = None  # from the topic's own baseline; None during a cold start
@@ -138,6 +147,7 @@ class Candidate(Record, frozen=True, kw_only=True, omit_defaults=True):
     voices: int
     sources: dict[str, int] = {}
     negative_share: float = 0.0
+    severity: float = 0.0  # of the gravest text that may tell of a signal, 0-3
     signals: dict[str, float] = {}  # expected number of posts with a signal, in the window
     evidence: tuple[Evidence, ...] = ()
     curve: tuple[int, ...] = ()  # posts per bucket, oldest first, ending with the window
@@ -151,7 +161,7 @@ ACTIVE: frozenset[State] = frozenset({"open", "acknowledged", "in_hand"})
 class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of an alert's history."""
 
-    at: datetime
+    at: Aware
     what: str  # opened, updated, raised, acknowledged, in_hand, resolved, false_alarm, reopened, quiet
     note: str = ""
 
@@ -166,15 +176,16 @@ class Alert(Record, frozen=True, kw_only=True, omit_defaults=True):
     state: State
     level: int
     sure: float
-    since: datetime  # event time: the start of the first window
-    until: datetime  # event time: the end of the newest window
-    opened_at: datetime  # clock
-    updated_at: datetime
+    since: Aware  # event time: the start of the first window
+    until: Aware  # event time: the end of the newest window
+    opened_at: Aware  # clock
+    updated_at: Aware
     reasons: tuple[Reason, ...]
     posts: int
     voices: int
     sources: dict[str, int] = {}
     negative_share: float = 0.0
+    severity: float = 0.0
     signals: dict[str, float] = {}
     evidence: tuple[Evidence, ...] = ()
     curve: tuple[int, ...] = ()
@@ -196,14 +207,14 @@ class Fetch(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     source: str
     url: str
-    at: datetime
+    at: Aware
     outcome: str  # ok, unchanged, robots, timeout, status, empty, login, too_large, not_a_feed, offline, ...
     status: int = 0
     items: int = 0  # posts published from it
     charset: str = ""
     robots: str = ""  # allowed, disallowed, unavailable (and which answer)
     message: str = ""  # one line for people
-    next_at: datetime | None = None
+    next_at: Aware | None = None
 
 
 class Dead(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -213,13 +224,13 @@ class Dead(Record, frozen=True, kw_only=True, omit_defaults=True):
     stage: str
     reason: str
     error: str
-    at: datetime
+    at: Aware
     origin: str = ""  # topic and offset, file and line, or URL
     topic: str = ""  # where a replay puts it back; '' = there is no content to replay
     key: str = ""
     value: str = ""  # the record as it was read
     hash: str = ""  # of content that is not kept
-    replayed_at: datetime | None = None
+    replayed_at: Aware | None = None
 
 
 TOPICS: dict[str, type[Record]] = {
@@ -235,9 +246,8 @@ TOPICS: dict[str, type[Record]] = {
 COMPACTED = frozenset({"alerts", "dead", "fetches"})  # the newest record of a key stands for it
 TICK_KEY = "@tick"
 
-_decoders: dict[type[Record], msgspec.json.Decoder[Any]] = {
-    kind: msgspec.json.Decoder(kind) for kind in (*TOPICS.values(), Tick)
-}
+_KINDS: tuple[type[Record], ...] = (*TOPICS.values(), Tick)
+_decoders: dict[type[Record], msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(kind) for kind in _KINDS}
 _encoder = msgspec.json.Encoder()
 T = TypeVar("T", bound=Record)
 
