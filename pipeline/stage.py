@@ -18,11 +18,11 @@ import structlog
 
 from tingchao.pipeline.clock import Clock
 from tingchao.pipeline.errors import Poison, Retry
-from tingchao.pipeline.log import Batch, Entry, Log, Output, Reader, output
+from tingchao.pipeline.log import VALUE_LIMIT, Batch, Entry, Log, Output, Reader, output
 from tingchao.pipeline.records import TICK_KEY, TOPICS, Dead, Record, Tick, decode, encode
 
 logger = structlog.get_logger()
-_COUNTS = "#counts"  # the key of state that holds how many records met which outcome
+_COUNTS = "#counts"  # the key of the group's state that holds how many records met which outcome; no stage sees it
 
 
 class Input(NamedTuple):
@@ -110,14 +110,12 @@ class Runner:
         try:
             self._tick(now)
             batch = self._reader.read(self._plan.batch)
-            if batch is None:
-                return self._idle()
-            self._run(batch)
+            did = self._idle() if batch is None else self._run(batch)
         except Retry as err:
             self._postpone(err, now)
             return False
         self._wait_until, self._complaint = None, ""
-        return True
+        return did
 
     def counts(self) -> dict[str, int]:
         """How many records met which outcome, over all partitions held, since the log began."""
@@ -132,22 +130,27 @@ class Runner:
     def _tick(self, now: datetime) -> None:
         if self._plan.tick is None or (self._ticked is not None and now - self._ticked < self._plan.tick):
             return
-        self._ticked = now
         value = encode(Tick(at=now))
         topic = self._plan.reads[0]
         self._log.publish([Output(topic, TICK_KEY, value, p) for p in self._reader.partitions()], now)
+        self._ticked = now
 
     def _idle(self) -> bool:
         if not self._plan.idle:
             return False
         did = False
         for partition in self._reader.partitions():
-            held = self._hold(partition)
-            result = held.stage.process(())
-            did |= self._commit(held, Batch(partition, ()), result.outputs, Counter())
+            try:
+                held = self._hold(partition)
+                result = held.stage.process(())
+                did |= self._commit(held, Batch(partition, ()), result.outputs, Counter())
+            except BaseException:
+                self._held.pop(partition, None)  # what it remembers was not committed
+                raise
         return did
 
-    def _run(self, batch: Batch) -> None:
+    def _run(self, batch: Batch) -> bool:
+        """Always True: all entries are committed, here or in [dead]."""
         try:
             self._attempt(batch)
         except Retry:
@@ -160,6 +163,7 @@ class Runner:
             else:
                 for entry in batch.entries:
                     self._run(Batch(batch.partition, (entry,)))
+        return True
 
     def _attempt(self, batch: Batch) -> None:
         held = self._hold(batch.partition)
@@ -170,8 +174,7 @@ class Runner:
         self._commit(held, batch, result.outputs, Counter(result.outcomes))
 
     def _commit(self, held: _Held, batch: Batch, outputs: Sequence[Output], outcomes: Counter[str]) -> bool:
-        held.count(outcomes)
-        changes = held.memory.changes()
+        changes = held.memory.changes() | held.count(outcomes)
         if not (batch.entries or outputs or changes):
             return False
         self._reader.commit(batch, outputs, changes, self._clock.now())
@@ -181,7 +184,8 @@ class Runner:
         (entry,) = batch.entries
         reason = err.reason if isinstance(err, Poison) else f"bug.{type(err).__name__}"
         logger.error(
-            f"{self.name}.dead",
+            "stage.dead",
+            stage=self.name,
             topic=entry.topic,
             offset=entry.offset,
             reason=reason,
@@ -193,7 +197,7 @@ class Runner:
 
     def _hold(self, partition: int) -> _Held:
         if partition not in self._held:
-            self._held[partition] = _Held(Memory(self._reader.state(partition)), self._plan.make)
+            self._held[partition] = _Held(self._reader.state(partition), self._plan.make)
         return self._held[partition]
 
     def _postpone(self, err: Retry, now: datetime) -> None:
@@ -201,22 +205,24 @@ class Runner:
         self._wait_until = now + timedelta(seconds=err.after)
         if str(err) != self._complaint:  # the same complaint once, not at every try
             self._complaint = str(err)
-            logger.warning(f"{self.name}.retry", error=str(err), after=err.after)
+            logger.warning("stage.retry", stage=self.name, error=str(err), after=err.after)
 
 
 class _Held:
     """A stage with its memory and counts, for one partition."""
 
-    def __init__(self, memory: Memory, make: Callable[[Memory], Stage]) -> None:
-        self.memory = memory
-        self.counts: dict[str, int] = msgspec.json.decode(memory.get(_COUNTS, b"{}"))
-        self.stage = make(memory)
+    def __init__(self, state: dict[str, bytes], make: Callable[[Memory], Stage]) -> None:
+        self.counts: dict[str, int] = msgspec.json.decode(state.pop(_COUNTS, b"{}"))
+        self.memory = Memory(state)
+        self.stage = make(self.memory)
 
-    def count(self, outcomes: Counter[str]) -> None:
-        if outcomes:
-            for outcome, number in outcomes.items():
-                self.counts[outcome] = self.counts.get(outcome, 0) + number
-            self.memory[_COUNTS] = msgspec.json.encode(self.counts)
+    def count(self, outcomes: Counter[str]) -> dict[str, bytes | None]:
+        """The change of state that counts them."""
+        if not outcomes:
+            return {}
+        for outcome, number in outcomes.items():
+            self.counts[outcome] = self.counts.get(outcome, 0) + number
+        return {_COUNTS: msgspec.json.encode(self.counts)}
 
 
 def _decode(entry: Entry) -> Record:
@@ -224,9 +230,12 @@ def _decode(entry: Entry) -> Record:
 
 
 def dead_letter(stage: str, entry: Entry, reason: str, error: str, at: datetime) -> Dead:
-    """The dead letter of a log entry; its id is the same whenever the same entry dies in the same stage."""
+    """The dead letter of a log entry; its id is the same whenever the same entry dies in the same stage.
+
+    A value that would make the letter itself too large for the log is kept as its hash.
+    """
     origin = f"{entry.topic}/{entry.partition}/{entry.offset}"
-    return Dead(
+    letter = Dead(
         id=hashlib.blake2b(f"{stage} {origin}".encode(), digest_size=8).hexdigest(),
         stage=stage,
         reason=reason,
@@ -237,3 +246,7 @@ def dead_letter(stage: str, entry: Entry, reason: str, error: str, at: datetime)
         key=entry.key,
         value=entry.value.decode("utf-8", "replace"),
     )
+    if len(encode(letter)) <= VALUE_LIMIT:
+        return letter
+    digest = hashlib.blake2b(entry.value, digest_size=8).hexdigest()
+    return msgspec.structs.replace(letter, topic="", key="", value="", hash=digest)
