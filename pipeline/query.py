@@ -1,6 +1,7 @@
 """The query language of `tingchao search`, one for both stores.
 
-地铁 停运 (both) · 地铁 OR 公交 · 地铁 -广告 or NOT 广告 · "地铁停运" (side by side) · brackets. Lucene's grammar, read by luqum.
+地铁 停运 (both) · 地铁 OR 公交 · 地铁 -广告 or NOT 广告 · "地铁停运" (side by side) · brackets. Lucene's grammar, read
+by luqum; brackets and quotation marks may be Chinese ones.
 """
 
 from __future__ import annotations
@@ -10,10 +11,15 @@ from datetime import datetime
 
 from luqum import tree
 from luqum.exceptions import ParseError
-from luqum.parser import parser
+from luqum.thread import parse as read
 
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.grams import phrase
+
+# What a Chinese keyboard writes for the signs of the grammar; luqum would take them for parts of words.
+_SIGNS = str.maketrans({"（": "(", "）": ")", "“": '"', "”": '"', "＂": '"', "－": "-"})
+_LENGTH = 1000  # characters; a person's query has far fewer
+_DEPTH = 50  # brackets within brackets; FTS5's own parser gives up at about 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +70,11 @@ def parse(text: str) -> Expression | None:
     """
     if not text.strip():
         return None
+    if len(text) > _LENGTH:
+        raise Refused(f"query: {len(text)} characters, at most {_LENGTH}")
     try:
-        found = _convert(parser.parse(text))
+        # luqum takes Lucene's other signs for parts of words, and would make "or" an "and".
+        found = _convert(read(text.translate(_SIGNS).replace("||", " OR ").replace("&&", " AND ")))
     except ParseError as err:
         raise Refused(f'query {text!r}: {err}; write words, "phrases", OR, -word and brackets') from err
     if found is None:
@@ -73,32 +82,34 @@ def parse(text: str) -> Expression | None:
     return found
 
 
-def _convert(node: tree.Item) -> Expression | None:
+def _convert(node: tree.Item, depth: int = 0) -> Expression | None:  # noqa: PLR0911 a case of the grammar each
+    if depth > _DEPTH:
+        raise Refused(f"query: more than {_DEPTH} brackets within brackets")
     match node:
         case tree.Phrase():
             return _words(node.value[1:-1])
         case tree.Word():
             return _words(node.value)
         case tree.Group():
-            return _convert(node.children[0])
+            return _convert(node.children[0], depth + 1)
         case tree.OrOperation():
-            parts = tuple(part for child in node.children if (part := _convert(child)) is not None)
+            parts = tuple(part for child in node.children if (part := _convert(child, depth + 1)) is not None)
             return Some(parts) if parts else None
         case tree.AndOperation() | tree.UnknownOperation():
-            return _all(node.children)
+            return _all(node.children, depth + 1)
         case tree.Plus():
-            return _convert(node.children[0])
+            return _convert(node.children[0], depth + 1)
         case tree.Not() | tree.Prohibit():
-            return _all([node])
+            return _all([node], depth + 1)
     raise Refused(f'query: {str(node).strip()!r} is not supported; write words, "phrases", OR, -word and brackets')
 
 
-def _all(children: list[tree.Item]) -> Expression | None:
+def _all(children: list[tree.Item], depth: int) -> Expression | None:
     wanted: list[Expression] = []
     banned: list[Expression] = []
     for child in children:
         negated = isinstance(child, tree.Not | tree.Prohibit)
-        part = _convert(child.children[0] if negated else child)
+        part = _convert(child.children[0] if negated else child, depth)
         if part is not None:
             (banned if negated else wanted).append(part)
     if not wanted and banned:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
 from tingchao.pipeline.clock import from_millis, millis
+from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.grams import grams
 from tingchao.pipeline.query import All, Expression, Query, Some, Words
 from tingchao.pipeline.records import Scored, decode, encode
-from tingchao.pipeline.sqlite_file import connect, retry, transaction
-from tingchao.pipeline.store import Bucket
+from tingchao.pipeline.sqlite_file import connect, rows, transaction
+from tingchao.pipeline.store import BUCKET_LIMIT, Bucket
 
 # `ascii` splits grams at spaces only: all other bytes above 127 belong to a token. The index is contentless: the
 # text stands once, in posts.record, and a deletion gives the grams again (SQLite before 3.43 asks for that).
 _SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS posts (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, revision INTEGER NOT NULL,"
-    " published INTEGER NOT NULL, source TEXT NOT NULL, sentiment TEXT NOT NULL, topics TEXT NOT NULL,"
-    " given TEXT NOT NULL, record BLOB NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS posts (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, revision INTEGER NOT NULL,
+    published INTEGER NOT NULL, source TEXT NOT NULL, sentiment TEXT NOT NULL, topics TEXT NOT NULL,
+    given TEXT NOT NULL, record BLOB NOT NULL)""",
     "CREATE INDEX IF NOT EXISTS posts_published ON posts (published DESC, id DESC)",
     "CREATE VIRTUAL TABLE IF NOT EXISTS posts_grams USING fts5 (grams, content='', columnsize=0, tokenize='ascii')",
 )
@@ -44,49 +46,47 @@ class SqliteStore:
     def search(self, query: Query) -> list[Scored]:
         where, values = _where(query)
         limit = -1 if query.limit is None else query.limit
-        rows = self._rows(
-            f"SELECT record FROM posts {where} ORDER BY published DESC, id DESC LIMIT ?",  # noqa: S608 our own parts
-            (*values, limit),
-        )
-        return [decode(Scored, record) for (record,) in rows]
+        statement = f"SELECT record FROM posts {where} ORDER BY published DESC, id DESC LIMIT ?"  # noqa: S608 our own parts
+        return [decode(Scored, record) for (record,) in rows(self._db, statement, (*values, limit))]
 
     def count(self, query: Query) -> int:
-        where, values = _where(query)
-        return int(self._rows(f"SELECT count(*) FROM posts {where}", values)[0][0])  # noqa: S608 our own parts
+        where, values = _where(replace(query, after=None))
+        ((hits,),) = rows(self._db, f"SELECT count(*) FROM posts {where}", values)  # noqa: S608 our own parts
+        return int(hits)
 
     def over_time(self, query: Query, step: timedelta) -> list[Bucket]:
         width = step // timedelta(milliseconds=1)
-        where, values = _where(query)
-        rows = self._rows(
-            f"SELECT published / ? AS bucket, count(*) FROM posts {where} GROUP BY bucket ORDER BY bucket",  # noqa: S608 our own parts
-            (width, *values),
+        where, values = _where(replace(query, after=None))
+        # SQLite divides towards zero: the second term makes it the floor, for times before 1970 too.
+        statement = (
+            f"SELECT published / ?1 - (published % ?1 < 0) AS bucket, count(*) FROM posts {where} "  # noqa: S608 our own parts
+            "GROUP BY bucket ORDER BY bucket"
         )
-        found = dict(rows)
+        found: dict[int, int] = dict(rows(self._db, statement, (width, *values)))
         if not found:
             return []
-        return [Bucket(from_millis(n * width), found.get(n, 0)) for n in range(min(found), max(found) + 1)]
+        steps = range(min(found), max(found) + 1)
+        if len(steps) > BUCKET_LIMIT:
+            raise Refused(
+                f"{len(steps)} steps of {step}, at most {BUCKET_LIMIT}: give longer steps, or since and until"
+            )
+        return [Bucket(from_millis(n * width), found.get(n, 0)) for n in steps]
 
     def delete_before(self, when: datetime) -> int:
         dropped = 0
         while True:
             with transaction(self._db) as db:
-                rows = db.execute(
+                old = db.execute(
                     "SELECT number, record FROM posts WHERE published < ? LIMIT ?", (millis(when), _DELETE_STEP)
                 ).fetchall()
-                for number, record in rows:
+                for number, record in old:
                     _drop(db, number, decode(Scored, record))
-            dropped += len(rows)
-            if len(rows) < _DELETE_STEP:
+            dropped += len(old)
+            if len(old) < _DELETE_STEP:
                 return dropped
 
     def close(self) -> None:
         self._db.close()
-
-    def _rows(self, statement: str, values: tuple[object, ...]) -> list[tuple[object, ...]]:
-        try:
-            return self._db.execute(statement, values).fetchall()
-        except sqlite3.OperationalError as err:
-            raise retry(err) from err
 
 
 def _put(db: sqlite3.Connection, scored: Scored) -> str:

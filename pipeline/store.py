@@ -1,6 +1,7 @@
 """The Store: put (idempotent by id and revision), search, count over time, delete by age.
 
-Two backends keep one contract (tests/test_store.py): SQLite with FTS5 (`sqlite_store.py`) and, on a cluster, Elasticsearch.
+Two backends keep one contract (tests/test_store.py): SQLite with FTS5 (`sqlite_store.py`) and, on a cluster,
+Elasticsearch.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import NamedTuple, Protocol
 
 from tingchao.pipeline.query import Query
 from tingchao.pipeline.records import Scored
+
+BUCKET_LIMIT = 100_000  # buckets of one answer: 69 days of minutes, 11 years of hours
 
 
 class Bucket(NamedTuple):
@@ -32,10 +35,14 @@ class Store(Protocol):
     def search(self, query: Query) -> list[Scored]:
         """Hits by `published_at`, then id, newest first; at most `query.limit`."""
 
-    def count(self, query: Query) -> int: ...
+    def count(self, query: Query) -> int:
+        """All hits; `limit` and `after` do not matter."""
 
     def over_time(self, query: Query, step: timedelta) -> list[Bucket]:
-        """Posts in each step, aligned to the epoch, from the first hit to the last; empty steps are 0."""
+        """Posts in each step, aligned to the epoch, from the first hit to the last; empty steps are 0.
+
+        Raises Refused when that makes more than BUCKET_LIMIT steps.
+        """
 
     def delete_before(self, when: datetime) -> int:
         """Delete what was published before `when`, and how many that were."""
