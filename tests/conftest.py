@@ -1,19 +1,38 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use: the shared data, a movable clock, and each backend of Log and Store."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
+from tingchao.models.scores import SIGNALS, Scores
+from tingchao.pipeline.clock import ManualClock
+from tingchao.pipeline.log import Log
+from tingchao.pipeline.records import Post, Scored
+from tingchao.pipeline.sqlite_log import SqliteLog
+from tingchao.pipeline.sqlite_store import SqliteStore
+from tingchao.pipeline.store import Store
+
 ROOT = Path(__file__).resolve().parent.parent
+START = datetime(2026, 1, 5, 0, 0, tzinfo=UTC)
 SHARED = Path(os.environ.get("TINGCHAO_SHARED", ROOT.parent / "shared"))
 
 # marker -> whether what it needs is here, and how to get it
 NEEDS = {
-    "browser": (bool(shutil.which("chromium") and shutil.which("chromedriver")), "install chromium and chromium-driver"),
+    "browser": (
+        bool(shutil.which("chromium") and shutil.which("chromedriver")),
+        "install chromium and chromium-driver",
+    ),
     "shared": ((SHARED / "data").is_dir(), "set TINGCHAO_SHARED to the folder with data/ and annotation/"),
 }
 LEAVE_NOTHING_OUT = os.environ.get("TINGCHAO_LEAVE_NOTHING_OUT") == "1"
@@ -46,3 +65,163 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def shared() -> Path:
     """The folder with the real data, beside the project; another place by TINGCHAO_SHARED."""
     return SHARED
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Stands at START until the test moves it."""
+    return ManualClock(START)
+
+
+class Backend(Protocol):
+    """One installation that is empty at first. A second kind needs these methods and a line in BACKENDS."""
+
+    opening: str  # lines of Python by which another process gets `log` and `store` on the same data
+
+    def log(self) -> Log: ...
+
+    def store(self) -> Store: ...
+
+    def locked(self) -> Any: ...
+
+    def full(self) -> Any: ...
+
+    def stored(self) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class Sqlite:
+    """The embedded backend: one file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "tingchao.db"
+        self.opening = (
+            "from pathlib import Path\n"
+            "from tingchao.pipeline.sqlite_log import SqliteLog\n"
+            "from tingchao.pipeline.sqlite_store import SqliteStore\n"
+            f"log, store = SqliteLog(Path({str(self.path)!r})), SqliteStore(Path({str(self.path)!r}))\n"
+        )
+        self._opened: list[SqliteLog | SqliteStore] = []
+
+    def log(self) -> SqliteLog:
+        self._opened.append(log := SqliteLog(self.path))
+        return log
+
+    def store(self) -> SqliteStore:
+        self._opened.append(store := SqliteStore(self.path))
+        return store
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Another program holds the file for writing, for longer than anyone waits."""
+        self._all("PRAGMA busy_timeout = 20")
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+            other.execute("ROLLBACK")
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """The file cannot grow by a single page."""
+        with closing(sqlite3.connect(self.path)) as other:
+            ((pages,),) = other.execute("PRAGMA page_count").fetchall()
+        self._all(f"PRAGMA max_page_count = {pages}")
+        yield
+        self._all("PRAGMA max_page_count = 1073741823")
+
+    def stored(self) -> bytes:
+        """Every byte that stands on the disk, also in the write-ahead log."""
+        return b"".join(file.read_bytes() for file in self.path.parent.glob(self.path.name + "*"))
+
+    def close(self) -> None:
+        for one in self._opened:
+            one.close()
+
+    def _all(self, statement: str) -> None:
+        for one in self._opened:
+            one._db.execute(statement).fetchall()
+
+
+BACKENDS: dict[str, Callable[[Path], Backend]] = {"sqlite": Sqlite}
+
+
+@pytest.fixture(params=sorted(BACKENDS))
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    """An empty installation of each kind."""
+    made = BACKENDS[request.param](tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def log(backend: Backend) -> Log:
+    return backend.log()
+
+
+@pytest.fixture
+def store(backend: Backend) -> Store:
+    return backend.store()
+
+
+@pytest.fixture
+def child(backend: Backend) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+    """Starts a process that runs Python with `log` and `store` of the same installation; killed at the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(code: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", backend.opening + code]
+        started.append(process := subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="session")
+def make_post() -> Callable[..., Post]:
+    """A post with as few words as the test cares about; `minute` is the time of publication and of the fetch."""
+
+    def make(ident: str = "p1", text: str = "", minute: float = 0, **fields: Any) -> Post:
+        at = START + timedelta(minutes=minute)
+        given = {"source": "weibo", "published_at": at, "fetched_at": at, **fields}
+        return Post(id=ident, text=text, **given)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_scores() -> Callable[..., Scores]:
+    """Scores of a neutral text without signals, but for what is given."""
+
+    def make(**fields: Any) -> Scores:
+        given = {
+            "negative": 0.1,
+            "neutral": 0.8,
+            "positive": 0.1,
+            "signals": (0.0,) * len(SIGNALS),
+            "severity": 0.0,
+            "live": 0.5,
+            "advert": 0.0,
+            "given": (),
+            "lang": "zh",
+            "abstained": False,
+            **fields,
+        }
+        return Scores(**given)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_scored(make_post: Callable[..., Post], make_scores: Callable[..., Scores]) -> Callable[..., Scored]:
+    """A scored post; `topics` and fields of Scores may be given, all else goes to the post."""
+
+    def make(ident: str = "p1", text: str = "", minute: float = 0, **fields: Any) -> Scored:
+        scores = {name: fields.pop(name) for name in Scores.__struct_fields__ if name in fields}
+        topics = tuple(fields.pop("topics", ()))
+        return Scored(post=make_post(ident, text, minute, **fields), scores=make_scores(**scores), topics=topics)
+
+    return make
