@@ -63,6 +63,11 @@ def scrapy_values(crawl: CrawlSettings) -> dict[str, Any]:
         "COOKIES_ENABLED": False,
         "HTTPCACHE_ENABLED": False,
         "ROBOTSTXT_OBEY": True,
+        "DOWNLOAD_HANDLERS": {
+            "http": "tingchao.crawlers.polite.Download",
+            "https": "tingchao.crawlers.polite.Download",
+            **dict.fromkeys(("data", "file", "ftp", "s3")),  # only the web is crawled
+        },
         "DOWNLOADER_MIDDLEWARES": {
             "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,  # ours also keeps a record
             "tingchao.crawlers.polite.Patience": 90,

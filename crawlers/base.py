@@ -12,7 +12,6 @@ from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-import structlog
 from scrapy import Request, Spider, signals
 from scrapy.crawler import Crawler
 from scrapy.http import Response
@@ -29,7 +28,6 @@ from tingchao.pipeline.errors import Poison
 from tingchao.pipeline.intake import Raw
 from tingchao.pipeline.records import Fetch
 
-logger = structlog.get_logger()
 WALL_BELOW = 240  # characters; is_login_wall takes every page with more text for an article, and parses it to see
 BATCH = 200  # posts a commit; feeds have 20 to 100 entries, so it is nearly always one
 
@@ -100,11 +98,8 @@ class SourceSpider(Spider):
         """A bug, in the reading of one page: seen, told in one line, and the rest goes on."""
         error = failure.value
         assert error is not None
-        logger.error(
-            "crawl.bug", source=self.source.name, error=repr(error), exc_info=(type(error), error, error.__traceback__)
-        )
         self.visit.complete = False
-        self.visit.end(Trouble("error", detail=type(error).__name__))
+        self.visit.bug(error)
 
     def _take(self, found: list[Found], answer: Answer) -> Iterator[Any]:
         """Publish what is new or changed, and ask for the pages that are to be followed."""
@@ -144,7 +139,7 @@ class SourceSpider(Spider):
             for key, seen in known.items()
             if seen is not None and key not in new and seen.due(now, self.source.every)
         ]
-        visit.complete = len(new) <= limit
+        visit.complete = len(new) <= limit and not any(seen is not None and seen.soon for seen in known.values())
         for key in [*new, *again][:limit]:
             seen = known[key]
             validators_known = (seen.etag, seen.modified) if seen is not None and key in again else ("", "")
@@ -197,6 +192,7 @@ class SourceSpider(Spider):
             digest=found or (before.digest if before else ""),
             mark=item.mark,
             failed=(before.failed if before else 0) + 1,
+            soon=passing(trouble),
         )
         publish = worth and (visit.anew or before is None or not before.digest)
         fetches: list[Fetch] = visit.failure(item.raw.url, request, trouble)

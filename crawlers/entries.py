@@ -26,35 +26,12 @@ _HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE)
 _ZONE = re.compile(r"(?:\bZ|\d\s*Z|[+-]\d{2}:?\d{2}|\b(?:GMT|UTC?|[ECMP][SD]T|CST|JST|HKT))\s*(?:\([^)]*\))?\s*$")
 _TAG = re.compile(r"<[a-zA-Z/!][^>]*>")
 _SPACES = re.compile(r"[^\S\n]+")
-_BREAKS = frozenset(
-    {
-        "address",
-        "article",
-        "blockquote",
-        "br",
-        "dd",
-        "div",
-        "dl",
-        "dt",
-        "figure",
-        "figcaption",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "hr",
-        "li",
-        "ol",
-        "p",
-        "pre",
-        "section",
-        "table",
-        "tr",
-        "ul",
-    }
-)
+# fmt: off
+_BREAKS = frozenset({
+    "address", "article", "blockquote", "br", "dd", "div", "dl", "dt", "figure", "figcaption", "h1", "h2", "h3", "h4",
+    "h5", "h6", "hr", "li", "ol", "p", "pre", "section", "table", "tr", "ul",
+})
+# fmt: on
 _UNREAD = frozenset({"script", "style", "noscript", "iframe", "object", "svg", "template"})
 
 

@@ -18,6 +18,14 @@ from scrapy.exceptions import (
 from tingchao.config.language import text
 from tingchao.pipeline.clock import BEIJING, Clock
 
+# fmt: off
+NAMES = (
+    "ok", "unchanged", "empty", "no_list", "not_a_feed", "not_a_page", "status", "timeout", "offline", "tls", "broken",
+    "too_large", "redirects", "gone", "login", "robots", "robots_unavailable", "waiting", "failed", "error",
+)
+# fmt: on
+"""All outcomes; each is a line under crawl.* in messages.toml."""
+
 FINE = frozenset({"ok", "unchanged"})
 # What the next visit may well find mended: the page counts as not yet seen.
 PASSING = frozenset({"timeout", "offline", "waiting", "broken", "failed", "robots_unavailable"})

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from protego import Protego
 from scrapy import Request
+from scrapy.core.downloader.handlers._aiohttp import AiohttpDownloadHandler  # what Scrapy itself uses without a reactor
 from scrapy.http import Response
 from scrapy.http.request import NO_CALLBACK
 
@@ -48,6 +49,12 @@ class Rules(NamedTuple):
     available: bool
     cause: Exception | None = None
     delay: float = 0.0  # seconds between two requests
+
+
+class Download(AiohttpDownloadHandler):
+    """Scrapy's handler, made when first needed: it reads all certificates of the system, also for plain http."""
+
+    lazy = True
 
 
 class Gate:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
-import structlog
 from scrapy.crawler import Crawler
 from scrapy.settings import Settings as ScrapySettings
 from twisted.logger import LogPublisher, globalLogBeginner
@@ -24,7 +23,7 @@ from tingchao.config.settings import Settings
 from tingchao.config.sources import Source
 from tingchao.crawlers.base import SourceSpider
 from tingchao.crawlers.feed import FeedSpider
-from tingchao.crawlers.outcome import FINE, Trouble
+from tingchao.crawlers.outcome import FINE
 from tingchao.crawlers.page import PageSpider, page_source
 from tingchao.crawlers.publish import finish
 from tingchao.crawlers.schedule import Schedule, first_wait
@@ -36,7 +35,6 @@ from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.log import Log
 from tingchao.pipeline.records import Fetch, Post
 
-logger = structlog.get_logger()
 AT_ONCE = 8  # visits at the same time, each to another site or waiting for its turn; bounds the memory of pages
 _LOOK = 0.1  # seconds between two looks at `stop`
 _SAY_AGAIN = 600.0  # seconds until the same trouble of the same source is told again
@@ -120,9 +118,8 @@ async def _visit(office: Office, source: Source, places: asyncio.Semaphore) -> F
         spider = PageSpider if source.kind == "page" else kinds()[source.kind]
         try:
             await Crawler(spider, ScrapySettings(scrapy_values(office.settings.main.crawl))).crawl_async(visit=visit)
-        except Exception as err:
-            logger.exception("crawl.bug", source=source.name)
-            visit.end(Trouble("error", detail=type(err).__name__))
+        except Exception as err:  # noqa: BLE001 it is told, and recorded
+            visit.bug(err)
         return visit.fetch or await finish(visit)
 
 
@@ -202,6 +199,7 @@ async def _drop_the_rest() -> None:
         await asyncio.wait(tasks, timeout=_ENDING)
 
 
+_NOBODY: Any = LogPublisher()  # of no observers
 _quieted = False
 
 
@@ -212,4 +210,4 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     if not _quieted:
         _quieted = True
-        globalLogBeginner.beginLoggingTo([LogPublisher()], discardBuffer=True, redirectStandardIO=False)
+        globalLogBeginner.beginLoggingTo([_NOBODY], discardBuffer=True, redirectStandardIO=False)

@@ -31,6 +31,7 @@ class Seen(msgspec.Struct, frozen=True, array_like=True):
     etag: str = ""
     modified: str = ""
     failed: int = 0  # attempts since the last good one
+    soon: bool = False  # it failed in a way that may pass, so an unchanged list is read again for it
 
     def due(self, now: datetime, every: timedelta) -> bool:
         """Whether to look again at a page that is still listed."""

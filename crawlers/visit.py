@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
+import structlog
 from scrapy import Request
 from scrapy.http import Response
 
@@ -26,6 +28,7 @@ from tingchao.pipeline.privacy import mask_url
 from tingchao.pipeline.records import Fetch, Post
 from tingchao.pipeline.sqlite_log import SqliteLog
 
+logger = structlog.get_logger()
 MOST_FAILED = 20  # records of failed articles a visit; the last record says how many there were
 FRAME_PAGES = 12  # pages of a visit from which the frame of the site is learned; measured: later ones add little
 
@@ -122,6 +125,13 @@ class Visit:
     def end(self, trouble: Trouble) -> None:
         """What the record of the visit will say; the first word counts."""
         self._trouble = self._trouble or trouble
+
+    def bug(self, error: BaseException) -> None:
+        """A mistake of ours. Told by its place and kind only: its words and locals may hold what stands on the page."""
+        place = traceback.extract_tb(error.__traceback__)[-1:]
+        where = f"{Path(place[0].filename).name}:{place[0].lineno}" if place else ""
+        logger.error("crawl.bug", source=self.source.name, error=type(error).__name__, where=where)
+        self.end(Trouble("error", detail=f"{type(error).__name__} {where}".strip()))
 
     def failure(self, url: str, request: Request, trouble: Trouble) -> list[Fetch]:
         """The record of an article that failed; none beyond MOST_FAILED."""

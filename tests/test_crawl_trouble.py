@@ -1,0 +1,216 @@
+"""What goes wrong with a source becomes one clear record; the other sources do not notice."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import json
+import threading
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tingchao.crawlers import outcome
+from tingchao.crawlers.entries import plain, read_feed
+
+_spec = importlib.util.spec_from_file_location("local_site", Path(__file__).with_name("local_site.py"))
+local_site = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(local_site)
+Page, STORY, NOON = local_site.Page, local_site.STORY, local_site.NOON
+article, item, listing, rss = local_site.article, local_site.item, local_site.listing, local_site.rss
+LOGIN = (
+    "<html><head><title>用户登录</title></head><body><form>请先登录后查看<input name='u'>"
+    "<input type='password' name='p'></form></body></html>"
+)
+BOMB = gzip.compress(b"<rss>" + b"\0" * 60_000_000)
+MEGA = 1024 * 1024
+
+
+@pytest.fixture
+def site():
+    with local_site.serving() as served:
+        yield served
+
+
+@pytest.fixture
+def desk(tmp_path: Path, site: Any):
+    made = local_site.Desk(tmp_path, site, timeout="0.5s", page_limit=8 * MEGA)
+    yield made
+    made.log.close()
+
+
+def short_body(handler: BaseHTTPRequestHandler):
+    handler.send_response(200)
+    handler.send_header("Content-Length", "5000")
+    handler.end_headers()
+    handler.wfile.write(b"<rss><channel>")
+    handler.close_connection = True
+
+
+def endless(handler: BaseHTTPRequestHandler):
+    """50 MB in pieces, without saying so before; the other side hangs up."""
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    for _ in range(50):
+        handler.wfile.write(b"%x\r\n%s\r\n" % (MEGA, b" " * MEGA))
+
+
+def silent(_handler: BaseHTTPRequestHandler):
+    threading.Event().wait(1)
+
+
+def no_http(handler: BaseHTTPRequestHandler):
+    handler.wfile.write(b"\x00\x01\x02 this is no answer\r\n\r\n")
+    handler.close_connection = True
+
+
+def moved(to: str):
+    return Page(status=302, headers={"Location": to})
+
+
+BAD = {
+    "not xml": (Page("a line of text, and nothing else"), "not_a_feed", "RSS"),
+    "nothing": (Page(b""), "not_a_feed", "RSS"),
+    "other json": (Page(json.dumps({"rows": []}), kind="application/json"), "not_a_feed", "JSON"),
+    "html": (Page(article("海城新闻", STORY)), "not_a_feed", "HTML"),
+    "no entries": (Page(rss()), "empty", "没有"),
+    "404": (Page("nothing here", 404), "status", "404"),
+    "429": (Page("slow down", 429, headers={"Retry-After": "3600"}), "status", "429"),
+    "500": (Page("broken", 500), "status", "500"),
+    "503": (Page("busy", 503), "status", "503"),
+    "time-out": (Page(act=silent), "timeout", "超时"),
+    "redirect loop": (moved("/bad"), "redirects", "重定向"),
+    "redirect to a file": (moved("file:///etc/passwd"), "status", "302"),
+    "short body": (Page(act=short_body), "broken", "不完整"),
+    "no http": (Page(act=no_http), "failed", "失败"),
+    "50 MB": (Page(b" " * 50 * MEGA), "too_large", "page_limit"),
+    "50 MB unsaid": (Page(act=endless), "too_large", "page_limit"),
+    "gzip bomb": (Page(BOMB, headers={"Content-Encoding": "gzip"}), "too_large", "page_limit"),
+    "broken gzip": (Page(b"\x1f\x8b\x08nonsense", headers={"Content-Encoding": "gzip"}), "failed", "失败"),
+    "log-in page": (Page(LOGIN), "login", "登录"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_feed_is_one_clear_record_and_the_rest_unharmed(desk: Any, site: Any, name: str):
+    page, expected, said = BAD[name]
+    site["/bad"] = page
+    site["/good"] = rss(item("停水", "明天停水", "/n/1"))
+    desk.source("bad", "feed", "/bad")
+    desk.source("good", "feed", "/good")
+
+    fetches = desk.visit()
+
+    assert fetches["bad"].outcome == expected
+    assert fetches["bad"].message.startswith("bad: ")
+    assert said in fetches["bad"].message
+    assert "\n" not in fetches["bad"].message
+    waiting = name == "429"  # the site is one: while it wants to be left alone, its other feed waits too
+    assert [fetch.source for fetch in desk.fetches()].count("bad") == 1
+    assert len(desk.posts()) == 1 or waiting
+    assert desk.dead() == []
+
+
+LIST = listing(("/bad", "海城地铁二号线突发故障停运"), ("/good", "海城自来水公司发布停水通知"))
+BAD_ARTICLES = {
+    name: BAD[name] for name in ["404", "500", "time-out", "redirect loop", "short body", "50 MB unsaid"]
+} | {
+    "log-in page": (Page(LOGIN), "login", "登录"),
+    "empty": (Page("<html><body></body></html>"), "empty", "没有"),
+    "picture": (Page(b"\x89PNG", kind="image/png"), "not_a_page", "image/png"),
+    "sent home": (moved("/"), "gone", "首页"),
+    "deep": (Page("<div>" * 100_000), "empty", "没有"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ARTICLES)
+def test_a_bad_article_is_one_clear_record_and_the_others_are_read(desk: Any, site: Any, name: str):
+    page, expected, said = BAD_ARTICLES[name]
+    site["/list"], site["/bad"], site["/good"] = LIST, page, article("海城自来水公司发布停水通知", STORY)
+    site["/"] = article("海城新闻网", STORY)
+    desk.source("news", "site", "/list")
+
+    own = desk.visit()["news"]
+
+    (bad,) = [fetch for fetch in desk.fetches() if fetch.url.endswith("/bad")]
+    assert (bad.source, bad.outcome) == ("news", expected)
+    assert said in bad.message
+    assert bad.message.endswith("/bad)")
+    titles = [post.title for post in desk.posts()]
+    # Of an empty article the list's title is worth a post; of what is not there nothing is.
+    assert titles.count("海城地铁二号线突发故障停运") == (1 if expected == "empty" else 0)
+    assert "海城自来水公司发布停水通知" in titles
+    assert own.outcome == "ok"
+    assert desk.fetches()[-1].url == site.url + "/list"  # the visit's own record stands for the source
+
+
+def test_a_failed_article_is_tried_again_ever_more_rarely_and_read_once_it_works(desk: Any, site: Any):
+    site["/list"], site["/bad"] = Page(LIST, etag='"same"'), Page("broken", 500)
+    site["/good"] = article("海城自来水公司发布停水通知", STORY)
+    desk.source("news", "site", "/list", every="10m")
+    for _ in range(13):
+        desk.visit()
+        desk.clock.move(timedelta(minutes=10))
+    assert site.counts()["/bad"] == 4  # at 0, 10, 30 and 70 minutes, not 13 times
+    site["/bad"] = article("海城地铁二号线突发故障停运", STORY)
+    desk.clock.move(timedelta(hours=3))
+    desk.visit()
+
+    assert sorted(post.url.removeprefix(site.url) for post in desk.posts()) == ["/bad", "/good"]
+
+
+def test_no_server_and_no_name_are_offline(desk: Any):
+    desk.source("refused", "feed", f"http://127.0.0.1:{local_site.free_port()}/feed")
+    desk.source("nameless", "site", "http://no-such-host.invalid/list")
+
+    for fetch in desk.visit().values():
+        assert (fetch.outcome, fetch.message) == ("offline", f"{fetch.source}: 无法连接")
+
+
+def test_a_bug_in_reading_one_source_is_a_record_too(
+    desk: Any, site: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("tingchao.crawlers.site.list_links", lambda *_: 1 / 0)
+    site["/list"], site["/feed"] = LIST, rss(item("停水", "明天停水", "/n/1"))
+    desk.source("news", "site", "/list")
+    desk.source("water", "feed", "/feed")
+
+    fetches = desk.visit()
+
+    assert (fetches["news"].outcome, fetches["water"].outcome) == ("error", "ok")
+    assert "ZeroDivisionError" in fetches["news"].message
+    assert "crawl.bug" in capfd.readouterr().out
+
+
+def test_an_entry_with_nothing_to_say_is_set_aside_without_its_content(desk: Any, site: Any):
+    site["/feed"] = rss(item("", "", "/n/1"), item("停水", "明天停水", "/n/2"))
+    desk.source("water", "feed", "/feed")
+    desk.visit()
+    desk.visit()
+
+    (dead,) = desk.dead()
+    assert (dead.stage, dead.reason, dead.origin, dead.value) == ("crawl", "post.empty", f"{site.url}/n/1", "")
+    assert len(desk.posts()) == 1
+
+
+def test_every_outcome_has_a_line_in_both_languages():
+    for name in [*dict.fromkeys(outcome.NAMES)]:
+        trouble = outcome.Trouble(name, 500, "x")
+        for language in ("zh", "en"):
+            assert outcome.line(language, "news", trouble, NOON, NOON, items=0).startswith("news: ")
+
+
+def test_markup_becomes_lines():
+    assert plain("<p>甲 &amp; 乙</p><ul><li>丙<li>丁</ul><style>x</style>") == "甲 & 乙\n丙\n丁"
+    assert plain("3 < 5 &amp; 7") == "3 < 5 & 7"
+    assert plain("甲<script>x()</script>乙<br/>丙") == "甲乙\n丙"
+
+
+def test_a_feed_cut_in_the_middle_gives_what_it_has():
+    whole = rss(*(item(f"通知 {n}", "明天停水", f"/n/{n}") for n in range(5))).encode()
+    feed = read_feed(whole[: len(whole) * 3 // 4], "http://a/feed", "text/xml", NOON)
+    assert [entry.title for entry in feed.entries][:3] == ["通知 0", "通知 1", "通知 2"]
