@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tingchao.models.explain import word_shares
 from tingchao.models.features import Vocabulary, words_of
 from tingchao.models.files import FILE, Array, read_model
 from tingchao.models.language import CHINESE, languages
@@ -20,7 +21,6 @@ BATCH = 500  # texts scored at once; larger batches were not faster
 _FIRST_SIGNAL = 3
 _LAST_SIGNAL = _FIRST_SIGNAL + len(SIGNALS)
 _SEVERITY = HEADS.index("severity")
-_WORDS_EXPLAINED = 300  # a longer text is explained by its first words
 
 
 class Model(NamedTuple):
@@ -136,31 +136,40 @@ class Scorer:
 
         Each with how far the log-odds of the head (for severity: its value) would move back without the word.
         """
-        if head not in HEADS:
-            raise ValueError(f"no head {head!r}; expected one of {', '.join(HEADS)}")
+        return self.whys(text, (head,), limit)[head]
+
+    def whys(self, text: str, heads: Sequence[str], limit: int = 8) -> dict[str, list[tuple[str, float]]]:
+        """`why` for several heads, at little more than the cost of one."""
+        if unknown := set(heads) - set(HEADS):
+            raise ValueError(f"no head {', '.join(map(repr, unknown))}; expected some of {', '.join(HEADS)}")
         plain = plain_batch([text])
         if languages(plain) != [CHINESE]:
-            return []
-        words = words_of(plain)
-        spans = list(
-            zip(words.starts[:_WORDS_EXPLAINED].tolist(), words.lengths[:_WORDS_EXPLAINED].tolist(), strict=True)
-        )
-        whole = plain.texts[0]
-        found: dict[str, float] = {}
-        variants = [whole] + [f"{whole[:start]} {whole[start + length :]}" for start, length in spans]
-        values = self._moved(variants, HEADS.index(head))
-        for (start, length), value in zip(spans, values[1:], strict=True):
-            word = whole[start : start + length]
-            found[word] = max(found.get(word, 0.0), values[0] - value, key=abs)
-        moved = [(word, change) for word, change in found.items() if abs(change) > 0.01 and _readable(word)]
-        return sorted(moved, key=lambda item: -abs(item[1]))[:limit]
+            return {head: [] for head in heads}
+        words, model = words_of(plain), self._model
+        raw = model.vocabulary.matrix(plain, words) @ model.weights + model.bias
+        shares = word_shares(plain, words, model.vocabulary, model.weights)
+        values = probabilities(np.concatenate((raw, raw - shares)), model.layers)
+        spans = zip(words.starts.tolist(), words.lengths.tolist(), strict=True)
+        written = [plain.texts[0][start : start + length] for start, length in spans]
+        return {head: _strongest(written, _moved(values, HEADS.index(head)), limit) for head in heads}
 
-    def _moved(self, variants: list[str], column: int) -> list[float]:
-        values = self.numbers(plain_batch(variants))[:, column].astype(np.float64)
-        if column == _SEVERITY:
-            return [float(value) for value in values]
-        values = np.clip(values, 1e-6, 1 - 1e-6)
-        return [float(value) for value in np.log(values / (1 - values))]
+
+def _moved(values: Matrix, column: int) -> list[float]:
+    """How far the first row lies above each other one, in log-odds (for severity: as it is)."""
+    chances = values[:, column].astype(np.float64)
+    if column != _SEVERITY:
+        chances = np.clip(chances, 1e-6, 1 - 1e-6)
+        chances = np.log(chances / (1 - chances))
+    moved: list[float] = (chances[0] - chances[1:]).tolist()
+    return moved
+
+
+def _strongest(words: list[str], moved: list[float], limit: int) -> list[tuple[str, float]]:
+    found: dict[str, float] = {}
+    for word, change in zip(words, moved, strict=True):
+        if abs(change) > 0.01 and _readable(word):
+            found[word] = max(found.get(word, 0.0), change, key=abs)
+    return sorted(found.items(), key=lambda item: -abs(item[1]))[:limit]
 
 
 def _readable(word: str) -> bool:

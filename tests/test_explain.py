@@ -1,0 +1,64 @@
+"""The words behind a score, in one pass, against the score without each word."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tingchao.models.explain import spans, word_shares
+from tingchao.models.features import hashes_of, words_of
+from tingchao.models.normalise import plain_batch
+from tingchao.models.scorer import Scorer
+from tingchao.models.scores import HEADS
+
+CASES = [
+    ("三号线停运两小时了，没人管，乘客都在骂", "outage", "停运"),
+    ("地铁站冒烟着火了快跑，有人受伤", "safety", "受伤"),
+    ("这家餐厅吃完拉肚子，怀疑食物中毒", "health", "食物中毒"),
+    ("网传自来水有毒，官方辟谣不实", "rumour", "网传"),
+    ("这家餐厅很好吃", "positive", "好吃"),
+]
+
+
+@pytest.fixture(scope="module")
+def scorer() -> Scorer:
+    return Scorer.load()
+
+
+@pytest.mark.parametrize(("text", "head", "word"), CASES)
+def test_the_strongest_word_is_the_one_a_reader_would_name(scorer: Scorer, text: str, head: str, word: str) -> None:
+    strongest, moved = scorer.why(text, head)[0]
+    assert strongest == word
+    assert moved > 0
+
+
+@pytest.mark.parametrize(("text", "head", "word"), CASES)
+def test_a_word_moves_the_head_about_as_far_as_leaving_it_out_does(
+    scorer: Scorer, text: str, head: str, word: str
+) -> None:
+    def odds(changed: str) -> float:
+        chance = float(np.clip(scorer.numbers(plain_batch([changed]))[0, HEADS.index(head)], 1e-6, 1 - 1e-6))
+        return float(np.log(chance / (1 - chance)))
+
+    left_out = odds(text) - odds(text.replace(word, " "))
+    assert dict(scorer.why(text, head))[word] == pytest.approx(left_out, rel=0.4)
+
+
+def test_every_feature_has_its_span_and_the_shares_add_up(scorer: Scorer) -> None:
+    plain = plain_batch(["地铁三号线停运，停运了！"])
+    words, model = words_of(plain), scorer._model
+    starts, lengths = spans(plain, words)
+    assert len(starts) == len(lengths) == len(hashes_of(plain, words)[1])
+    assert (starts + lengths).max() < len(plain.codes)
+    shares = word_shares(plain, words, model.vocabulary, model.weights)
+    added = model.vocabulary.matrix(plain, words) @ model.weights
+    assert shares.sum(axis=0) == pytest.approx(added[0], rel=1e-3, abs=1e-3)
+
+
+def test_an_unknown_head_is_named(scorer: Scorer) -> None:
+    with pytest.raises(ValueError, match="no head 'anger'"):
+        scorer.whys("地铁", ("anger",))
+
+
+def test_what_is_not_chinese_has_no_reasons(scorer: Scorer) -> None:
+    assert scorer.whys("hello", ("safety",)) == {"safety": []}
