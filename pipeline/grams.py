@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from operator import add
 
 # CJK unified ideographs with extensions A to H, compatibility forms, and the iteration mark.
 HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
-_RUN = re.compile(rf"[{HAN}]+|[^\W_{HAN}]+")
+_RUN = re.compile(rf"([{HAN}]+)|[^\W_{HAN}]+")
 
 
 def fold(text: str) -> str:
@@ -26,8 +27,9 @@ def grams(text: str) -> list[str]:
     tokens: list[str] = []
     for match in _RUN.finditer(fold(text)):
         run = match.group()
-        if re.match(f"[{HAN}]", run):
-            tokens += [run[i : i + 2] for i in range(len(run))]
+        if match.lastindex:  # a run of Han
+            tokens += map(add, run, run[1:])
+            tokens.append(run[-1])
         else:
             tokens.append(run)
     return tokens

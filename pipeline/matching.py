@@ -14,15 +14,14 @@ Test = Callable[[str], bool]
 
 
 class Matcher:
-    """Tests a folded text against all topics; a source may be limited to some of them."""
+    """Tests texts against all topics; a source may be limited to some of them."""
 
     def __init__(self, topics: Sequence[Topic], sources: Sequence[Source]) -> None:
         self._tests = {topic.name: _topic(topic) for topic in topics}
         self._limits = {s.name: frozenset(s.topics) for s in sources if "*" not in s.topics}
 
-    def topics(self, text: str, source: str) -> tuple[str, ...]:
-        """Names of the topics that the text matches, in the order of topics.toml."""
-        folded = fold(text)
+    def topics(self, folded: str, source: str) -> tuple[str, ...]:
+        """Names of the topics that a text, folded by grams.fold, matches, in the order of topics.toml."""
         allowed = self._limits.get(source)
         return tuple(
             name for name, holds in self._tests.items() if (allowed is None or name in allowed) and holds(folded)

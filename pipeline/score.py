@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from tingchao.config.settings import Settings
-from tingchao.models.scores import SIGNALS, Scores
+from tingchao.models.scores import Scores
+from tingchao.pipeline.grams import fold
 from tingchao.pipeline.ids import signature
 from tingchao.pipeline.log import Output, output
 from tingchao.pipeline.matching import Matcher
@@ -19,11 +20,12 @@ _WORDS = 6  # words a signal that travel with a mention: what an alert card show
 class Judge(Protocol):
     """What scoring needs of the models; `models.Scorer` is one."""
 
-    version: str
+    @property
+    def version(self) -> str: ...
 
     def score(self, texts: Sequence[str]) -> list[Scores]: ...
 
-    def why(self, text: str, head: str, limit: int = 8) -> list[tuple[str, float]]: ...
+    def whys(self, text: str, heads: Sequence[str], limit: int = 8) -> dict[str, list[tuple[str, float]]]: ...
 
 
 def plan(settings: Settings, judge: Judge) -> Plan:
@@ -49,11 +51,12 @@ class Score:
         outputs: list[Output] = []
         outcomes: list[str] = []
         for post, text, scores in zip(posts, texts, self._judge.score(texts), strict=True):
+            folded = fold(text)
             scored = Scored(
                 post=post,
                 scores=scores,
-                topics=self._matcher.topics(text, post.source),
-                signature=signature(post.title, post.text),
+                topics=self._matcher.topics(folded, post.source),
+                signature=signature(folded),
                 model=self._judge.version,
             )
             outputs.append(output("scored", post.id, scored))
@@ -84,11 +87,10 @@ class Score:
 
     def _words(self, scores: Scores, text: str) -> dict[str, tuple[str, ...]]:
         """The words that speak for each given signal."""
-        return {
-            signal: tuple(word for word, weight in self._judge.why(text, signal, _WORDS) if weight > 0)
-            for signal in SIGNALS
-            if signal in scores.given
-        }
+        if not scores.given:
+            return {}
+        whys = self._judge.whys(text, scores.given, _WORDS)
+        return {signal: tuple(word for word, weight in why if weight > 0) for signal, why in whys.items()}
 
 
 def full_text(post: Post) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from tingchao.config.sources import Source
 from tingchao.config.topics import Near, Topic
+from tingchao.pipeline.grams import fold
 from tingchao.pipeline.matching import Matcher
 
 METRO = Topic(name="metro", title="地铁", any=["地铁", "轨道交通"], none=["跑酷"])
@@ -15,7 +16,7 @@ APP = Topic(name="app", title="应用", any=["APP", "i-Go"])
 
 
 def matched(text: str, *topics: Topic, source: str = "s", sources: tuple[Source, ...] = ()) -> tuple[str, ...]:
-    return Matcher(topics, sources).topics(text, source)
+    return Matcher(topics, sources).topics(fold(text), source)
 
 
 @pytest.mark.parametrize(
