@@ -131,12 +131,20 @@ class Vocabulary:
         text, hashes = hashes_of(plain, words)
         column, known = self.found(hashes)
         width = len(self.hashes)
-        cells = np.unique(text[known] * width + column[known])
+        cells = _distinct(text[known] * width + column[known])
         row, column = np.divmod(cells, width) if width else (cells, cells)
         counts = np.bincount(row, minlength=len(plain.texts))
         ends = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(counts)))
         values = np.repeat(1 / np.sqrt(np.maximum(counts, 1)), counts).astype(np.float32)
         return csr_matrix((values, column.astype(np.int32), ends.astype(np.int32)), shape=(len(plain.texts), width))
+
+
+def _distinct(numbers: Ids) -> Ids:
+    """Sorted, each once. np.unique hashes since NumPy 2.3, which took 25 times as long for 100,000 cells."""
+    numbers.sort()
+    new = np.ones(len(numbers), dtype=np.bool_)
+    np.not_equal(numbers[1:], numbers[:-1], out=new[1:])
+    return numbers[new]
 
 
 def _slot_bits(size: int) -> int:
