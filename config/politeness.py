@@ -38,6 +38,8 @@ def scrapy_values(crawl: CrawlSettings) -> dict[str, Any]:
         },
         "CONCURRENT_REQUESTS": crawl.requests_per_site,
         "CONCURRENT_REQUESTS_PER_DOMAIN": crawl.requests_per_site,
+        "SCHEDULER_MEMORY_QUEUE": "scrapy.squeues.FifoMemoryQueue",  # articles in the order of their list
+        "CONCURRENT_ITEMS": 1,  # the posts of a page in their order
         "DOWNLOAD_DELAY": crawl.delay.total_seconds(),
         "DOWNLOAD_DELAY_JITTER": 0.0,  # a delay is never made shorter than the setting says
         "AUTOTHROTTLE_ENABLED": True,

@@ -56,6 +56,16 @@ class Download(AiohttpDownloadHandler):
 
     lazy = True
 
+    def __init__(self, crawler: Crawler) -> None:
+        super().__init__(crawler)
+        self._open = _sites(crawler).downloads
+        self._open.add(self)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self._open.discard(self)
+        await super().close()
+
 
 class Gate:
     """The way into one site for all visits of the process."""
@@ -85,6 +95,7 @@ class Sites:
     def __init__(self, crawl: CrawlSettings, real: Clock, held: Mapping[str, datetime]) -> None:
         self.crawl, self._real = crawl, real
         self.agent = product(crawl)
+        self.downloads: set[Download] = set()  # with connections that are open
         self._held = dict(held)
         self._rules: dict[str, tuple[float, asyncio.Future[Rules]]] = {}
         self._gates: dict[str, Gate] = {}

@@ -35,6 +35,8 @@ class Publish:
 
     async def process_item(self, item: Harvest) -> Harvest:
         visit = self._visit
+        if visit.office.stopping:
+            return item
         posts, dead = make_posts(visit, item.raws)
         outputs = [output("posts", post.source, post) for post in posts]
         outputs += [output("dead", letter.id, letter) for letter in dead]
@@ -45,7 +47,8 @@ class Publish:
         return item
 
     async def close_spider(self) -> None:
-        await finish(self._visit)
+        if not self._visit.office.stopping:
+            await finish(self._visit)
 
     @property
     def _visit(self) -> Visit:

@@ -60,7 +60,7 @@ def crawl_once(
     """
     office = Office(settings, log, clock, on_post, on_fetch)
     sources = [page_source(url)] if url else _chosen(settings, names)
-    fetches = _on_a_loop(_visit_all(office, sources))
+    fetches = _on_a_loop(office, _visit_all(office, sources))
     return 0 if all(fetch.outcome in FINE for fetch in fetches) else 1
 
 
@@ -74,7 +74,7 @@ def crawl_forever(
     """
     teller = _Teller(settings, say)
     office = Office(settings, log, clock, None, teller.hear)
-    _on_a_loop(_serve(office, _chosen(settings, ()), stop))
+    _on_a_loop(office, _serve(office, _chosen(settings, ()), stop))
 
 
 def kinds() -> dict[str, type[SourceSpider]]:
@@ -120,6 +120,8 @@ async def _visit(office: Office, source: Source, places: asyncio.Semaphore) -> F
             await Crawler(spider, ScrapySettings(scrapy_values(office.settings.main.crawl))).crawl_async(visit=visit)
         except Exception as err:  # noqa: BLE001 it is told, and recorded
             visit.bug(err)
+        if office.stopping:
+            raise asyncio.CancelledError  # Scrapy takes the end of its tasks for the end of a visit
         return visit.fetch or await finish(visit)
 
 
@@ -176,27 +178,31 @@ class _Threads(ThreadPoolExecutor):
         return future
 
 
-def _on_a_loop(main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` on an event loop of its own; what it leaves behind is dropped."""
+def _on_a_loop(office: Office, main: Coroutine[Any, Any, T]) -> T:
+    """Run `main` on an event loop of its own; what it leaves behind is dropped, and not counted as done."""
     _quiet()
     loop = asyncio.new_event_loop()
     loop.set_default_executor(_Threads())
     try:
         return loop.run_until_complete(main)
     finally:
+        office.stopping = True
         try:
-            loop.run_until_complete(_drop_the_rest())
+            loop.run_until_complete(_drop_the_rest(office))
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             loop.close()
 
 
-async def _drop_the_rest() -> None:
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks, timeout=_ENDING)
+async def _drop_the_rest(office: Office) -> None:
+    """Cancel until nothing is left: what Scrapy does about a cancelled download is again a task."""
+    until = stopwatch() + _ENDING
+    while (tasks := asyncio.all_tasks() - {asyncio.current_task()}) and stopwatch() < until:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=_LOOK)
+    for download in list(office.sites.downloads):
+        await download.close()
 
 
 _NOBODY: Any = LogPublisher()  # of no observers

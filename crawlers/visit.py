@@ -51,6 +51,7 @@ class Office:
         self.on_post, self.on_fetch = on_post, on_fetch
         self.intake = Intake(log)
         self.plan: Plan = lambda _source, _wait: None
+        self.stopping = False  # what still comes is the noise of breaking off, and not committed
         self.sites = Sites(settings.main.crawl, SystemClock(), _held(log))
         self._frames: dict[str, Frame] = {}
 
