@@ -77,7 +77,8 @@ class SqliteStore:
         while True:
             with transaction(self._db) as db:
                 old = db.execute(
-                    "SELECT number, record FROM posts WHERE published < ? LIMIT ?", (millis(when), _DELETE_STEP)
+                    "SELECT number, record FROM posts WHERE published < ?1 AND revision < ?1 LIMIT ?2",
+                    (millis(when), _DELETE_STEP),
                 ).fetchall()
                 for number, record in old:
                     _drop(db, number, decode(Scored, record))

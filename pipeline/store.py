@@ -45,6 +45,9 @@ class Store(Protocol):
         """
 
     def delete_before(self, when: datetime) -> int:
-        """Delete what was published before `when`, and how many that were."""
+        """Delete what was both published and last fetched before `when`, and how many that were.
+
+        Both: history that was read in today is kept as long as news of today.
+        """
 
     def close(self) -> None: ...
