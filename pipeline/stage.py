@@ -8,6 +8,7 @@ the stage is made anew from what was committed.
 from __future__ import annotations
 
 import hashlib
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from datetime import datetime, timedelta
@@ -190,7 +191,8 @@ class Runner:
             offset=entry.offset,
             reason=reason,
             error=str(err),
-            exc_info=not isinstance(err, Poison),
+            # As text: structlog's own rendering shows local variables, which are bodies of posts, and takes seconds.
+            trace="" if isinstance(err, Poison) else "".join(traceback.format_tb(err.__traceback__)),
         )
         dead = dead_letter(self.name, entry, reason, str(err), self._clock.now())
         self._commit(self._hold(batch.partition), batch, [output("dead", dead.id, dead)], Counter({"dead": 1}))
