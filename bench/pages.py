@@ -1,9 +1,9 @@
 """How well and how fast pages become articles: `.venv/bin/python bench/pages.py ../shared [--detail]`.
 
-Chinese pages (data/webpages_zh): character 3-gram F1 of the text against gold.jsonl (its README says what is left out), titles,
-minutes, milliseconds a page, with no frame known and with the frame learned from the other pages of the site. English pages
-(data/webpages_en): the F1 over shingles of four words of Zyte's article-extraction-benchmark. Both beside bare trafilatura in
-the same run.
+Chinese pages (data/webpages_zh): character 3-gram F1 of the text against gold.jsonl (its README says what is left
+out), titles, minutes, milliseconds a page, with no frame known and with the frame learned from the other pages of the
+site. English pages (data/webpages_en): the F1 over shingles of four words of Zyte's article-extraction-benchmark.
+Both beside bare trafilatura in the same run.
 """
 
 from __future__ import annotations
@@ -46,7 +46,11 @@ def chinese(folder: Path, *, detail: bool) -> None:
 
     def ours(row: dict[str, Any], frame: Frame | None = None) -> tuple[str, str, str]:
         article = read_article(bodies[row["file"]], "", FETCHED, frame=frame)
-        stated = article.published_at.strftime("%Y-%m-%dT%H:%M" if article.minute else "%Y-%m-%d") if article.published_at else ""
+        stated = (
+            article.published_at.strftime("%Y-%m-%dT%H:%M" if article.minute else "%Y-%m-%d")
+            if article.published_at
+            else ""
+        )
         return article.text, article.title, stated
 
     frames = site_frames(gold, bodies)
@@ -76,7 +80,9 @@ def bare(body: bytes) -> tuple[str, str, str]:
     return text, (meta.title or "") if meta else "", (meta.date or "") if meta else ""
 
 
-def report(name: str, gold: list[dict[str, Any]], read: Callable[[dict[str, Any]], tuple[str, str, str]], *, detail: bool) -> None:
+def report(
+    name: str, gold: list[dict[str, Any]], read: Callable[[dict[str, Any]], tuple[str, str, str]], *, detail: bool
+) -> None:
     scores, noise, titles, minutes, times = [], [], [], [], []
     for row in gold:
         read(row)  # warm: regular expressions, dictionaries
@@ -91,11 +97,15 @@ def report(name: str, gold: list[dict[str, Any]], read: Callable[[dict[str, Any]
         if "T" in row["time"]:
             minutes.append(stated[:16] == row["time"][:16])
         if detail:
-            print(f"  {row['file']:36} F1 {f1(score[0], score[1]):.3f} {times[-1]:5.1f} ms  {title[:30]}  {stated} ({row['time']})")
+            print(
+                f"  {row['file']:36} F1 {f1(score[0], score[1]):.3f} {times[-1]:5.1f} ms  {title[:30]}  {stated} "
+                f"({row['time']})"
+            )
     mean = [statistics.mean(score[i] for score in scores) for i in range(3)]
     print(
         f"{name:24}{mean[2]:7.3f}{mean[0]:7.3f}{mean[1]:7.3f}{statistics.mean(noise):7.3f}"
-        f"{sum(titles):4}/{len(titles):<3}{sum(minutes):4}/{len(minutes):<3}{statistics.mean(times):7.1f}{max(times):8.1f}"
+        f"{sum(titles):4}/{len(titles):<3}{sum(minutes):4}/{len(minutes):<3}"
+        f"{statistics.mean(times):7.1f}{max(times):8.1f}"
     )
 
 
@@ -138,7 +148,10 @@ def lists(folder: Path, *, detail: bool) -> None:
         links = list_links(body, "https://news.163.com/")
         got = {(link.title, link.url) for link in links}
         both = {url for _, url in wanted} & {url for _, url in got}
-        print(f"{path.name}: {len(links)} links, {len(both)} of {len({u for _, u in wanted})} addresses, {len(got & wanted)} with the same title")
+        print(
+            f"{path.name}: {len(links)} links, {len(both)} of {len({u for _, u in wanted})} addresses, "
+            f"{len(got & wanted)} with the same title"
+        )
         if detail:
             for title, url in sorted(wanted - got)[:20]:
                 print("   missing", title, url)

@@ -13,12 +13,24 @@ from tingchao.crawlers.foreign import foreign_text, is_chinese
 from tingchao.crawlers.frame import Frame
 from tingchao.crawlers.headline import find_title
 from tingchao.crawlers.links import Link, list_links
-from tingchao.crawlers.metadata import Metadata, read_metadata, script_bodies
+from tingchao.crawlers.metadata import Metadata, read_metadata, script_bodies, script_title
+from tingchao.crawlers.opened import open_page
 from tingchao.crawlers.published import find_published
-from tingchao.crawlers.suspects import judged_page
+from tingchao.crawlers.suspects import judge, judged_page
 from tingchao.crawlers.walls import is_login_wall
 
-__all__ = ["Article", "Frame", "Link", "ParsedTime", "decode", "is_login_wall", "list_links", "page_lines", "parse_time", "read_article"]
+__all__ = [
+    "Article",
+    "Frame",
+    "Link",
+    "ParsedTime",
+    "decode",
+    "is_login_wall",
+    "list_links",
+    "page_lines",
+    "parse_time",
+    "read_article",
+]
 
 SHORT = 60
 """Characters: below, the visible text may be a teaser and the text in script data is looked at."""
@@ -40,28 +52,53 @@ class Article:
     charset: str
 
 
-def read_article(body: bytes, url: str, fetched_at: datetime, content_type: str = "", frame: Frame | None = None) -> Article:
+def read_article(
+    body: bytes, url: str, fetched_at: datetime, content_type: str = "", frame: Frame | None = None
+) -> Article:
     """Read one page; never raises, whatever the bytes are.
 
-    `fetched_at` (aware) resolves words like 昨天 08:10; `content_type` is the HTTP header; `frame` knows the lines that return
-    on other pages of the site and may be None.
+    `fetched_at` (aware) resolves words like 昨天 08:10; `content_type` is the HTTP header; `frame` knows the lines
+    that return on other pages of the site and may be None.
     """
-    markup, charset = decode(body, content_type)
-    page = judged_page(markup)
+    opened = open_page(body, content_type)
+    markup, page = opened.markup, opened.page
     meta = read_metadata(page.root, markup)
     title, headline = find_title(page, meta)
-    blocks = article_blocks(page, title, headline, frame.is_frame if frame is not None else None)
+    blocks = _blocks(page, title, headline, frame)
     published = find_published(page, meta, url, headline, blocks, fetched_at)
     text = "" if is_chinese(page) else foreign_text(markup, page, title, headline)
     text = text or "\n".join(block.text for block in blocks)
-    if len(text) < SHORT:
+    if len(text) < SHORT and page.root is not None:
         text = _from_scripts(text, meta, markup)
-    return Article(title, text, published.at if published else None, minute=bool(published and published.minute), charset=charset)
+        title = title or script_title(markup)
+    return Article(
+        title=title,
+        text=text,
+        published_at=published.at if published else None,
+        minute=published is not None and published.minute,
+        charset=opened.charset,
+    )
+
+
+def _blocks(page: Page, title: str, headline: int, frame: Frame | None) -> list[Block]:
+    """The blocks of the article, those of the site's frame left out unless nothing would be left.
+
+    An article that a site shows at two addresses is all frame.
+    """
+    if frame is None or not len(frame):
+        return article_blocks(page, title, headline)
+    found = article_blocks(page, title, headline, frame.is_frame)
+    if sum(block.size for block in found) >= SHORT:
+        return found
+    judge(page)
+    whole = article_blocks(page, title, headline)
+    framed = sum(block.size for block in whole if frame.is_frame(block.text))
+    return whole if framed >= 0.9 * sum(block.size for block in whole) and headline >= 0 else found
 
 
 def page_lines(body: bytes, content_type: str = "") -> list[str]:
-    """All visible lines of a page, for Frame.learn."""
-    return [block.text for block in judged_page(decode(body, content_type)[0]).blocks]
+    """All lines of a page, for Frame.learn; costs nothing right after read_article of the same page."""
+    return [block.text for block in open_page(body, content_type).page.blocks]
 
 
 def _from_scripts(text: str, meta: Metadata, markup: str) -> str:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 
 from tingchao.crawlers.blocks import Block, Page
 from tingchao.crawlers.lines import EDITOR, END
-from tingchao.crawlers.lines import worth as worth_of
 from tingchao.crawlers.suspects import judge
 
-# How much one character of surroundings weighs against one of article when the part is chosen. At 1 a list of comments joins the
-# article it stands under; at 3 a page of short lines (verse, captions) falls apart.
+# How much one character of surroundings weighs against one of article when the part is chosen. At 1 a list of
+# comments joins the article it stands under; at 3 a page of short lines (verse, captions) falls apart.
 NOISE_WEIGHT = 2.0
 
 _HAN_OR_WORD = re.compile(r"[\w\u4e00-\u9fff]")
@@ -25,8 +24,8 @@ def article_blocks(page: Page, title: str, headline: int, is_frame: Callable[[st
     """
     found = _best_part(page, title, headline, is_frame)
     if _sentences(found) < SHORT:
-        # The names of its parts may have hidden the article: read again without them, but do not trade one sentence for three
-        # sentences of whatever else the page holds.
+        # The names of its parts may have hidden the article: read again without them, but do not trade one sentence
+        # for three sentences of whatever else the page holds.
         judge(page, names=False)
         other = _best_part(page, title, headline, is_frame)
         if _sentences(other) >= 4 * max(SHORT / 4, _sentences(found)):
@@ -57,15 +56,18 @@ def _best_part(page: Page, title: str, headline: int, is_frame: Callable[[str], 
 
 def _worths(page: Page, headline: int, is_frame: Callable[[str], bool] | None, shown: set[int]) -> list[float]:
     """For every block how many characters it speaks for (positive) or against (negative) an article."""
-    after = [block for block in page.blocks[headline + 1 :] if not block.bad and id(block) in shown]
-    anchored = headline >= 0 and sum(worth_of(block) for block in after if worth_of(block) > 0) >= 15
+    after = sum(
+        block.worth for block in page.blocks[headline + 1 :] if block.worth > 0 and not block.bad and id(block) in shown
+    )
+    anchored = headline >= 0 and after >= 15
     worths = []
     for index, block in enumerate(page.blocks):
+        value = -3.0 if block.bad else block.worth
         if id(block) not in shown:
-            worths.append(0.0)
-            continue
-        value = worth_of(block)
-        if value > 0 and ((anchored and index <= headline) or (is_frame is not None and is_frame(block.text))):
+            value = 0.0
+        elif (value > 0 and anchored and index <= headline) or (
+            value >= 0 and is_frame is not None and is_frame(block.text)
+        ):
             value = -8.0
         worths.append(value)
     return worths
@@ -109,7 +111,7 @@ def _trim(page: Page, indices: list[int], worth: Sequence[float], title: str) ->
             continue
         if block.bad or block.hidden or not _HAN_OR_WORD.search(text):
             continue
-        if worth[index] < 0 and not _in_text(block):
+        if worth[index] < 0 and not _in_text(block, follows=bool(kept) and kept[-1] == index - 1):
             continue
         if block.size <= 100 and EDITOR.match(text):
             if left[place + 1] < 0.2 * left[0]:
@@ -121,9 +123,24 @@ def _trim(page: Page, indices: list[int], worth: Sequence[float], title: str) ->
     return [blocks[index] for index in kept]
 
 
-def _in_text(block: Block) -> bool:
-    """Whether a block that costs may still be a line of the article: a heading, or a date line in the middle of it."""
-    return False
+def _in_text(block: Block, *, follows: bool) -> bool:
+    """Whether a line that costs is one of the article: the day under a notice, a sentence with long links in it."""
+    if follows and _SIGNED.match(block.text):
+        return True
+    return (
+        block.stops >= 2
+        and block.size >= 30
+        and block.linked * 2 > block.size
+        and block.size - block.linked >= 12
+        and block.links <= 4
+    )
+
+
+_SIGNED = re.compile(
+    r"^[(（]?\s*(?:\d{4}|"
+    r"[一二][〇○零OΟ一二三四五六七八九]{3})\s*年\s*[\d一二三四五六七八九十]{1,3}\s*月\s*[\d一二三四五六七八九十]{1,3}"
+    r"\s*日\s*[)）]?$"
+)
 
 
 def _flat(text: str) -> str:

@@ -21,19 +21,24 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16", "utf-16-be"),
 )
 _DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([a-zA-Z0-9_\-]{3,20})""", re.IGNORECASE)
-_ALIASES = {
-    # A page that says gb2312 or gbk uses the larger set as soon as a rare name occurs; browsers do the same (WHATWG Encoding).
-    "gb2312": "gb18030", "gb_2312": "gb18030", "gb-2312": "gb18030", "gb_2312-80": "gb18030", "gbk": "gb18030", "x-gbk": "gb18030",
-    "cp936": "gb18030", "euc-cn": "gb18030", "gb18030": "gb18030", "big5": "big5hkscs", "big5-hkscs": "big5hkscs", "big-5": "big5hkscs",
-    "x-x-big5": "big5hkscs", "cp950": "big5hkscs", "iso-8859-1": "cp1252", "latin-1": "cp1252", "latin1": "cp1252",
-    "us-ascii": "cp1252", "ascii": "cp1252", "utf8": "utf-8", "unicode": "utf-16", "shift_jis": "cp932", "x-sjis": "cp932", "ks_c_5601-1987": "cp949", "euc-kr": "cp949",
-}  # fmt: skip
+# A page that says gb2312 or gbk uses the larger set as soon as a rare name occurs; browsers do the same (WHATWG Encoding).
+_SPELLINGS = {
+    "gb18030": "gb2312 gb_2312 gb-2312 gb_2312-80 gbk x-gbk cp936 euc-cn gb18030",
+    "big5hkscs": "big5 big-5 big5-hkscs x-x-big5 cp950",
+    "cp1252": "iso-8859-1 latin-1 latin1 us-ascii ascii",
+    "cp932": "shift_jis x-sjis",
+    "cp949": "ks_c_5601-1987 euc-kr",
+    "utf-8": "utf8",
+    "utf-16": "unicode",
+}
+_ALIASES = {spelling: codec for codec, spellings in _SPELLINGS.items() for spelling in spellings.split()}
 _SHOWN = {"big5hkscs": "big5", "cp1252": "windows-1252", "cp932": "shift_jis", "cp949": "euc-kr"}
 
-# The most frequent characters of simplified and traditional Chinese text (any frequency list agrees on them), and Japanese
-# syllables and Korean endings: text in the wrong one of two charsets hardly ever contains them.
+# The most frequent characters of simplified and traditional Chinese text (any frequency list agrees on them), and
+# Japanese syllables and Korean endings: text in the wrong one of two charsets hardly ever contains them.
 _COMMON = frozenset(
-    "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方后多定行学法所民得经"
+    "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方后多定"
+    "行学法所民得经"
     "這為個國時來們於出對會發動過說產種後學經與與關開關長東車員實業務電話點題進還無從現當機體權樣樂應請讓記錢門問間聞"
     "与关开长东车员实业务电话点题进还无从现当机体权样乐应请让记钱门问间闻新市公日月，。：、“”！？《》"
     "のにはをたがでてとしれさいるもなかすこりまう이다는을의에가고한"
@@ -44,8 +49,9 @@ _HARD_CANDIDATES = ("gb18030", "big5hkscs")
 def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
     """The text of a page and the charset that was used; never raises, broken bytes become U+FFFD, NULs go.
 
-    Order: byte order mark; UTF-8 that is valid (or broken in places only, such as a page cut in the middle); UTF-16 without a mark;
-    the declared charset if the text it gives looks like text; else the likelier of GB18030 and Big5; else a guess.
+    Order: byte order mark; UTF-8 that is valid (or broken in places only, such as a page cut in the middle); UTF-16
+    without a mark; the declared charset if the text it gives looks like text; else the likelier of GB18030 and Big5;
+    else a guess.
     """
     for mark, codec, name in _BOMS:
         if body.startswith(mark):
@@ -102,7 +108,11 @@ def _declared(body: bytes, content_type: str) -> list[str]:
         except (LookupError, ValueError):
             continue
         # UTF-8 and UTF-16 were tried before; others (zip, hex, idna) are not charsets.
-        if info._is_text_encoding and not info.name.startswith(("utf", "idna", "punycode", "undefined")) and codec not in found:  # noqa: SLF001
+        if (
+            info._is_text_encoding  # noqa: SLF001
+            and not info.name.startswith(("utf", "idna", "punycode", "undefined"))
+            and codec not in found
+        ):
             found.append(codec)
     return found
 
@@ -124,12 +134,12 @@ def _best(body: bytes, declared: list[str]) -> str:
         return best
     if declared:
         return declared[0]
-    guess = from_bytes(sample[: SAMPLE // 4]).best() if beyond else None
+    guess = from_bytes(sample[: SAMPLE // 4]).best() if beyond >= 20 else None
     return guess.encoding if guess is not None else "utf-8"
 
 
 def _looks(sample: bytes, codec: str) -> float:
-    """How much like text the sample is in this charset: share of common characters less ten times the share of broken ones."""
+    """How much like text the sample is: the share of common characters less ten times that of broken ones."""
     text = sample.decode(codec, "replace")
     beyond = [c for c in text if c > "\x7f"]
     if not beyond:

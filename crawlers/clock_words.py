@@ -24,8 +24,8 @@ class ParsedTime:
     """One moment read from text.
 
     `at` is aware and keeps the stated zone (Asia/Shanghai without one); `minute` tells whether a time of day was stated
-    (at is midnight of that zone when it was not); `dated` whether the day was written in full, with its year; `start` and `end`
-    are where it stood in the normalised text.
+    (at is midnight of that zone when it was not); `dated` whether the day was written in full, with its year; `start`
+    and `end` are where it stood in the normalised text.
     """
 
     at: datetime
@@ -51,12 +51,37 @@ _MONTH_NAME = (
     r"|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\.?"
 )
 _HAN_DIGIT = {c: str(i) for i, c in enumerate("〇一二三四五六七八九")} | {"零": "0", "○": "0", "O": "0", "Ο": "0"}
-_SMALL_NUMBER = {"半": 0.5, "一": 1, "两": 2, "二": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10}
+_SMALL_NUMBER = {
+    "半": 0.5,
+    "一": 1,
+    "两": 2,
+    "二": 2,
+    "三": 3,
+    "四": 4,
+    "五": 5,
+    "六": 6,
+    "七": 7,
+    "八": 8,
+    "九": 9,
+    "十": 10,
+}
 _UNIT_SECONDS = {
     "秒": 1, "秒钟": 1, "分": 60, "分钟": 60, "刻钟": 900, "小时": 3600, "个小时": 3600, "钟头": 3600, "个钟头": 3600,
     "天": 86400, "日": 86400, "周": 604800, "星期": 604800, "个星期": 604800, "个月": 2592000, "月": 2592000, "年": 31536000,
 }  # fmt: skip
-_DAYS_BACK = {"今天": 0, "今日": 0, "今晨": 0, "今早": 0, "今晚": 0, "昨天": 1, "昨日": 1, "昨晚": 1, "前天": 2, "前日": 2, "大前天": 3}
+_DAYS_BACK = {
+    "今天": 0,
+    "今日": 0,
+    "今晨": 0,
+    "今早": 0,
+    "今晚": 0,
+    "昨天": 1,
+    "昨日": 1,
+    "昨晚": 1,
+    "前天": 2,
+    "前日": 2,
+    "大前天": 3,
+}
 
 _NUMERIC = re.compile(rf"(?<!\d){_YMD}(?:{_GAP}{_CLOCK})?")
 _COMPACT = re.compile(
@@ -68,22 +93,43 @@ _HAN = re.compile(
     rf"(?P<handay>[一二三四五六七八九十]{{1,3}})\s*[日号](?:{_GAP}{_CLOCK})?"
 )
 _NO_YEAR = re.compile(
-    rf"(?<!\d)(?<!\d[.:/-])(?:(?P<month>0?[1-9]|1[0-2])\s*月\s*(?P<day>3[01]|[12]\d|0?[1-9])(?!\d)\s*[日号](?:{_GAP}{_CLOCK})?"
-    rf"|(?P<month_b>0?[1-9]|1[0-2])[-/](?P<day_b>3[01]|[12]\d|0[1-9]|[1-9](?=\s))(?:\s{{1,4}}|(?=[0-2]\d:)){_CLOCK.replace('?P<', '?P<b_')})"
+    rf"(?<!\d)(?<!\d[.:/-])(?:(?P<month>0?[1-9]|1[0-2])\s*月\s*(?P<day>3[01]|[12]\d|"
+    rf"0?[1-9])(?!\d)\s*[日号](?:{_GAP}{_CLOCK})?"
+    rf"|(?P<month_b>0?[1-9]|1[0-2])[-/](?P<day_b>3[01]|[12]\d|0[1-9]|[1-9](?=\s))(?:\s{{1,4}}|"
+    rf"(?=[0-2]\d:)){_CLOCK.replace('?P<', '?P<b_')})"
+)
+# Day and year in elements of their own: "2021 09/26 16:20:05". Only with a clock, or any two numbers would be a day.
+_LOOSE = re.compile(
+    r"(?<!\d)(?P<year>20\d\d)\s{0,3}[-/.]?\s{0,3}(?P<month>0[1-9]|1[0-2])\s?[-/]\s?(?P<day>3[01]|[12]\d|0[1-9])"
+    rf"(?:\s{{1,4}}|(?=[0-2]\d:)){_CLOCK}"
 )
 _SHORT_YEAR = re.compile(
-    rf"(?<!\d)(?<!\d[.:/-])(?P<year>\d\d)[-/.](?P<month>0[1-9]|1[0-2])[-/.](?P<day>3[01]|[12]\d|0[1-9])(?:\s{{1,4}}|(?=[0-2]\d:)){_CLOCK}"
+    rf"(?<!\d)(?<!\d[.:/-])(?P<year>\d\d)[-/.](?P<month>0[1-9]|1[0-2])[-/.](?P<day>3[01]|[12]\d|0[1-9])(?:\s{{1,4}}|"
+    rf"(?=[0-2]\d:)){_CLOCK}"
 )
 _ENGLISH = re.compile(
-    rf"\b(?:(?P<name>{_MONTH_NAME})\s+(?P<day>\d{{1,2}})(?:st|nd|rd|th)?,?|(?P<day_b>\d{{1,2}})(?:st|nd|rd|th)?[\s-]+(?P<name_b>{_MONTH_NAME}),?-?)"
+    rf"\b(?:(?P<name>{_MONTH_NAME})\s+(?P<day>\d{{1,2}})(?:st|nd|rd|th)?,?|(?P<day_b>\d{{1,2}})(?:st|nd|rd|"
+    rf"th)?[\s-]+(?P<name_b>{_MONTH_NAME}),?-?)"
     rf"\s*(?P<year>(?:19|20)\d\d)(?:(?:\s*,\s*|\s+at\s+|\s+|\s*[-|]\s*)(?:{_CLOCK}))?",
     re.IGNORECASE,
 )
 _AGO = re.compile(
-    r"(?P<count>\d{1,3}|[半一两二三四五六七八九十])\s*(?P<unit>秒钟|秒|分钟|分|刻钟|个小时|小时|个钟头|钟头|天|日|周|个星期|星期|个月|月|年)\s*(?P<and>半)?\s*(?:之|以)?前"
+    r"(?P<count>\d{1,3}|[半一两二三四五六七八九十])\s*(?P<unit>秒钟|秒|分钟|分|刻钟|个小时|小时|个钟头|钟头|天|日|周|"
+    r"个星期|星期|个月|月|年)\s*(?P<and>半)?\s*(?:之|以)?前"
 )
-_AGO_ENGLISH = re.compile(r"\b(?P<count>\d{1,3}|an?)\s*(?P<unit>second|sec|minute|min|hour|hr|day|week|month|year)s?\s+ago\b", re.IGNORECASE)
-_ENGLISH_SECONDS = {"sec": 1, "min": 60, "hou": 3600, "hr": 3600, "day": 86400, "wee": 604800, "mon": 2592000, "yea": 31536000}
+_AGO_ENGLISH = re.compile(
+    r"\b(?P<count>\d{1,3}|an?)\s*(?P<unit>second|sec|minute|min|hour|hr|day|week|month|year)s?\s+ago\b", re.IGNORECASE
+)
+_ENGLISH_SECONDS = {
+    "sec": 1,
+    "min": 60,
+    "hou": 3600,
+    "hr": 3600,
+    "day": 86400,
+    "wee": 604800,
+    "mon": 2592000,
+    "yea": 31536000,
+}
 _DAY_WORD = re.compile(rf"(?P<word>大前天|前天|前日|昨天|昨日|昨晚|今天|今日|今晨|今早|今晚)(?:\s*{_CLOCK})?")
 _NOW = re.compile(r"刚刚|刚才|\bjust now\b|\bmoments? ago\b", re.IGNORECASE)
 _EPOCH = re.compile(r"\s*(\d{10})(\d{3})?\s*\Z")
@@ -92,8 +138,8 @@ _EPOCH = re.compile(r"\s*(\d{10})(\d{3})?\s*\Z")
 def parse_time(text: str, fetched_at: datetime) -> ParsedTime | None:
     """The first time that `text` states, or None.
 
-    Words like 刚刚, 5分钟前, 昨天 08:10 are resolved against `fetched_at` (aware), in Beijing days. A date without a year is the
-    newest one that is not later than a day after the fetch. Never raises on any text.
+    Words like 刚刚, 5分钟前, 昨天 08:10 are resolved against `fetched_at` (aware), in Beijing days. A date without a
+    year is the newest one that is not later than a day after the fetch. Never raises on any text.
     """
     return next(find_times(text, fetched_at), None)
 
@@ -104,7 +150,7 @@ def find_times(text: str, fetched_at: datetime) -> Iterator[ParsedTime]:
     epoch = _EPOCH.match(text)
     if epoch:
         moment = datetime.fromtimestamp(int(epoch[1]), UTC).astimezone(BEIJING)
-        if FIRST_YEAR <= moment.year:
+        if moment.year >= FIRST_YEAR:
             yield ParsedTime(moment, minute=True, dated=True, start=0, end=len(text))
         return
     found = [
@@ -122,7 +168,9 @@ def find_times(text: str, fetched_at: datetime) -> Iterator[ParsedTime]:
             last = parsed.end
 
 
-def _safely(read: Callable[[re.Match[str], datetime], ParsedTime | None], match: re.Match[str], fetched_at: datetime) -> ParsedTime | None:
+def _safely(
+    read: Callable[[re.Match[str], datetime], ParsedTime | None], match: re.Match[str], fetched_at: datetime
+) -> ParsedTime | None:
     """Read one match; dates that no calendar has (30 February, year 10000) are not dates."""
     try:
         return read(match, fetched_at)
@@ -136,12 +184,14 @@ def _clock(groups: dict[str, str | None], prefix: str = "") -> tuple[int, int, i
     if hour_text is None:
         return None
     hour = int(hour_text)
-    minute = int(groups.get(prefix + "minute") or groups.get(prefix + "minute2") or (30 if groups.get(prefix + "half_hour") else 0))
+    minute = int(
+        groups.get(prefix + "minute")
+        or groups.get(prefix + "minute2")
+        or (30 if groups.get(prefix + "half_hour") else 0)
+    )
     second = int(groups.get(prefix + "second") or groups.get(prefix + "second2") or 0)
     half = (groups.get(prefix + "half") or groups.get(prefix + "half2") or "").lower().replace(".", "")
-    if half in {"下午", "傍晚", "晚上", "晚间", "夜间", "午后", "pm"} and hour < 12:
-        hour += 12
-    elif half == "中午" and hour < 3:
+    if (half in {"下午", "傍晚", "晚上", "晚间", "夜间", "午后", "pm"} and hour < 12) or (half == "中午" and hour < 3):
         hour += 12
     elif half in {"凌晨", "am"} and hour == 12:
         hour = 0
@@ -160,13 +210,17 @@ def _zone(groups: dict[str, str | None], prefix: str = "") -> ZoneInfo | timezon
     return timezone(timedelta(minutes=minutes if offset[1] == "+" else -minutes))
 
 
-def _moment(match: re.Match[str], year: int, month: int, day: int, prefix: str = "", *, dated: bool = True) -> ParsedTime | None:
+def _moment(
+    match: re.Match[str], year: int, month: int, day: int, prefix: str = "", *, dated: bool = True
+) -> ParsedTime | None:
     if not FIRST_YEAR <= year <= LAST_YEAR:
         return None
     groups = match.groupdict()
     clock = _clock(groups, prefix)
     hour, minute, second = clock or (0, 0, 0)
-    moment = datetime(year, month, day, tzinfo=_zone(groups, prefix)) + timedelta(hours=hour, minutes=minute, seconds=second)
+    moment = datetime(year, month, day, tzinfo=_zone(groups, prefix)) + timedelta(
+        hours=hour, minutes=minute, seconds=second
+    )
     return ParsedTime(moment, minute=clock is not None, dated=dated, start=match.start(), end=match.end())
 
 
@@ -249,6 +303,7 @@ def _read_now(match: re.Match[str], fetched_at: datetime) -> ParsedTime:
 _READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], datetime], ParsedTime | None]], ...] = (
     (_NUMERIC, _read_numeric),
     (_COMPACT, _read_numeric),
+    (_LOOSE, _read_numeric),
     (_SHORT_YEAR, _read_short_year),
     (_HAN, _read_han),
     (_NO_YEAR, _read_no_year),

@@ -24,8 +24,8 @@ class _Stored(msgspec.Struct, frozen=True):
 class Frame:
     """The frame of one site, learned page by page; bounded: of the lines seen once, the oldest are forgotten first.
 
-    A line belongs to the frame once it was seen on two different pages. Pages are told apart by `page` (the address) so that
-    a second fetch of the same article does not turn its text into frame.
+    A line belongs to the frame once it was seen on two different pages. Pages are told apart by `page` (the address)
+    so that a second fetch of the same article does not turn its text into frame.
     """
 
     def __init__(self) -> None:
@@ -82,9 +82,13 @@ def _usable(line: str) -> bool:
 
 
 def _hash(line: str) -> int:
-    return int.from_bytes(hashlib.blake2b("".join(line.split()).encode("utf-8", "replace"), digest_size=4).digest(), "little")
+    return int.from_bytes(
+        hashlib.blake2b("".join(line.split()).encode("utf-8", "replace"), digest_size=4).digest(), "little"
+    )
 
 
 def _fold(hashes: list[int]) -> int:
     """A number for a page from all its lines."""
-    return int.from_bytes(hashlib.blake2b(struct.pack(f"<{len(hashes)}I", *sorted(hashes)), digest_size=2).digest(), "little")
+    return int.from_bytes(
+        hashlib.blake2b(struct.pack(f"<{len(hashes)}I", *sorted(hashes)), digest_size=2).digest(), "little"
+    )

@@ -15,11 +15,15 @@ _NOT_WORD = re.compile(r"\W+|_")
 _BORDER = re.compile(r"\s*(?:[_|｜¦]|--+|——+|::|»|«|<<|>>|›)\s*|\s+[-–—·•丨]\s*|\s*[-–—·•丨]\s+")
 _DASH = re.compile(r"\s*[-–—·丨]\s*")
 _SITE_WORD = re.compile(
-    r"(?:网|网站|报|日报|晚报|时报|在线|频道|新闻|资讯|论坛|社区|博客|专栏|中心|门户|平台|客户端|订阅|号|站|首页|官网|传媒|快讯|财经|科技|体育|娱乐|杂志|电视台|通讯社|新华社|人民政府|政府|委员会|大学|学院|医院|公司|集团|局|厅|厂|设计|APP|[a-z0-9-]+\.(?:com|cn|net|org|gov|edu).*)$",
+    r"(?:网|网站|报|日报|晚报|时报|在线|频道|新闻|资讯|论坛|社区|博客|专栏|中心|门户|平台|客户端|订阅|号|站|首页|"
+    r"官网|传媒|快讯|财经|科技|体育|娱乐|杂志|电视台|通讯社|新华社|人民政府|政府|委员会|大学|学院|医院|公司|集团|局|"
+    r"厅|厂|设计|APP|[a-z0-9-]+\.(?:com|cn|net|org|gov|edu).*)$",
     re.IGNORECASE,
 )
 _GENERIC = re.compile(
-    r"^(?:新闻|文章|内容|信息|详情|详细|正文|首页|通知|公告|动态|资讯|新闻(?:详情|中心|动态|资讯|内容|正文|页)|(?:文章|内容|信息|资讯|公告)(?:详情|详细|正文|内容|页面)?|详情页?|详细(?:页|内容|信息)|无标题.*|untitled.*|document|index|home|welcome.*|欢迎.*)$",
+    r"^(?:新闻|文章|内容|信息|详情|详细|正文|首页|通知|公告|动态|资讯|新闻(?:详情|中心|动态|资讯|内容|正文|页)|"
+    r"(?:文章|内容|信息|资讯|公告)(?:详情|详细|正文|内容|页面)?|详情页?|详细(?:页|内容|信息)|无标题.*|untitled.*|"
+    r"document|index|home|welcome.*|欢迎.*)$",
     re.IGNORECASE,
 )
 _TITLE_NAME = re.compile(r"title|headline|biaoti|\bbt\b|tit\b|subject|\btt\b", re.IGNORECASE)
@@ -33,9 +37,9 @@ def flat(text: str) -> str:
 def find_title(page: Page, meta: Metadata) -> tuple[str, int]:
     """The title ('' if the page has none) and the index of the block that shows it (-1 if none does).
 
-    The visible headline wins when <title> or a meta title contains it, because <title> has the names of channel and site at
-    its end and meta titles are cut by quote marks; without a visible one, <title> is cut where the other titles end or a
-    site's name begins.
+    The visible headline wins when <title> or a meta title contains it, because <title> has the names of channel and
+    site at its end and meta titles are cut by quote marks; without a visible one, <title> is cut where the other
+    titles end or a site's name begins.
     """
     names = [meta.page_title, *meta.titles]
     stated = [name for name in names if name]
@@ -81,7 +85,9 @@ def _shows(text: str, name: str, block: Block, meta_length: int) -> bool:
     share = len(text) / len(name)
     if name.startswith(text):
         # A short beginning is a column's name ("快讯 | 标题") unless it is a headline element.
-        return share >= 0.4 or len(text) >= 10 or (block.heading in {1, 2} and len(text) >= 4 and meta_length <= len(text))
+        return (
+            share >= 0.4 or len(text) >= 10 or (block.heading in {1, 2} and len(text) >= 4 and meta_length <= len(text))
+        )
     return share >= 0.5 and len(text) >= 6 and not name.endswith(text)
 
 
@@ -101,7 +107,8 @@ def _agreed(meta: Metadata) -> str:
 
 
 def without_site(title: str, sites: list[str] | None = None) -> str:
-    """A title without the names of channel and site after it ("_网易新闻", " - 新华网", "|…") or before it ("新华网_…").
+    """A title without the names of channel and site after it ("_网易新闻", " - 新华网", "|…") or before it
+    ("新华网_…").
 
     >>> without_site("标题写得很长_网易新闻")
     '标题写得很长'
@@ -125,7 +132,11 @@ def without_site(title: str, sites: list[str] | None = None) -> str:
     for border in reversed(pieces):
         tail = kept[border.end() :].strip()
         head = kept[: border.start()].strip()
-        if len(flat(head)) >= 4 and len(tail) <= 24 and (flat(tail) in known or (len(tail) <= 16 and _SITE_WORD.search(tail))):
+        if (
+            len(flat(head)) >= 4
+            and len(tail) <= 24
+            and (flat(tail) in known or (len(tail) <= 16 and _SITE_WORD.search(tail)))
+        ):
             kept = head
         else:
             break
@@ -146,7 +157,12 @@ def _is_generic(title: str, meta: Metadata, page: Page) -> bool:
     if len(text) < 4 or _GENERIC.match(title) or text in {flat(site) for site in meta.sites}:
         return True
     # A site's name: ends like one and returns in the page's own menu or footer.
-    return bool(len(text) <= 16 and _SITE_WORD.search(title) and not re.search(r"[，。！？,!?：“”《》]", title) and _count(page, text) != 1)
+    return bool(
+        len(text) <= 16
+        and _SITE_WORD.search(title)
+        and not re.search(r"[，。！？,!?：“”《》]", title)
+        and _count(page, text) != 1
+    )
 
 
 def _count(page: Page, text: str) -> int:

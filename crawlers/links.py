@@ -18,8 +18,14 @@ MOST_LINKS = 2000
 """Links returned from one page; the longest list at hand has 54."""
 
 _DIGITS = re.compile(r"\d+")
-_STATE = re.compile(r"^(?:first|last|odd|even|cur|current|on|active|hover|selected|new|hot|lock|common|top|recommend|digest|visited)$", re.IGNORECASE)
-_PAGE_NUMBER = re.compile(r"^[\W\d]*$|^(?:上|下|首|尾|末|前|后)(?:一)?页\W*$|^(?:更多|查看更多|详细|详情|阅读全文|more|next|prev\w*)\W*$", re.IGNORECASE)
+_STATE = re.compile(
+    r"^(?:first|last|odd|even|cur|current|on|active|hover|selected|new|hot|lock|common|top|recommend|digest|visited)$",
+    re.IGNORECASE,
+)
+_PAGE_NUMBER = re.compile(
+    r"^[\W\d]*$|^(?:上|下|首|尾|末|前|后)(?:一)?页\W*$|^(?:更多|查看更多|详细|详情|阅读全文|more|next|prev\w*)\W*$",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +49,10 @@ class _Anchor:
 def list_links(body: bytes, url: str, content_type: str = "") -> list[Link]:
     """The links to articles on a list page; [] when it has no list. Never raises.
 
-    The entries of a list are marked up alike, so links are grouped by the elements around them; the group with most text in its
-    links is the list (an entry of a menu has two to six characters, a title fifteen to thirty), together with links in
-    the same part of the page under the same tags (entries of another class: photo series, pinned threads).
+    The entries of a list are marked up alike, so links are grouped by the elements around them; the group with most
+    text in its links is the list (an entry of a menu has two to six characters, a title fifteen to thirty), together
+    with links in the same part of the page under the same tags (entries of another class: photo series, pinned
+    threads).
     """
     root = parse(decode(body, content_type)[0])
     if root is None:
@@ -117,7 +124,11 @@ def _surroundings(element: etree._Element) -> tuple[tuple[str, ...], tuple[str, 
             shape.append(_name(parent))
         if level < 3:
             tags.append(parent.tag)
-        menu = menu or parent.tag in {"nav", "footer"} or suspicion(f"{parent.get('class', '')} {parent.get('id', '')}") == 2
+        menu = (
+            menu
+            or parent.tag in {"nav", "footer"}
+            or suspicion(f"{parent.get('class', '')} {parent.get('id', '')}") == 2
+        )
         parent = parent.getparent()
     return tuple(shape), tuple(tags), menu
 

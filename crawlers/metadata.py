@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -17,28 +18,41 @@ LONGEST_JSON = 2_000_000
 HEAD = 100_000
 """Characters of markup in which the meta tags of a title stand."""
 
-# Names of meta elements in the order of trust; lower case. Open Graph (ogp.me), schema.org, Dublin Core, and the names of
-# the government's site standard (国办发〔2017〕47号 and its "网站标签" table: ArticleTitle, PubDate).
+# Names of meta elements in the order of trust; lower case. Open Graph (ogp.me), schema.org, Dublin Core, and the
+# names of the government's site standard (国办发〔2017〕47号 and its "网站标签" table: ArticleTitle, PubDate).
 _TITLE_NAMES = ("og:title", "articletitle", "twitter:title", "headline", "dc.title", "dcterms.title", "title")
-_TIME_NAMES = (
-    "article:published_time", "og:published_time", "og:article:published_time", "bytedance:published_time", "og:release_date", "og:pubdate", "datepublished", "pubdate",
-    "publishdate", "publish_date", "publish-date", "publish_time", "publishtime", "article:create_at", "apub:time", "date.published", "dcterms.created", "dcterms.issued",
-    "dc.date.issued", "dc.date", "parsely-pub-date", "sailthru.date", "article.published", "weibo:article:create_at", "_pubtime", "pub_date", "pubtime", "date",
-)  # fmt: skip
-_CHANGED_NAMES = ("dateupdate", "datemodified", "article:modified_time", "og:updated_time", "lastmod", "last-modified", "dcterms.modified")
+_TIME_NAMES = tuple(
+    "article:published_time og:published_time og:article:published_time bytedance:published_time og:release_date og:pubdate"
+    " datepublished pubdate publishdate publish_date publish-date publish_time publishtime article:create_at apub:time"
+    " date.published dcterms.created dcterms.issued dc.date.issued dc.date parsely-pub-date sailthru.date article.published"
+    " weibo:article:create_at _pubtime pub_date pubtime date".split(" ")
+)
+_CHANGED_NAMES = (
+    "dateupdate",
+    "datemodified",
+    "article:modified_time",
+    "og:updated_time",
+    "lastmod",
+    "last-modified",
+    "dcterms.modified",
+)
 _SITE_NAMES = ("og:site_name", "sitename", "application-name", "apple-mobile-web-app-title")
 # A quote inside an attribute ends it for a parser; here the value goes to the last quote before the end of the element.
 _BROKEN_META = re.compile(
     r"""<meta\s[^<>]{0,80}?(?:property|name)\s*=\s*["']?(?P<name>og:title|twitter:title|ArticleTitle)["']?\s+content\s*=\s*"(?P<value>[^<>]{1,400})"\s*/?>""",
     re.IGNORECASE,
 )
-# Found by the value and then judged by the name before it: a search for the names alone takes 300 ms in the 770 KB of a WeChat page.
+# Found by the value and then judged by the name before it: a search for the names alone takes 300 ms in the 770 KB of
+# a WeChat page.
 _SCRIPT_VALUE = re.compile(r"(?:20\d\d[-/年.]\d{1,2}[-/月.]\d{1,2}[^\"'<>,;]{0,24}|1\d{9}(?:\d{3})?)(?=[\"',;}\s])")
 _SCRIPT_NAME = re.compile(
     r"""(?:datepublished|pub(?:lish)?(?:ed)?_?(?:time|date|at)|p_?time|(?:create|release|issue|post)d?_?(?:time|date|at)|\bct)["']?\s*[:=]\s*["']?$""",
     re.IGNORECASE,
 )
-_SCRIPT_BODY = re.compile(r'"(?:articleBody|article_?content|content_?html|content|body|text|html|desc)"\s*:\s*"((?:[^"\\]|\\.){60,})"')
+_ATTRIBUTE_NAME = re.compile(r"(?:pub(?:lish)?(?:ed)?[-_]?(?:time|date|at)|p_?time|create[-_]?time)$", re.IGNORECASE)
+_SCRIPT_BODY = re.compile(
+    r'"(?:articleBody|article_?content|content_?html|content|body|text|html|desc)"\s*:\s*"((?:[^"\\]|\\.){60,})"'
+)
 _SCRIPT_TITLE = re.compile(r'"(?:title|headline|article_?title|news_?title)"\s*:\s*"((?:[^"\\]|\\.){4,200})"')
 _ARTICLE_TYPES = re.compile(r"article|posting|report|webpage|videoobject|discussion|question", re.IGNORECASE)
 
@@ -47,12 +61,14 @@ _ARTICLE_TYPES = re.compile(r"article|posting|report|webpage|videoobject|discuss
 class Metadata:
     """Titles and times in the order of trust (times as stated, not parsed), site names, and the text of JSON-LD.
 
-    `times` are those of publishing, `changed` those of the last change.
+    `times` are those of publishing, `changed` those of the last change, `marked` those of the page's first <time>
+    elements.
     """
 
     titles: list[str] = field(default_factory=list)
     times: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
+    marked: list[str] = field(default_factory=list)
     sites: list[str] = field(default_factory=list)
     page_title: str = ""
     body: str = ""
@@ -78,6 +94,7 @@ def read_metadata(root: etree._Element | None, markup: str) -> Metadata:
         titles=titles,
         times=times,
         changed=[*linked.changed, *(metas[name] for name in _CHANGED_NAMES if name in metas)],
+        marked=[text for element in islice(root.iter("time"), 3) if (text := clean(element.get("datetime") or ""))],
         sites=[*linked.sites, *(metas[name] for name in _SITE_NAMES if name in metas)],
         page_title=clean("".join(str(part) for part in page_title.itertext())) if page_title is not None else "",
         body=linked.body,
@@ -93,7 +110,9 @@ def clean(text: str) -> str:
 
 def _whole(title: str, broken: list[str]) -> str:
     """The title that a quote mark inside the meta tag has cut, as far as the markup still holds it."""
-    return next((value for value in broken if value.startswith(title) and value[len(title) : len(title) + 1] == '"'), title)
+    return next(
+        (value for value in broken if value.startswith(title) and value[len(title) : len(title) + 1] == '"'), title
+    )
 
 
 def _linked_data(root: etree._Element) -> Metadata:
@@ -107,7 +126,9 @@ def _linked_data(root: etree._Element) -> Metadata:
             kinds = " ".join(str(k) for k in kind) if isinstance(kind, list) else str(kind)
             if kinds and not _ARTICLE_TYPES.search(kinds):
                 continue
-            _add_text(found.titles, thing.get("headline") or (thing.get("title") if not kinds or "WebPage" in kinds else None))
+            _add_text(
+                found.titles, thing.get("headline") or (thing.get("title") if not kinds or "WebPage" in kinds else None)
+            )
             for key in ("datePublished", "pubDate", "uploadDate", "dateCreated"):
                 _add_text(found.times, thing.get(key))
             _add_text(found.changed, thing.get("dateModified"))
@@ -128,7 +149,11 @@ def _add_text(texts: list[str], value: Any) -> None:
 def _loads(text: str) -> Any:
     """JSON as pages write it: with comments around, line breaks in strings, a comma or semicolon too many; None if hopeless."""
     text = text.strip()[:LONGEST_JSON].removeprefix("<!--").removeprefix("//<![CDATA[").strip().rstrip(";").strip()
-    for attempt in (text, re.sub(r"[\x00-\x1f]+", " ", text), re.sub(r",\s*([}\]])", r"\1", re.sub(r"[\x00-\x1f]+", " ", text))):
+    for attempt in (
+        text,
+        re.sub(r"[\x00-\x1f]+", " ", text),
+        re.sub(r",\s*([}\]])", r"\1", re.sub(r"[\x00-\x1f]+", " ", text)),
+    ):
         try:
             return msgspec.json.decode(attempt.encode("utf-8", "replace"))
         except (msgspec.DecodeError, RecursionError):
@@ -151,13 +176,18 @@ def _things(data: Any) -> Iterator[dict[str, Any]]:
 
 def _item_times(root: etree._Element) -> list[str]:
     """Times in markup that names them: <time datetime>, itemprop=datePublished, data-publishtime and its like."""
-    found = []
+    found: list[str] = []
     for element in root.iter("time", "span", "div", "em", "i", "p", "abbr", "relative-time", "video"):
         attributes = element.attrib
         if not attributes:
             continue
         if attributes.get("itemprop", "").lower() in {"datepublished", "datecreated"}:
-            _add_text(found, attributes.get("datetime") or attributes.get("content") or "".join(str(part) for part in element.itertext()))
+            _add_text(
+                found,
+                attributes.get("datetime")
+                or attributes.get("content")
+                or "".join(str(part) for part in element.itertext()),
+            )
         if element.tag == "time" and "pubdate" in attributes:
             _add_text(found, attributes.get("datetime") or "".join(str(part) for part in element.itertext()))
     return found
@@ -172,6 +202,18 @@ def script_times(root: etree._Element | None) -> list[str]:
             if _SCRIPT_NAME.search(text[max(0, match.start() - 40) : match.start()]):
                 found.append(clean(match[0]))
     return found[:20]
+
+
+def attribute_times(root: etree._Element | None) -> list[str]:
+    """Times in attributes that name them as those of publishing (data-publishtime, data-ptime, pubdate)."""
+    if root is None:
+        return []
+    values = root.xpath("(//@*[contains(name(), 'time') or contains(name(), 'date')])[position() <= 200]")
+    found = []
+    for value in values if isinstance(values, list) else []:
+        if _ATTRIBUTE_NAME.search(str(getattr(value, "attrname", ""))):
+            found.append(clean(str(value)))
+    return found
 
 
 def script_bodies(markup: str) -> list[str]:

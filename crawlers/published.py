@@ -10,15 +10,20 @@ from urllib.parse import urlsplit
 
 from tingchao.crawlers.blocks import Block, Page
 from tingchao.crawlers.clock_words import BEIJING, ParsedTime, find_times, parse_time
-from tingchao.crawlers.metadata import Metadata, script_times
+from tingchao.crawlers.metadata import Metadata, attribute_times, script_times
 
 HEAD_LINES = 16
 """Lines after the headline in which its time may stand (portals put share buttons between)."""
 
-_CHANGED = re.compile(r"(?:更新|修改|修订|编辑于|updated|modified|截止|截至|有效期|活动)\S{0,6}\s*[:：]?\s*$", re.IGNORECASE)
-_NAMED = re.compile(r"(?:发布|发表|发稿|发文|时间|日期|published|posted|创建|成文|上传)\S{0,4}\s*[:：]?\s*$", re.IGNORECASE)
+_CHANGED = re.compile(
+    r"(?:更新|修改|修订|编辑于|updated|modified|截止|截至|有效期|活动)\S{0,6}\s*[:：]?\s*$", re.IGNORECASE
+)
+_NAMED = re.compile(
+    r"(?:发布|发表|发稿|发文|时间|日期|published|posted|创建|成文|上传)\S{0,4}\s*[:：]?\s*$", re.IGNORECASE
+)
 _URL_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/_]?(0[1-9]|1[0-2])[-/_]?(0[1-9]|[12]\d|3[01])(?!\d{1,3}(?!\d))")
-# Of a sentence of running text nothing is taken; a head line is short ("2019年06月15日08:18 来源：人民网" has 27 characters).
+# Of a sentence of running text nothing is taken; a head line is short ("2019年06月15日08:18 来源：人民网" has 27
+# characters).
 _LONGEST_HEAD_LINE = 160
 
 
@@ -28,13 +33,16 @@ class _Candidate:
     trust: int
 
 
-def find_published(page: Page, meta: Metadata, url: str, headline: int, article: list[Block], fetched_at: datetime) -> ParsedTime | None:
+def find_published(
+    page: Page, meta: Metadata, url: str, headline: int, article: list[Block], fetched_at: datetime
+) -> ParsedTime | None:
     """When the page says that it was published; None when it does not say.
 
-    Order: what the page tells machines (meta, JSON-LD, itemprop), the lines around the headline, script variables, the lines
-    after the article, the date in the address. The first one decides the day; the minute may come from a later one of the same
-    day, and of two minutes of one day the earlier one is that of publishing, the other that of a change. A machine-readable UTC
-    time that differs from the visible one by exactly eight hours is the local time with a wrong zone: the visible one is right.
+    Order: what the page tells machines (meta, JSON-LD, itemprop), the lines around the headline, script variables,
+    the lines after the article, the date in the address. The first one decides the day; the minute may come from a
+    later one of the same day, and of two minutes of one day the earlier one is that of publishing, the other that of
+    a change. A machine-readable UTC time that differs from the visible one by exactly eight hours is the local time
+    with a wrong zone: the visible one is right.
     """
     limit = fetched_at + timedelta(days=1)
     machine = _parsed(meta.times, fetched_at)
@@ -44,7 +52,10 @@ def find_published(page: Page, meta: Metadata, url: str, headline: int, article:
     visible = [_with_year(candidate.time, [*machine, *changed]) for candidate in head]
     chosen = _choose(machine, visible)
     if chosen is None or not chosen.minute:
-        chosen = _choose([chosen] if chosen else [], _parsed(script_times(page.root), fetched_at))
+        chosen = _choose([chosen] if chosen else [], _parsed(meta.marked, fetched_at))
+    if chosen is None or not chosen.minute:
+        stated = [*script_times(page.root), *attribute_times(page.root)]
+        chosen = _choose([chosen] if chosen else [], _parsed(stated, fetched_at))
     if chosen is None or not chosen.minute:
         after = [found for found in _after_article(page, article, fetched_at) if found.at <= limit]
         chosen = _choose([chosen] if chosen else [], after)
@@ -98,7 +109,14 @@ def _minute_first(times: list[ParsedTime]) -> ParsedTime | None:
     first = times[0]
     if first.minute and first.at.astimezone(BEIJING).strftime("%H:%M:%S") != "00:00:00":
         return first
-    return next((time for time in times if time.minute and _day(time) == _day(first) and time.at.astimezone(BEIJING).strftime("%H%M") != "0000"), first)
+    return next(
+        (
+            time
+            for time in times
+            if time.minute and _day(time) == _day(first) and time.at.astimezone(BEIJING).strftime("%H%M") != "0000"
+        ),
+        first,
+    )
 
 
 def _day(time: ParsedTime) -> object:
@@ -159,7 +177,9 @@ def _after_article(page: Page, article: list[Block], fetched_at: datetime) -> It
         return
     last = id(article[-1])
     end = next((i for i, block in enumerate(page.blocks) if id(block) == last), -1)
-    short = [block for block in [*article[-2:], *page.blocks[end + 1 : end + 6]] if block.size <= 40 and not block.linked]
+    short = [
+        block for block in [*article[-2:], *page.blocks[end + 1 : end + 6]] if block.size <= 40 and not block.linked
+    ]
     for block in short:
         found = parse_time(block.text, fetched_at)
         if found is not None and (found.dated or found.minute):

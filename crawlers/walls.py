@@ -5,31 +5,42 @@ from __future__ import annotations
 import re
 
 from tingchao.crawlers.body import article_blocks
-from tingchao.crawlers.charset import decode
 from tingchao.crawlers.metadata import read_metadata
-from tingchao.crawlers.suspects import judged_page
+from tingchao.crawlers.opened import open_page
 
 ARTICLE_FROM = 120
 """Characters of text from which a page counts as an article, whatever log-in boxes it also has (a short news item has 100 to 150)."""
 
 _TITLE = re.compile(
-    r"(?:^|[^\w])(?:用户|会员|账号|帐号|统一)?(?:登录|登陆|登入|登錄)(?:页面?|界面|中心)?(?:$|[^\w])|^(?:log ?in|sign ?in)\b|验证码|(?:安全|身份|人机|访问|滑动|滑块|行为)(?:验证|认证|检测)|访问(?:异常|受限|频繁|过于频繁)|"
-    r"just a moment|attention required|access denied|are you (?:a )?(?:human|robot)|verify you are|captcha|security check|统一身份认证",
+    r"(?:^|[^\w])(?:用户|会员|账号|帐号|统一)?(?:登录|登陆|登入|登錄)(?:页面?|界面|中心)?(?:$|[^\w])|^(?:log ?in|"
+    r"sign ?in)\b|验证码|(?:安全|身份|人机|访问|滑动|滑块|行为)(?:验证|认证|检测)|访问(?:异常|受限|频繁|过于频繁)|"
+    r"just a moment|attention required|access denied|are you (?:a )?(?:human|robot)|verify you are|captcha|security "
+    r"check|统一身份认证",
     re.IGNORECASE,
 )
 _ASKS_LOGIN = re.compile(
-    r"请(?:先|您先|您)?(?:登录|登陆|登錄|登入)|(?:登录|登陆)(?:后|之后|以后|才|即可|方可)[^。]{0,8}(?:查看|阅读|继续|可见|浏览|访问|操作|使用)|(?:需要?|必须|尚未|还没有|未)(?:先)?(?:登录|登陆)|您(?:还|尚)?(?:没有|未)登录|"
-    r"您(?:无权|没有权限)|没有权限(?:访问|查看)|please (?:log|sign) ?in|you must be logged in|(?:log|sign) in to (?:continue|view|read)",
+    r"请(?:先|您先|您)?(?:登录|登陆|登錄|登入)|(?:登录|登陆)(?:后|之后|以后|才|即可|方可)[^。]{0,8}(?:查看|阅读|继续|"
+    r"可见|浏览|访问|操作|使用)|(?:需要?|必须|尚未|还没有|未)(?:先)?(?:登录|登陆)|您(?:还|尚)?(?:没有|未)登录|"
+    r"您(?:无权|没有权限)|没有权限(?:访问|查看)|please (?:log|sign) ?in|you must be logged in|(?:log|sign) in to "
+    r"(?:continue|view|read)",
     re.IGNORECASE,
 )
 _ASKS_PROOF = re.compile(
-    r"请?(?:输入|填写)(?:图片中的|图中的|下方的?|以下)?(?:字符|验证码)|请?(?:完成|进行|通过)[^。]{0,8}验证|(?:拖动|滑动|按住)[^。]{0,6}滑块|点击按钮(?:开始|进行)?验证|访问(?:过于|太|太过)?频繁|(?:异常|恶意)(?:的)?(?:流量|访问|请求)|您的?(?:IP|网络|访问|操作)[^。]{0,12}(?:异常|受限|被限制|被禁|拒绝)|"
-    r"环境异常|确认您?(?:不)?是(?:真人|机器人)|unusual traffic|checking your browser|enable javascript and cookies|verify (?:that )?you are (?:a )?human",
+    r"请?(?:输入|填写)(?:图片中的|图中的|下方的?|以下)?(?:字符|验证码)|请?(?:完成|进行|通过)[^。]{0,8}验证|(?:拖动|"
+    r"滑动|按住)[^。]{0,6}滑块|点击按钮(?:开始|进行)?验证|访问(?:过于|太|太过)?频繁|(?:异常|恶意)(?:的)?(?:流量|访问|"
+    r"请求)|您的?(?:IP|网络|访问|操作)[^。]{0,12}(?:异常|受限|被限制|被禁|拒绝)|"
+    r"环境异常|确认您?(?:不)?是(?:真人|机器人)|unusual traffic|checking your browser|enable javascript and cookies|"
+    r"verify (?:that )?you are (?:a )?human",
     re.IGNORECASE,
 )
-_CAPTCHA_PARTS = re.compile(r"geetest|g-recaptcha|h-captcha|hcaptcha\.com|TCaptcha|cf-challenge|cf_chl_|challenge-platform|nc_1_wrapper|aliyun[-_]captcha|captcha-container|sec_sdk_build", re.IGNORECASE)
+_CAPTCHA_PARTS = re.compile(
+    r"geetest|g-recaptcha|h-captcha|hcaptcha\.com|TCaptcha|cf-challenge|cf_chl_|challenge-platform|nc_1_wrapper|"
+    r"aliyun[-_]captcha|captcha-container|sec_sdk_build",
+    re.IGNORECASE,
+)
 _SENT_TO_LOGIN = re.compile(
-    r"""(?:location(?:\.href)?\s*=\s*|location\.(?:replace|assign)\(\s*|http-equiv=["']?refresh["']?[^>]{0,60}url=)["']?[^"'<>]{0,120}(?:login|passport|signin|sso|captcha|verify)""", re.IGNORECASE
+    r"""(?:location(?:\.href)?\s*=\s*|location\.(?:replace|assign)\(\s*|http-equiv=["']?refresh["']?[^>]{0,60}url=)["']?[^"'<>]{0,120}(?:login|passport|signin|sso|captcha|verify)""",
+    re.IGNORECASE,
 )
 
 
@@ -38,8 +49,8 @@ def is_login_wall(body: bytes | str, content_type: str = "") -> str | None:
 
     A page with an article is none, whatever boxes it has: the text must be missing, or be the request to log in itself.
     """
-    markup = body if isinstance(body, str) else decode(body, content_type)[0]
-    page = judged_page(markup)
+    opened = open_page(body.encode("utf-8", "replace") if isinstance(body, str) else body, content_type)
+    markup, page = opened.markup, opened.page
     root = page.root
     text = " ".join(block.text for block in article_blocks(page, "", -1))
     if len(text) >= ARTICLE_FROM and not (len(text) < 2 * ARTICLE_FROM and _asks(text)):
