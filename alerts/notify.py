@@ -39,6 +39,7 @@ LONGEST_WAIT = 600.0
 KEEP, KEEP_ACTIVE = timedelta(days=7), timedelta(days=30)
 _PRUNE_EVERY = timedelta(days=1)
 _FARTHEST = 2 * 3600 * 1000  # milliseconds; a wait is at most an hour, so what is further off stems from another clock
+_NEWS: frozenset[Event] = frozenset({"opened", "raised"})
 _SIZE = 48 * 1024  # bytes of a waiting message, below log.STATE_LIMIT with room for what is around it
 _WAIT, _TOLD, _HEALTH, _BEGAN = "wait:", "told:", "@health", "@began"
 
@@ -60,7 +61,7 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a channel knows of an alert."""
 
     level: int
-    ended: bool
+    event: Event
     at: int  # milliseconds
 
 
@@ -180,12 +181,12 @@ class Notify:
     def _decide(self, alert: Alert, at: datetime, fresh: Mapping[str, _Fresh]) -> tuple[Why, Event | None]:
         """Why, and what to tell; None: nothing new."""
         told, waiting = self._told.get(alert.id), self._waiting.get(alert.id)
-        believed = told is not None and not told.ended  # the channel takes the alert for active
+        believed = told is not None and told.event in _NEWS  # the channel takes the alert for active
         if alert.state == "past":
             return Why.PAST, None
         if alert.state not in ACTIVE:
-            return self._decide_end(alert, waiting, fresh, believed=believed)
-        if waiting is not None and waiting.message.event in {"opened", "raised"}:
+            return self._decide_end(alert, told, waiting, fresh)
+        if waiting is not None and waiting.message.event in _NEWS:
             return self._decide_level(alert, waiting.message.alert.level, believed=believed)
         if told is not None and believed and waiting is None:
             return self._decide_level(alert, told.level, believed=True)
@@ -206,16 +207,15 @@ class Notify:
         return Why.FIRST, "opened"
 
     def _decide_end(
-        self, alert: Alert, waiting: Waiting | None, fresh: Mapping[str, _Fresh], *, believed: bool
+        self, alert: Alert, told: Told | None, waiting: Waiting | None, fresh: Mapping[str, _Fresh]
     ) -> tuple[Why, Event | None]:
         event: Event = "resolved" if alert.state == "resolved" else "false_alarm"
-        if waiting is not None and waiting.message.event == event:
-            return Why.NO_CHANGE, None
-        if alert.id in fresh and fresh[alert.id].new and not believed:
+        if alert.id in fresh and fresh[alert.id].new and (told is None or told.event not in _NEWS):
             # Opened and ended within one batch: nobody was told, nobody needs to be.
             self._drop(alert.id)
             return Why.NO_CHANGE, None
-        if waiting is None and not believed:
+        last = waiting.message.event if waiting else told.event if told else None
+        if last in {None, event}:
             return Why.NO_CHANGE, None
         return (Why.RESOLVED if event == "resolved" else Why.STATE_CHANGE), event
 
@@ -269,8 +269,7 @@ class Notify:
             self._postpone(rest, report.why, 1.0)
             return outputs
         self._drop(message.alert.id)
-        ended = message.event not in {"opened", "raised"}
-        self._tell(message.alert.id, Told(message.alert.level, ended, millis(message.alert.updated_at)))
+        self._tell(message.alert.id, Told(message.alert.level, message.event, millis(message.alert.updated_at)))
         self._feel(sent=self._health.sent + 1, error=report.why, paused_until=0)
         logger.info(
             "notify.sent", channel=self._channel.name, id=message.id, alert=message.alert.id, what=message.event
@@ -321,7 +320,7 @@ class Notify:
             return
         self._pruned = at
         for alert, told in list(self._told.items()):
-            if at - from_millis(told.at) > (KEEP if told.ended else KEEP_ACTIVE):
+            if at - from_millis(told.at) > (KEEP if told.event not in _NEWS else KEEP_ACTIVE):
                 del self._told[alert]
                 del self._memory[_TOLD + alert]
 

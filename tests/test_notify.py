@@ -146,12 +146,12 @@ def test_body_has_the_alert_as_json_and_as_text(house: House, desk: Desk) -> Non
 
 
 def test_false_alarm_and_reopened_are_told(house: House, desk: Desk) -> None:
-    for change in [alert(1), alert(2, state="false_alarm"), alert(3)]:
+    for change in [alert(1), alert(2, state="resolved"), alert(3, state="false_alarm"), alert(4)]:
         house.publish(change)
         house.run()
-    assert desk.events() == ["opened", "false_alarm", "opened"]
-    assert house.runner.counts() == {"first": 1, "state_change": 2}
-    assert len({body["id"] for _, body in desk.seen}) == 3
+    assert desk.events() == ["opened", "resolved", "false_alarm", "opened"]
+    assert house.runner.counts() == {"first": 1, "resolved": 1, "state_change": 2}
+    assert len({body["id"] for _, body in desk.seen}) == 4
 
 
 def test_past_and_low_alerts_are_not_told(tmp_path: Path, desk: Desk) -> None:

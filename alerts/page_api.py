@@ -1,0 +1,82 @@
+"""The page's answers to programs: /healthz, /api/alerts, an action on an alert; and the choice of language."""
+
+from __future__ import annotations
+
+import msgspec
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+
+from tingchao.alerts import card
+from tingchao.alerts.desk import ACTIONS, LANGUAGE_COOKIE, Desk
+from tingchao.config.language import LANGUAGES
+from tingchao.pipeline.errors import Refused, Retry
+
+_BODY = 8 * 1024  # bytes of a note with what is around it
+_YEAR = 365 * 86400  # seconds
+
+
+class _Note(msgspec.Struct):
+    note: str = ""
+
+
+def add(app: FastAPI, desk: Desk) -> None:
+    """Register the routes."""
+
+    @app.get("/healthz")
+    async def healthz() -> PlainTextResponse:
+        return PlainTextResponse("ok\n")
+
+    @app.get("/api/alerts")
+    async def alerts(state: str = "") -> Response:
+        found = [one for one in desk.alerts.values() if state in {"", one.state}]
+        found.sort(key=lambda one: (one.since, one.id), reverse=True)
+        return _json([card.as_json(one) for one in found])
+
+    @app.get("/api/alerts/{identity}")
+    async def alert(identity: str) -> Response:
+        found = desk.alerts.get(identity)
+        return _json(card.as_json(found)) if found is not None else _error(404, f"no alert {identity!r}")
+
+    @app.post("/api/alerts/{identity}/{action}")
+    async def act(request: Request, identity: str, action: str) -> Response:
+        if action not in ACTIONS:
+            return _error(404, f"no action {action!r}; expected one of {', '.join(ACTIONS)}")
+        if identity not in desk.alerts:
+            return _error(404, f"no alert {identity!r}")
+        try:
+            note = await _note(request)
+            command = await desk.send(identity, action, note)
+        except msgspec.DecodeError as err:
+            return _error(400, f'the body: expected nothing or {{"note": "…"}}, got: {err}')
+        except Refused as err:
+            return _error(409, str(err))
+        except Retry as err:
+            return _error(503, str(err))
+        return _json({"command": command}, 202)
+
+    @app.get("/language/{code}")
+    async def language(code: str, back: str = "/") -> Response:
+        # One slash and no more, else a browser would leave for another host.
+        target = back if back.startswith("/") and not back.startswith(("//", "/\\")) else "/"
+        response = RedirectResponse(target, 303)
+        if code in LANGUAGES:
+            response.set_cookie(LANGUAGE_COOKIE, code, max_age=_YEAR, httponly=True, samesite="lax")
+        return response
+
+
+async def _note(request: Request) -> str:
+    content = b""
+    async for part in request.stream():
+        content += part
+        if len(content) > _BODY:
+            raise msgspec.DecodeError(f"more than {_BODY} bytes")
+    return msgspec.json.decode(content, type=_Note).note if content.strip() else ""
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, {"Cache-Control": "no-store"}, "application/json")
+
+
+def _error(status: int, words: str) -> Response:
+    return _json({"error": words}, status)

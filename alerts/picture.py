@@ -1,0 +1,120 @@
+"""An alert becomes the HTML that pages show of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from tingchao.alerts import card
+from tingchao.alerts.markup import chips, esc, link, local, marked, sparkline
+from tingchao.config.language import text
+from tingchao.pipeline.clock import BEIJING
+from tingchao.pipeline.records import Alert, Change, Evidence
+
+_SIGNAL_SHOWN = 0.5  # expected posts with the signal; less is noise for a reader
+_CHANGES = 6  # lines of the history
+_HELD = 500  # cards; a feed shows some tens
+_PEOPLE = frozenset({"opened", "raised", "acknowledged", "in_hand", "resolved", "false_alarm", "reopened", "quiet"})
+
+
+class Pictures:
+    """Cards without their buttons, each drawn once for all who look."""
+
+    def __init__(self) -> None:
+        self._drawn: dict[tuple[str, str], tuple[object, str]] = {}
+
+    def of(self, alert: Alert, now: datetime, language: str) -> str:
+        """The alert's card. It changes with the alert, and at midnight, since times of today have no date."""
+        stands_for = (alert.number, alert.updated_at, now.astimezone(BEIJING).date())
+        held = self._drawn.get((alert.id, language))
+        if held is None or held[0] != stands_for:
+            if len(self._drawn) >= _HELD:
+                self._drawn.clear()
+            held = self._drawn[alert.id, language] = (stands_for, _card(alert, now, language))
+        return held[1]
+
+
+def draw_line(alert: Alert, now: datetime, language: str) -> str:
+    """The alert in one line, for those that ended."""
+    return (
+        f'<span class="level l{alert.level}">{esc(text(f"notify.level.{alert.level}", language))}</span>'
+        f'<span class="when">{esc(local(alert.since, now))}</span><b>{esc(alert.title)}</b>'
+        f'<span class="headline">{esc(card.headline(alert, language))}</span>'
+        f'<span class="state">{esc(text(f"cli.state.{alert.state}", language))}</span>'
+    )
+
+
+def _card(alert: Alert, now: datetime, language: str) -> str:
+    since = text("page.since", language, since=local(alert.since, now), until=local(alert.until, now))
+    return (
+        '<header><div class="tags">'
+        f'<span class="level l{alert.level}">{esc(text(f"notify.level.{alert.level}", language))}</span>'
+        f'<span class="topic">{esc(alert.title)}</span>'
+        f'<span class="state s-{esc(alert.state)}">{esc(text(f"cli.state.{alert.state}", language))}</span>'
+        f'<span class="when">{esc(since)}</span></div>'
+        f"<h2>{esc(card.headline(alert, language))}</h2></header>"
+        f'<div class="body"><div class="left">{_evidence(alert, now, language)}</div>'
+        f"<aside>{_numbers(alert, language)}{_curve(alert, language)}{_sources(alert, language)}"
+        f"{_history(alert, now, language)}</aside></div>"
+    )
+
+
+def _numbers(alert: Alert, language: str) -> str:
+    facts = [
+        ("sure", f"{alert.sure:.0%}"),
+        ("posts", str(alert.posts)),
+        ("voices", str(alert.voices)),
+        ("negative", f"{alert.negative_share:.0%}"),
+    ]
+    items = "".join(f"<div><dt>{esc(text(f'page.{key}', language))}</dt><dd>{value}</dd></div>" for key, value in facts)
+    return f'<dl class="numbers">{items}</dl>'
+
+
+def _curve(alert: Alert, language: str) -> str:
+    if not alert.curve:
+        return ""
+    label = text("page.curve", language, minutes=round(alert.bucket / 60), most=max(alert.curve))
+    return f"<figure>{sparkline(alert.curve, label)}<figcaption>{esc(label)}</figcaption></figure>"
+
+
+def _sources(alert: Alert, language: str) -> str:
+    signals = [
+        f"{text(f'signal.{name}', language)} {mass:.1f}"
+        for name, mass in sorted(alert.signals.items(), key=lambda pair: -pair[1])
+        if mass >= _SIGNAL_SHOWN
+    ]
+    sources = [f"{name} {posts}" for name, posts in sorted(alert.sources.items(), key=lambda pair: (-pair[1], pair[0]))]
+    return f'<div class="chips signals">{chips(signals)}</div><div class="chips">{chips(sources[:8])}</div>'
+
+
+def _evidence(alert: Alert, now: datetime, language: str) -> str:
+    if not alert.evidence:
+        return ""
+    posts = "".join(_post(post, now, language) for post in alert.evidence)
+    return f"<h3>{esc(text('page.evidence', language))}</h3><ol class=posts>{posts}</ol>"
+
+
+def _post(post: Evidence, now: datetime, language: str) -> str:
+    first = f'<span class="first">{esc(text("page.first", language))}</span>' if post.role == "first" else ""
+    title = post.title or post.excerpt[:40] or text("page.untitled", language)
+    excerpt = post.excerpt if post.title else post.excerpt[40:]
+    unseen = [word for word in post.words if word not in title + excerpt]
+    return (
+        f'<li><div class="meta"><span class="when">{esc(local(post.published_at, now))}</span>'
+        f"<span>{esc(post.source)}</span>{first}</div>"
+        f'<div class="title">{link(post.url, title, post.words)}</div>'
+        + (f"<p>{marked(excerpt, post.words)}</p>" if excerpt else "")
+        + (f'<div class="chips words">{chips(unseen)}</div>' if unseen else "")
+        + "</li>"
+    )
+
+
+def _history(alert: Alert, now: datetime, language: str) -> str:
+    lines = [change for change in alert.history if change.what in _PEOPLE][-_CHANGES:]
+    items = "".join(f"<li>{_change(line, now, language)}</li>" for line in reversed(lines))
+    return f"<h3>{esc(text('page.history', language))}</h3><ul class=history>{items}</ul>" if items else ""
+
+
+def _change(change: Change, now: datetime, language: str) -> str:
+    note = f" · {esc(change.note)}" if change.note else ""
+    what = esc(text(f"page.change.{change.what}", language))
+    return f'<span class="when">{esc(local(change.at, now))}</span> {what}{note}'
