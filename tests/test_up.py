@@ -1,0 +1,176 @@
+"""`tingchao up`: one command, one file, three processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+COMMAND = (sys.executable, "-m", "tingchao.pipeline.cli")
+
+
+class Installation:
+    """A configuration, a database, and `up` running on them."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.folder, self.db = folder, folder / "t.db"
+        (folder / "tingchao.toml").write_text(f"[page]\nport = {self.port}\n")
+        # Port 9 (discard) is never served here: a source without a network.
+        (folder / "sources.toml").write_text(
+            '[[source]]\nname = "gone"\nkind = "feed"\nurl = "http://127.0.0.1:9/feed"\ntopics = ["*"]\n'
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def command(self, *arguments: str) -> list[str]:
+        return [*COMMAND, *arguments, "--config", str(self.folder), "--db", str(self.db)]
+
+    def up(self) -> subprocess.Popen[bytes]:
+        self.said = (self.folder / "said").open("ab")
+        self.process = subprocess.Popen(self.command("up"), stdout=self.said, stderr=self.said)
+        assert wait_for(self.answers), self.told()
+        return self.process
+
+    def answers(self) -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.port}/healthz", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def told(self) -> str:
+        return (self.folder / "said").read_text()
+
+    def roles(self) -> dict[str, int]:
+        """Role -> process id of the children."""
+        assert self.process is not None
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+        children = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+        arguments = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0") for pid in children}
+        return {given[given.index("run") + 1]: pid for pid, given in arguments.items() if "run" in given}
+
+    def tingchao(self, *arguments: str, data: bytes = b"") -> str:
+        environment = os.environ | {"TINGCHAO_LANG": "en"}
+        done = subprocess.run(
+            self.command(*arguments), input=data, capture_output=True, timeout=60, check=False, env=environment
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.said.close()
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Installation]:
+    installation = Installation(tmp_path)
+    yield installation
+    installation.stop()
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 30) -> bool:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def posts(*texts: str) -> bytes:
+    return "".join(json.dumps({"text": t, "source": t, "author": t}, ensure_ascii=False) + "\n" for t in texts).encode()
+
+
+FIRE = (
+    "地铁站起火了，浓烟滚滚",
+    "地铁着火，多人受伤送医",
+    "地铁车厢发生火灾，乘客紧急疏散",
+    "刚才地铁里爆炸起火，太可怕了",
+)
+
+
+def test_a_day_with_tingchao(here: Installation) -> None:
+    process = here.up()
+    assert wait_for(lambda: set(here.roles()) == {"stages", "crawl"})
+    assert wait_for(lambda: "gone" in here.told()), "the source without a network says so"
+
+    here.tingchao("ingest", "-", data=posts(*FIRE))
+    assert "着火" in here.tingchao("search", "着火", "--json")
+    (alert,) = [json.loads(line) for line in here.tingchao("alerts", "list", "--state", "open", "--json").splitlines()]
+    shown = httpx.get(f"http://127.0.0.1:{here.port}/api/alerts").json()
+    assert alert["id"] in json.dumps(shown)
+    assert wait_for(lambda: "地铁运营" in here.told()), "the terminal channel tells it"
+    assert "acknowledged" in here.tingchao("alerts", "ack", alert["id"][:8], "--note", "看到了")
+
+    second = subprocess.run(here.command("up"), capture_output=True, timeout=30, check=False)
+    assert second.returncode == 1
+    assert str(process.pid) in second.stderr.decode()
+
+    stages = here.roles()["stages"]
+    os.kill(stages, signal.SIGKILL)
+    assert wait_for(lambda: here.roles().get("stages", stages) != stages), "what dies is started again"
+
+    children = list(here.roles().values())
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 0, here.told()
+    assert time.monotonic() - began < 8
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+
+    here.up()
+    (kept,) = [json.loads(line) for line in here.tingchao("alerts", "list", "--json").splitlines()]
+    assert kept["state"] == "acknowledged"
+
+
+def test_children_end_when_up_is_killed(here: Installation) -> None:
+    process = here.up()
+    assert wait_for(lambda: set(here.roles()) == {"stages", "crawl"})
+    children = list(here.roles().values())
+    process.kill()
+    process.wait()
+    assert wait_for(lambda: not any(alive(pid) for pid in children), 15)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [
+        ("tingchao.toml", "[page]\nprot = 1\n", "page.prot: unknown key; did you mean 'port'?"),
+        ("tingchao.toml", '[page]\nport = "x"\n', "page.port"),
+        ("tingchao.toml", '[page]\nhost = "0.0.0.0"\n', "token_file"),
+        (
+            "sources.toml",
+            '[[source]]\nname = "a"\nkind = "feed"\nurl = "http://a/f"\n',
+            "source[1] (a).topics: missing",
+        ),
+        ("sources.toml", '[[source]]\nname = "a"\nkind = "feed"\nurl = "http://a/f"\ntopics = ["x"]\n', "no topic 'x'"),
+        ("topics.toml", '[[topic]]\nname = "a"\ntitle = "a"\n', "topic[1] (a)"),
+        ("rules.toml", '[[rule]]\nname = "a"\nkind = "cuont"\nthreshold = 1\n', "rule[1] (a).kind"),
+        ("rules.toml", "[[rule]\n", "rules.toml"),
+    ],
+)
+def test_check_names_file_and_key(here: Installation, file: str, content: str, told: str) -> None:
+    (here.folder / file).write_text(content)
+    done = subprocess.run(here.command("check"), capture_output=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert file in done.stderr.decode()
+    assert told in done.stderr.decode().replace("\n", "")
