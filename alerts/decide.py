@@ -1,0 +1,206 @@
+"""[candidates] and [commands] → decide → [alerts]: the one place where an alert begins, changes and ends.
+
+What belongs together is one alert: candidates of one topic whose windows lie within `decide.quiet` of each other.
+State keys: `a/id`, one alert with what decide must know of it beside what everybody sees.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from tingchao.alerts import shards
+from tingchao.alerts.merge import changed, opened, updated
+from tingchao.config.settings import Settings
+from tingchao.pipeline.log import Output, output
+from tingchao.pipeline.records import ACTIVE, Alert, Candidate, Command, State, Tick
+from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
+
+TICK = timedelta(seconds=5)
+FORGET = timedelta(days=7)  # ended alerts; the log keeps them
+_COMMANDS = 50  # ids of commands remembered an alert, so that one that comes twice does nothing
+
+# What staff may do with an alert, and what it becomes. What is past only stands in the record.
+NEXT: dict[tuple[State, str], State] = {
+    ("open", "acknowledge"): "acknowledged",
+    ("open", "in_hand"): "in_hand",
+    ("acknowledged", "in_hand"): "in_hand",
+    ("open", "resolve"): "resolved",
+    ("open", "false_alarm"): "false_alarm",
+    ("acknowledged", "resolve"): "resolved",
+    ("acknowledged", "false_alarm"): "false_alarm",
+    ("in_hand", "resolve"): "resolved",
+    ("in_hand", "false_alarm"): "false_alarm",
+    ("resolved", "false_alarm"): "false_alarm",  # a verdict may come later
+    ("resolved", "reopen"): "open",
+    ("false_alarm", "reopen"): "open",
+}
+
+
+def plan(settings: Settings) -> Plan:
+    """The stage: reads [candidates] and [commands], writes [alerts]. One partition, since alerts are global."""
+
+    def make(memory: Memory) -> Stage:
+        return Decide(memory, settings)
+
+    return Plan("decide", ("candidates", "commands"), make, tick=TICK)
+
+
+class Held(msgspec.Struct, frozen=True):
+    """An alert and what decide must know of it."""
+
+    alert: Alert
+    heard: datetime  # event time: the end of the newest window, also of candidates that changed nothing
+    commands: tuple[str, ...] = ()
+
+
+class Decide:
+    """All alerts that are active, or ended not long ago."""
+
+    def __init__(self, memory: Memory, settings: Settings) -> None:
+        self._memory = memory
+        self._titles = {topic.name: topic.title for topic in settings.topics}
+        self._quiet, self._past = settings.main.decide.quiet, settings.main.decide.past
+        self._held: dict[str, dict[str, Held]] = {}  # topic -> id
+        self._topics: dict[str, str] = {}  # id -> topic
+        self._changed: set[str] = set()
+        self._forgot: datetime | None = None
+        for key in list(memory):
+            if key.startswith("a/") and "#" not in key:
+                held = _HELD.decode(shards.get(memory, key))
+                self._held.setdefault(held.alert.topic, {})[held.alert.id] = held
+                self._topics[held.alert.id] = held.alert.topic
+
+    def process(self, inputs: Sequence[Input]) -> Result:
+        """Outcomes: opened, past, updated, raised, swallowed, reopened; done, repeated, refused; tick."""
+        outputs: list[Output] = []
+        outcomes: list[str] = []
+        for given in inputs:
+            match given.record:
+                case Candidate() as candidate:
+                    outcome, alerts = self._candidate(candidate, given.at)
+                case Command() as command:
+                    outcome, alerts = self._command(command, given.at)
+                case Tick() as tick:
+                    outcome, alerts = "tick", list(self._tick(tick.at))
+                case other:
+                    raise AssertionError(f"decide reads candidates and commands, got {type(other).__name__}")
+            outcomes.append(outcome)
+            outputs += [output("alerts", alert.id, alert) for alert in alerts]
+        self._save()
+        return Result(outputs, outcomes)
+
+    def _candidate(self, candidate: Candidate, at: datetime) -> tuple[str, list[Alert]]:
+        late = at - candidate.reason.end > self._past
+        held = self._nearest(candidate, ACTIVE)
+        if held is None and late:
+            held = self._nearest(candidate, {"past"})
+        if held is not None:
+            alert = updated(held.alert, candidate, at)
+            self._hold(held, alert, candidate)
+            return alert.history[-1].what, [alert]
+        ended = self._nearest(candidate, {"resolved", "false_alarm"})
+        if ended is None:
+            return self._open(candidate, at, late=late)
+        if candidate.level > ended.alert.level and not late:
+            alert = changed(updated(ended.alert, candidate, at), at, "reopened", state="open")
+            self._hold(ended, alert, candidate)
+            return "reopened", [alert]
+        self._hold(ended, ended.alert, candidate)
+        return "swallowed", []
+
+    def _open(self, candidate: Candidate, at: datetime, *, late: bool) -> tuple[str, list[Alert]]:
+        topic = candidate.topic
+        alert = opened(
+            candidate, at, self._id(candidate), self._titles.get(topic, topic), state="past" if late else "open"
+        )
+        self._hold(Held(alert, candidate.reason.end), alert, candidate)
+        return ("past" if late else "opened"), [alert]
+
+    def _nearest(self, candidate: Candidate, states: set[State] | frozenset[State]) -> Held | None:
+        """The alert of the topic in one of the states whose time is nearest to the window, within `decide.quiet`."""
+        found = [
+            (gap, held.alert.id, held)
+            for held in self._held.get(candidate.topic, {}).values()
+            if held.alert.state in states and (gap := _gap(held, candidate)) <= self._quiet
+        ]
+        return min(found)[2] if found else None
+
+    def _id(self, candidate: Candidate) -> str:
+        """From topic and first window; two alerts with the same first window are told apart by a number."""
+        basis = f"{candidate.topic} {candidate.reason.start.isoformat()}"
+        name, number = _hash(basis), 1
+        while name in self._topics:
+            name, number = _hash(f"{basis} {number}"), number + 1
+        return name
+
+    def _command(self, command: Command, at: datetime) -> tuple[str, list[Alert]]:
+        topic = self._topics.get(command.alert)
+        if topic is None:
+            return "refused", []
+        held = self._held[topic][command.alert]
+        if command.id in held.commands:
+            return "repeated", []
+        state = NEXT.get((held.alert.state, command.action))
+        if state is None:
+            return "refused", []
+        what = "reopened" if command.action == "reopen" else state
+        alert = changed(held.alert, at, what, note=command.note, state=state)
+        # Opened again by hand: the quiet begins anew, or the next tick would end it at once.
+        heard = max(held.heard, at) if command.action == "reopen" else held.heard
+        self._put(Held(alert, heard, (*held.commands, command.id)[-_COMMANDS:]))
+        return "done", [alert]
+
+    def _tick(self, at: datetime) -> Iterator[Alert]:
+        """What is due by the clock: what is quiet ends, what ended long ago is forgotten."""
+        for held in list(self._all()):
+            if held.alert.state in ACTIVE and at - held.heard > self._quiet:
+                alert = changed(held.alert, at, "quiet", state="resolved")
+                self._put(Held(alert, held.heard, held.commands))
+                yield alert
+        if self._forgot is not None and at - self._forgot < timedelta(hours=1):
+            return
+        self._forgot = at
+        for held in list(self._all()):
+            if held.alert.state not in ACTIVE and at - held.alert.updated_at > FORGET:
+                self._forget(held.alert)
+
+    def _all(self) -> Iterator[Held]:
+        for held in self._held.values():
+            yield from held.values()
+
+    def _hold(self, held: Held, alert: Alert, candidate: Candidate) -> None:
+        self._put(Held(alert, max(held.heard, candidate.reason.end), held.commands))
+
+    def _put(self, held: Held) -> None:
+        self._held.setdefault(held.alert.topic, {})[held.alert.id] = held
+        self._topics[held.alert.id] = held.alert.topic
+        self._changed.add(held.alert.id)
+
+    def _forget(self, alert: Alert) -> None:
+        del self._held[alert.topic][alert.id]
+        del self._topics[alert.id]
+        self._changed.discard(alert.id)
+        shards.delete(self._memory, f"a/{alert.id}")
+
+    def _save(self) -> None:
+        for name in sorted(self._changed):
+            shards.put(self._memory, f"a/{name}", _ENCODER.encode(self._held[self._topics[name]][name]))
+        self._changed.clear()
+
+
+_ENCODER = msgspec.json.Encoder()
+_HELD = msgspec.json.Decoder(Held)
+
+
+def _gap(held: Held, candidate: Candidate) -> timedelta:
+    """Time between the alert and the window; nothing when they meet."""
+    reason = candidate.reason
+    return max(reason.start - held.heard, held.alert.since - reason.end, timedelta(0))
+
+
+def _hash(basis: str) -> str:
+    return hashlib.blake2b(basis.encode(), digest_size=8).hexdigest()

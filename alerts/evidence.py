@@ -1,0 +1,175 @@
+"""The posts that an alert shows: of each bucket the first and the strongest ones, each text once.
+
+State keys: `e/topic/bucket`. Counts do not depend on it: what is dropped here is only no longer shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from tingchao.alerts import shards
+from tingchao.alerts.windows import UNIT
+from tingchao.models.scores import SIGNALS
+from tingchao.pipeline.records import Evidence, Mention
+
+STRONGEST = 5  # posts of an alert beside the first
+NEGATIVE = len(SIGNALS)  # the number under which the most negative posts are kept
+_KEPT = 2  # strongest posts kept a signal and bucket; a window of an hour has twelve buckets
+_LIKELY = 0.3  # probability from which a signal is named beside a post
+_WORDS = 6
+_ANGRY = UNIT // 2  # thousandths: from here on a post is more likely negative than not
+_TITLE, _EXCERPT, _URL = 200, 280, 1000  # characters; a longer URL is left out, since half of one leads nowhere
+# Buckets with posts to show. Live, 6 topics have 3,456 within two days; a file of old posts may touch any number.
+_SHELVES = 5000
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A post with what decides on its rank."""
+
+    weight: int  # thousandths
+    at: datetime
+    id: str
+    text: int  # hash of the signature: two posts with the same one are one text
+    evidence: Evidence
+
+    def rank(self) -> tuple[int, datetime, str]:
+        return -self.weight, self.at, self.id
+
+
+class Shelf(msgspec.Struct, omit_defaults=True):
+    """What is kept of one bucket."""
+
+    touched: int  # seconds
+    first: Shown | None = None
+    strong: dict[int, list[Shown]] = {}
+
+
+class Shelves:
+    """The posts of all topics of one partition."""
+
+    def __init__(self, memory: MutableMapping[str, bytes]) -> None:
+        self._memory = memory
+        self._open: dict[str, Shelf] = {}
+        self._changed: set[str] = set()
+        self._touched: dict[str, int] = {
+            key: self._shelf(key).touched for key in list(memory) if key.startswith("e/") and "#" not in key
+        }
+        self._open.clear()
+
+    def offer(self, bucket: int, mention: Mention, text: int, weights: Sequence[tuple[int, int]], at: int) -> None:
+        """Keep the post where it is the first of its bucket, or among the strongest."""
+        key = f"e/{mention.topic}/{bucket}"
+        shelf = self._open.get(key) or self._shelf(key)
+        shown: Shown | None = None
+        first = shelf.first
+        if first is None or (mention.published_at, mention.id) < (first.at, first.id):
+            shown = shelf.first = _shown(mention, text, 0)
+        angry = round(mention.scores.negative * UNIT)
+        for signal, weight in (*weights, (NEGATIVE, angry)) if angry >= _ANGRY else weights:
+            strong = shelf.strong.setdefault(signal, [])
+            if _enters(strong, text, (-weight, mention.published_at, mention.id)):
+                shown = _shown(mention, text, weight)
+                shelf.strong[signal] = _best(strong, shown)
+        if shown is not None:
+            self._changed.add(key)
+            shelf.touched = max(shelf.touched, at)
+
+    def pick(self, topic: str, buckets: range, signal: int | None) -> tuple[Evidence, ...]:
+        """The first post of the buckets and the strongest: of one signal, or of any and then by anger."""
+        firsts: list[Shown] = []
+        strong: list[tuple[int, Shown]] = []
+        for number in buckets:
+            key = f"e/{topic}/{number}"
+            if key in self._touched or key in self._open:
+                shelf = self._shelf(key)
+                firsts += [shelf.first] if shelf.first else []
+                strong += [(s, one) for s, found in shelf.strong.items() for one in found]
+        if not firsts:
+            return ()
+        first = min(firsts, key=lambda one: (one.at, one.id))
+        ranked = [one for _, one in sorted(strong, key=lambda item: (_order(item[0], signal), *item[1].rank()))]
+        chosen: dict[int, Evidence] = {}
+        for one in ranked:
+            if one.text != first.text and len(chosen) < STRONGEST:
+                chosen.setdefault(one.text, one.evidence)
+        return (msgspec.structs.replace(first.evidence, role="first"), *chosen.values())
+
+    def save(self) -> None:
+        """Write what changed into the keyed state; of too many, the longest untouched go."""
+        for key in self._changed:
+            shelf = self._open[key]
+            self._touched[key] = shelf.touched
+            shards.put(self._memory, key, _ENCODER.encode(shelf))
+        self._changed.clear()
+        if len(self._touched) > _SHELVES:
+            old = sorted(self._touched, key=lambda key: (self._touched[key], key))
+            for key in old[: len(old) - _SHELVES]:
+                self._forget(key)
+        if len(self._open) > _SHELVES // 10:
+            self._open.clear()
+
+    def drop(self, topic: str, buckets: range) -> None:
+        """Forget buckets."""
+        for number in buckets:
+            if (key := f"e/{topic}/{number}") in self._touched:
+                self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        del self._touched[key]
+        self._open.pop(key, None)
+        shards.delete(self._memory, key)
+
+    def _shelf(self, key: str) -> Shelf:
+        shelf = self._open.get(key)
+        if shelf is None:
+            known = key in self._memory
+            shelf = self._open[key] = _SHELF.decode(shards.get(self._memory, key)) if known else Shelf(0)
+        return shelf
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_SHELF = msgspec.msgpack.Decoder(Shelf)
+
+
+def _enters(strong: list[Shown], text: int, rank: tuple[int, datetime, str]) -> bool:
+    """Whether a post of this rank would be kept; asked first, since most are not and making one costs time."""
+    for one in strong:
+        if one.text == text:
+            return rank < one.rank()
+    return len(strong) < _KEPT or rank < strong[-1].rank()
+
+
+def _best(strong: list[Shown], shown: Shown) -> list[Shown]:
+    """The strongest with one more, each text once by its best post."""
+    best: dict[int, Shown] = {}
+    for one in sorted([*strong, shown], key=Shown.rank):
+        best.setdefault(one.text, one)
+    return list(best.values())[:_KEPT]
+
+
+def _order(kept_under: int, wanted: int | None) -> int:
+    """Posts of the wanted signal come first, anger last; without a wanted signal any signal is as good."""
+    if kept_under == wanted:
+        return 0
+    return 2 if kept_under == NEGATIVE else 1
+
+
+def _shown(mention: Mention, text: int, weight: int) -> Shown:
+    scores = mention.scores
+    words = dict.fromkeys(word for found in mention.words.values() for word in found)
+    likely = {name: round(p, 3) for name, p in zip(SIGNALS, scores.signals, strict=True) if p >= _LIKELY}
+    evidence = Evidence(
+        id=mention.id,
+        source=mention.source,
+        published_at=mention.published_at.astimezone(UTC),  # as it comes back from the keyed state
+        title=mention.title[:_TITLE],
+        url=mention.url if len(mention.url) <= _URL else "",
+        excerpt=mention.excerpt[:_EXCERPT],
+        negative=round(scores.negative, 3),
+        signals={} if scores.abstained else likely,
+        words=tuple(words)[:_WORDS],
+    )
+    return Shown(weight, mention.published_at, mention.id, text, evidence)

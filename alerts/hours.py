@@ -1,0 +1,236 @@
+"""What watch keeps of each topic: buckets by the hour, and hourly totals for the baseline.
+
+In memory only what a batch works on is decoded; everything else waits encoded in the keyed state, from where a
+restart takes it as well. State keys: `h/topic/hour` (buckets), `t/topic/day` (totals).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tingchao.alerts import shards
+from tingchao.alerts.windows import BUCKET, HOUR, PER_HOUR, Bucket, Window
+from tingchao.models.scores import SIGNALS
+
+POSTS, JUDGED, NEGATIVE, FIRST_SIGNAL = 0, 1, 2, 3  # places in a Total; negative and signals in thousandths
+Total = list[int]
+BASELINE = 28 * 24  # hours of totals that a baseline looks back on: four weeks, so that each weekday counts as much
+_DECODED = 1500  # hours kept decoded between two batches; about 10 KB each when busy
+
+
+class Hour(msgspec.Struct, omit_defaults=True):
+    """The buckets of one topic and one hour of event time."""
+
+    touched: int  # seconds: when something was last added, by the clock
+    buckets: dict[int, Bucket] = {}  # by their number since 1970
+    told: dict[str, dict[int, float]] = {}  # rule -> bucket in which its window ended -> what was observed then
+    before: Total = []  # what the hour's total was when an earlier form of the hour had been dropped already
+
+
+class Day(msgspec.Struct, omit_defaults=True):
+    """The totals of one topic and one day (UTC) of event time."""
+
+    touched: int
+    hours: dict[int, Total] = {}  # by their number since 1970
+
+
+class Hours:
+    """All hours of all topics of one partition."""
+
+    def __init__(self, memory: MutableMapping[str, bytes]) -> None:
+        self._memory = memory
+        self._hours: dict[tuple[str, int], Hour] = {}
+        self._changed: set[tuple[str, int]] = set()  # not yet in the keyed state
+        self._stale: set[tuple[str, int]] = set()  # not yet in the totals
+        self._posts: dict[str, dict[int, int]] = {}
+        self._days: dict[tuple[str, int], Day] = {}
+        self._totals: dict[str, dict[int, Total]] = {}
+        self._tables: dict[str, dict[int, NDArray[np.float64]]] = {}  # the totals once more, a table a day
+        self._firsts: dict[str, int] = {}
+        self._load()
+
+    def _load(self) -> None:
+        for key in list(self._memory):
+            kind, _, rest = key.partition("/")
+            if kind not in {"h", "t"} or "#" in rest:
+                continue
+            topic, _, number = rest.rpartition("/")
+            if kind == "h":
+                hour = self._hour(topic, int(number))
+                assert hour is not None
+                self._posts.setdefault(topic, {}).update((n, b.posts) for n, b in hour.buckets.items())
+                self._shrink()
+            else:
+                day = _DAY.decode(self._memory[key])
+                self._days[topic, int(number)] = day
+                for hour_number, total in day.hours.items():
+                    self._set_total(topic, hour_number, total)
+
+    def posts(self, topic: str) -> dict[int, int]:
+        """Posts a bucket, of the buckets that have any."""
+        return self._posts.get(topic, {})
+
+    def totals(self, topic: str) -> dict[int, Total]:
+        """The totals by hour, also of hours whose buckets are gone."""
+        return self._totals.get(topic, {})
+
+    def at_most(self, topic: str, first: int, last: int) -> Total:
+        """The sum of the hours `first` to `last`: an upper bound of what any window within them holds."""
+        totals = self.totals(topic)
+        touched = [totals[number] for number in range(first, last + 1) if number in totals]
+        if len(touched) == 1:
+            return touched[0]
+        return list(map(sum, zip(*touched, strict=True))) if touched else _NOTHING
+
+    def past(self, topic: str, first: int, end: int) -> NDArray[np.float64]:
+        """The totals of the hours from `first` on, without `end`, one row an hour; zeros where there was nothing."""
+        tables = self._tables.get(topic, {})
+        days = [tables.get(day, _EMPTY) for day in range(first // 24, -(-end // 24))]
+        return np.concatenate(days)[first % 24 : first % 24 + end - first]
+
+    def first(self, topic: str, before: int) -> int:
+        """The first hour that has anything; `before` when none has."""
+        if topic not in self._firsts:
+            self._firsts[topic] = min(self.totals(topic), default=before)
+        return self._firsts[topic]
+
+    def bucket(self, topic: str, number: int, at: int) -> Bucket:
+        """The bucket to add to; `save` writes it."""
+        hour = self._open((topic, number // PER_HOUR), at)
+        bucket = hour.buckets.get(number)
+        if bucket is None:
+            bucket = hour.buckets[number] = Bucket()
+        return bucket
+
+    def window(self, topic: str, last: int, length: int) -> Window:
+        """The window of `length` buckets that ends with bucket `last`."""
+        buckets = []
+        first = last - length + 1
+        posts = self.posts(topic)
+        for number in range(first // PER_HOUR, last // PER_HOUR + 1):
+            hour = self._hour(topic, number)
+            if hour is not None:
+                buckets += [bucket for n, bucket in hour.buckets.items() if first <= n <= last and n in posts]
+        return Window(first * BUCKET, (last + 1) * BUCKET, buckets)
+
+    def told(self, topic: str, rule: str, last: int) -> float | None:
+        """What was observed when a candidate of the rule was written for the window that ends with bucket `last`."""
+        hour = self._hour(topic, last // PER_HOUR)
+        return None if hour is None else hour.told.get(rule, {}).get(last)
+
+    def tell(self, topic: str, rule: str, last: int, observed: float, at: int) -> None:
+        """Remember that a candidate was written."""
+        self._open((topic, last // PER_HOUR), at).told.setdefault(rule, {})[last] = observed
+
+    def touch(self, topic: str, number: int, at: int) -> None:
+        """Keep the hour `number`, though nothing is added to it."""
+        self._open((topic, number), at)
+
+    def counted(self, topic: str, number: int, bucket: Bucket) -> None:
+        """Bring `posts` up to date with a bucket."""
+        posts = self._posts.get(topic)
+        if posts is None:
+            posts = self._posts[topic] = {}
+        posts[number] = bucket.posts
+
+    def sum_up(self) -> list[tuple[str, int]]:
+        """Bring the totals of the changed hours up to date; which they are."""
+        changed = sorted(self._stale)
+        self._stale.clear()
+        for topic, number in changed:
+            hour = self._hours[topic, number]
+            total = _total(hour)
+            self._set_total(topic, number, total)
+            day = self._days.setdefault((topic, number // 24), Day(hour.touched))
+            day.touched = max(day.touched, hour.touched)
+            day.hours[number] = total
+        return changed
+
+    def save(self) -> None:
+        """Write what changed into the keyed state; `sum_up` comes first."""
+        for topic, number in self._changed:
+            shards.put(self._memory, f"h/{topic}/{number}", _ENCODER.encode(self._hours[topic, number]))
+        for topic, day in {(topic, number // 24) for topic, number in self._changed}:
+            self._memory[f"t/{topic}/{day}"] = _ENCODER.encode(self._days[topic, day])
+        self._changed.clear()
+        self._shrink()
+
+    def drop(self, before: int) -> list[tuple[str, int]]:
+        """Forget buckets whose hour ended, and was last touched, before `before` (seconds); totals four weeks later.
+
+        Returns the topics and hours that went.
+        """
+        dropped = []
+        for topic, number in self._old("h", before, HOUR):
+            hour = self._hour(topic, number)
+            assert hour is not None
+            if hour.touched >= before:
+                continue
+            for bucket in hour.buckets:
+                self._posts[topic].pop(bucket, None)
+            self._hours.pop((topic, number), None)
+            shards.delete(self._memory, f"h/{topic}/{number}")
+            dropped.append((topic, number))
+        for topic, number in self._old("t", before - BASELINE * HOUR, 24 * HOUR):
+            if self._days[topic, number].touched >= before:
+                continue
+            for hour_number in self._days.pop((topic, number)).hours:
+                self._totals[topic].pop(hour_number, None)
+            self._tables[topic].pop(number, None)
+            self._firsts.pop(topic, None)
+            del self._memory[f"t/{topic}/{number}"]
+        return dropped
+
+    def _set_total(self, topic: str, number: int, total: Total) -> None:
+        self._totals.setdefault(topic, {})[number] = total
+        tables = self._tables.setdefault(topic, {})
+        if number // 24 not in tables:
+            tables[number // 24] = np.zeros_like(_EMPTY)
+        tables[number // 24][number % 24] = total
+        if number < self._firsts.get(topic, number):
+            self._firsts[topic] = number
+
+    def _old(self, kind: str, before: int, seconds: int) -> Iterator[tuple[str, int]]:
+        for key in [key for key in self._memory if key.startswith(f"{kind}/") and "#" not in key]:
+            topic, _, number = key.removeprefix(f"{kind}/").rpartition("/")
+            if (int(number) + 1) * seconds <= before:
+                yield topic, int(number)
+
+    def _open(self, key: tuple[str, int], at: int) -> Hour:
+        hour = self._hour(*key)
+        if hour is None:
+            hour = self._hours[key] = Hour(at, {}, {}, list(self.totals(key[0]).get(key[1], ())))
+        hour.touched = max(hour.touched, at)
+        self._changed.add(key)
+        self._stale.add(key)
+        return hour
+
+    def _hour(self, topic: str, number: int) -> Hour | None:
+        hour = self._hours.get((topic, number))
+        if hour is None and f"h/{topic}/{number}" in self._memory:
+            hour = self._hours[topic, number] = _HOUR.decode(shards.get(self._memory, f"h/{topic}/{number}"))
+        return hour
+
+    def _shrink(self) -> None:
+        if len(self._hours) > _DECODED:
+            self._hours = {key: self._hours[key] for key in self._changed}
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_HOUR = msgspec.msgpack.Decoder(Hour)
+_DAY = msgspec.msgpack.Decoder(Day)
+
+_EMPTY = np.zeros((24, FIRST_SIGNAL + len(SIGNALS)))
+_NOTHING: Total = [0] * (FIRST_SIGNAL + len(SIGNALS))
+
+
+def _total(hour: Hour) -> Total:
+    window = Window(0, HOUR, list(hour.buckets.values()))
+    total = [window.posts, window.judged, window.negative]
+    signals = {signal for bucket in hour.buckets.values() for signal in bucket.texts}
+    total += [window.mass(signal) if signal in signals else 0 for signal in range(len(SIGNALS))]
+    return [a + b for a, b in zip(total, hour.before, strict=True)] if hour.before else total

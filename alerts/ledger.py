@@ -1,0 +1,68 @@
+"""The alerts as everybody may see them, read from the log; and the way to say what staff did with one."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from tingchao.alerts.decide import NEXT
+from tingchao.pipeline.clock import Clock
+from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.log import Log, output
+from tingchao.pipeline.records import Alert, Command, decode
+
+_PAGE = 1000  # entries read at once
+
+
+def alerts(log: Log) -> dict[str, Alert]:
+    """The newest form of each alert, in the order in which they last changed."""
+    return {entry.key: decode(Alert, entry.value) for entry in log.newest("alerts")}
+
+
+class Ledger:
+    """Follows the alerts of a log."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._read = -1  # nothing yet
+        self.alerts: dict[str, Alert] = {}  # the newest form of each
+
+    def refresh(self) -> list[Alert]:
+        """Read on; the newest form of each alert that changed since the last call."""
+        changed = self._first() if self._read < 0 else self._next()
+        self.alerts |= changed
+        return list(changed.values())
+
+    def _first(self) -> dict[str, Alert]:
+        self._read = self._log.end("alerts")  # asked first: what comes in meanwhile is read again, not missed
+        return alerts(self._log)
+
+    def _next(self) -> dict[str, Alert]:
+        changed: dict[str, Alert] = {}
+        while entries := self._log.scan("alerts", self._read, _PAGE):
+            self._read = entries[-1].offset
+            for entry in entries:
+                alert = decode(Alert, entry.value)
+                known = changed.get(entry.key) or self.alerts.get(entry.key)
+                if known is None or alert.number > known.number or alert.opened_at > known.opened_at:
+                    changed[entry.key] = alert
+        return changed
+
+
+def send(log: Log, clock: Clock, alert: str, action: str, note: str = "") -> str:
+    """Publish what staff did with an alert; the id of the command, the same when it is sent twice at once.
+
+    `decide` carries it out. Raises Refused for an alert that is not known, or an action that its state does not allow.
+    """
+    known = alerts(log).get(alert)
+    if known is None:
+        raise Refused(f"no alert {alert!r}; `tingchao alerts list` shows the ids")
+    if (known.state, action) not in NEXT:
+        allowed = ", ".join(name for state, name in NEXT if state == known.state) or "nothing"
+        raise Refused(f"alert {alert} is {known.state}: {action!r} does not fit; it allows {allowed}")
+    basis = f"{alert} {known.number} {action} {note}"
+    name = hashlib.blake2b(basis.encode("utf-8", "replace"), digest_size=8).hexdigest()
+    command = msgspec.convert({"id": name, "alert": alert, "action": action, "note": note}, Command)
+    log.publish([output("commands", alert, command)], clock.now())
+    return name

@@ -1,0 +1,167 @@
+"""Does a rule hold for a topic in a window? The three measures, their baselines, and how sure each of them is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from tingchao.alerts.baseline import COLD, Usual, UsualShare, usual, usual_share
+from tingchao.alerts.hours import BASELINE, FIRST_SIGNAL, JUDGED, NEGATIVE, POSTS, Hours, Total
+from tingchao.alerts.windows import HOUR, SURE, UNIT, Window
+from tingchao.config.rules import Rule
+from tingchao.models.scores import SIGNALS
+from tingchao.pipeline.records import Reason
+
+_COLD_SURE = 0.5  # without a history a count says that much and no more
+
+
+class Gate(NamedTuple):
+    """What the hours that a window touches must hold at least, or the rule cannot hold in the window."""
+
+    rule: Rule
+    topics: frozenset[str] | None  # None: all
+    posts: int
+    place: int  # in a Total
+    least: float
+
+    def lets(self, topic: str, most: Total) -> bool:
+        """Whether the rule can hold at all, of the topic and where there is at most so much."""
+        return (
+            most[POSTS] >= self.posts
+            and most[self.place] >= self.least
+            and (self.topics is None or topic in self.topics)
+        )
+
+
+def gate_of(rule: Rule) -> Gate:
+    """The gate of a rule."""
+    place = _place(rule)
+    least = 0.0 if rule.kind == "negative_share" else (rule.threshold or 0.0) * (1 if place == POSTS else UNIT)
+    return Gate(rule, None if "*" in rule.topics else frozenset(rule.topics), rule.min_posts, place, least)
+
+
+class Measure:
+    """Tells whether rules hold; remembers baselines until an hour that they rest on changes."""
+
+    def __init__(self, hours: Hours, began: Mapping[str, int]) -> None:
+        """`began`: when each topic was first watched, in seconds."""
+        self._hours, self._began = hours, began
+        self._known: dict[str, dict[tuple[int, int, int, bool], Usual | UsualShare | None]] = {}
+
+    def changed(self, hours: Sequence[tuple[str, int]]) -> None:
+        """Forget the baselines that rest on these hours."""
+        earliest: dict[str, int] = {}
+        for topic, hour in hours:
+            earliest[topic] = min(hour, earliest.get(topic, hour))
+        for topic, hour in earliest.items():
+            if known := self._known.get(topic):
+                self._known[topic] = {key: value for key, value in known.items() if key[0] <= hour}
+
+    def forget(self) -> None:
+        """Forget all baselines."""
+        self._known.clear()
+
+    def holds(self, rule: Rule, topic: str, window: Window, least: float) -> Reason | None:
+        """The reason why the rule holds with at least `least` observed; None when it does not."""
+        observed = _reaches(rule, window, max(least, rule.threshold or 0.0))
+        if observed is None:
+            return None
+        baseline = self.baseline(rule, topic, window)
+        if baseline is None:
+            return _reason(rule, window, observed, None, None) if _holds_cold(rule, observed) else None
+        p = baseline.tail(observed, window.judged) if isinstance(baseline, UsualShare) else baseline.tail(observed)
+        usual_enough = rule.ratio is not None and observed < rule.ratio * baseline.expected
+        likely_enough = rule.p is not None and p > rule.p
+        return None if usual_enough or likely_enough else _reason(rule, window, observed, baseline.expected, p)
+
+    def sure(self, rule: Rule, window: Window, reason: Reason) -> float:
+        """How sure the reason makes us, 0-0.99.
+
+        Of a signal: the chance that at least one post truly tells of it (`Window.sure`). Of a count or a share: how
+        unlikely it would be by chance alone, one minus p; that says that something is different, not what. Without a
+        history 0.5.
+        """
+        signal = signal_number(rule)
+        if signal is not None:
+            return window.sure(signal)
+        return _COLD_SURE if reason.p is None else min(SURE, 1 - reason.p)
+
+    def baseline(self, rule: Rule, topic: str, window: Window) -> Usual | UsualShare | None:
+        """What is usual for the topic at this time of day, without the window itself; None during a cold start.
+
+        Windows of one length that begin within the same hour share one.
+        """
+        known = self._known.setdefault(topic, {})
+        place = NEGATIVE if rule.kind == "negative_share" else _place(rule)
+        live = window.end > self._began.get(topic, 0)
+        key = window.start // HOUR, window.end - window.start, place, live
+        if key not in known:
+            known[key] = self._baseline(topic, window.start // HOUR, window.hours, place, live=live)
+        return known[key]
+
+    def _baseline(self, topic: str, end: int, length: float, place: int, *, live: bool) -> Usual | UsualShare | None:
+        first = max(self._first_hour(topic, end, live=live), end - BASELINE)
+        if end - first < COLD:
+            return None
+        middle = end + 0.5 + length / 2  # windows begin half an hour after `end` on the average
+        past = self._hours.past(topic, first, end)
+        if place == NEGATIVE:
+            return usual_share(past[:, NEGATIVE] / UNIT, past[:, JUDGED], first, middle)
+        return usual(past[:, place] / (1 if place == POSTS else UNIT), first, middle, length)
+
+    def _first_hour(self, topic: str, end: int, *, live: bool) -> int:
+        """From when on hours without posts are known to be empty.
+
+        For a live window: since the topic is watched, because of the time before sources showed only their newest
+        posts. For old posts, which come from a file: the first hour that has any.
+        """
+        return self._began[topic] // HOUR + 1 if live else self._hours.first(topic, end)
+
+
+def signal_number(rule: Rule) -> int | None:
+    """The place of the rule's signal in SIGNALS; None for the other kinds."""
+    return SIGNALS.index(rule.signal) if rule.kind == "signal" else None
+
+
+def _place(rule: Rule) -> int:
+    signal = signal_number(rule)
+    return POSTS if signal is None else FIRST_SIGNAL + signal
+
+
+def _reaches(rule: Rule, window: Window, floor: float) -> float | None:
+    """What is observed, when it reaches `floor` with enough posts and voices; the quick tests come first."""
+    signal = signal_number(rule)
+    if window.posts < rule.min_posts or (signal is not None and window.mass_at_most(signal) < floor * UNIT):
+        return None
+    observed = _observed(rule, window, signal)
+    enough = observed > 0 and observed >= floor and (rule.min_voices == 1 or window.voices >= rule.min_voices)
+    return observed if enough else None
+
+
+def _observed(rule: Rule, window: Window, signal: int | None) -> float:
+    """Posts, a share (0-1), or the expected number of different texts that tell of the signal."""
+    if signal is not None:
+        return window.mass(signal) / UNIT
+    return window.negative_share if rule.kind == "negative_share" else float(window.posts)
+
+
+def _holds_cold(rule: Rule, observed: float) -> bool:
+    """Without a history: a threshold decides; a count without one must reach `ratio` times `min_posts`."""
+    if rule.threshold is not None:
+        return True  # reached already
+    return rule.kind == "count" and rule.ratio is not None and observed >= rule.ratio * rule.min_posts
+
+
+def _reason(rule: Rule, window: Window, observed: float, expected: float | None, p: float | None) -> Reason:
+    return Reason(
+        rule=rule.name,
+        kind=rule.kind,
+        signal=rule.signal,
+        start=datetime.fromtimestamp(window.start, UTC),
+        end=datetime.fromtimestamp(window.end, UTC),
+        observed=round(observed, 3),
+        threshold=rule.threshold,
+        expected=None if expected is None else round(expected, 3),
+        p=None if p is None else float(f"{p:.3g}"),
+    )

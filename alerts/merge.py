@@ -1,0 +1,120 @@
+"""A candidate becomes an alert, or changes one; each change is a new value under the same id."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from tingchao.pipeline.records import Alert, Candidate, Change, Evidence, Reason, State
+
+HISTORY = 50  # changes kept; the first one always stays
+_SOURCES = 20  # sources named; the others are summed up under ""
+_STRONG = 5
+_NOTE = 500  # characters
+
+
+def opened(candidate: Candidate, at: datetime, name: str, title: str, *, state: State) -> Alert:
+    """The first form of an alert."""
+    reason = candidate.reason
+    alert = Alert(
+        id=name,
+        number=0,
+        topic=candidate.topic,
+        title=title,
+        state=state,
+        level=candidate.level,
+        sure=candidate.sure,
+        since=reason.start,
+        until=reason.end,
+        opened_at=at,
+        updated_at=at,
+        reasons=(reason,),
+        posts=0,
+        voices=0,
+        evidence=candidate.evidence,
+    )
+    return changed(_with_numbers(alert, candidate), at, "opened")
+
+
+def updated(alert: Alert, candidate: Candidate, at: datetime) -> Alert:
+    """The alert with one more candidate: raised when it is graver than all before, else updated.
+
+    Its numbers are those of the newest window, its level and how sure it is the greatest so far.
+    """
+    reason = candidate.reason
+    what = "raised" if candidate.level > alert.level else "updated"
+    newest = reason.end > alert.until or (reason.end == alert.until and candidate.posts >= alert.posts)
+    alert = replace(
+        _with_numbers(alert, candidate) if newest else alert,
+        level=max(alert.level, candidate.level),
+        sure=max(alert.sure, candidate.sure),
+        severity=max(alert.severity, candidate.severity),
+        since=min(alert.since, reason.start),
+        until=max(alert.until, reason.end),
+        reasons=_reasons(alert.reasons, reason),
+        evidence=_evidence(alert.evidence, candidate.evidence),
+    )
+    return changed(alert, at, what)
+
+
+def changed(alert: Alert, at: datetime, what: str, *, note: str = "", state: State | None = None) -> Alert:
+    """The alert with one more change in its history. Of updates that follow each other only the last is kept."""
+    history = alert.history
+    if what == "updated" and history and history[-1].what == "updated":
+        history = history[:-1]
+    history = (*history, Change(at=at, what=what, note=note[:_NOTE]))
+    if len(history) > HISTORY:
+        history = (history[0], *history[len(history) - HISTORY + 1 :])
+    return replace(alert, number=alert.number + 1, state=state or alert.state, updated_at=at, history=history)
+
+
+def _with_numbers(alert: Alert, candidate: Candidate) -> Alert:
+    return replace(
+        alert,
+        posts=candidate.posts,
+        voices=candidate.voices,
+        sources=_sources(candidate.sources),
+        negative_share=candidate.negative_share,
+        severity=max(alert.severity, candidate.severity),
+        signals=candidate.signals,
+        curve=candidate.curve,
+        bucket=candidate.bucket,
+    )
+
+
+def _reasons(known: tuple[Reason, ...], new: Reason) -> tuple[Reason, ...]:
+    """The newest reason of each rule, in the order in which the rules first held."""
+    by_rule = {reason.rule: reason for reason in known}
+    old = by_rule.get(new.rule)
+    if old is None or (new.end, new.observed) >= (old.end, old.observed):
+        by_rule[new.rule] = new
+    return tuple(by_rule.values())
+
+
+def _evidence(known: tuple[Evidence, ...], new: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+    """The first post of all, and the strongest ones, each text once."""
+    every = sorted((*known, *new), key=lambda one: (one.role != "first", one.published_at, one.id))
+    firsts = [one for one in every if one.role == "first"][:1]
+    texts = {_text(one) for one in firsts}
+    strong: list[Evidence] = []
+    for one in sorted((one for one in every if one.role != "first"), key=_rank):
+        if _text(one) not in texts and len(strong) < _STRONG:
+            texts.add(_text(one))
+            strong.append(one)
+    return (*firsts, *strong)
+
+
+def _rank(one: Evidence) -> tuple[float, float, datetime, str]:
+    return -max(one.signals.values(), default=0.0), -one.negative, one.published_at, one.id
+
+
+def _text(one: Evidence) -> str:
+    return "".join(f"{one.title}{one.excerpt}".split())
+
+
+def _sources(sources: dict[str, int]) -> dict[str, int]:
+    named = [(name, posts) for name, posts in sources.items() if name]
+    kept = dict(sorted(named, key=lambda item: (-item[1], item[0]))[:_SOURCES])
+    rest = sum(sources.values()) - sum(kept.values())
+    return kept | ({"": rest} if rest else {})

@@ -1,0 +1,238 @@
+"""[mentions] → watch → [candidates]: counts by event time, and the rules that hold for a topic in a window.
+
+All mentions that were written together are counted before the rules are asked, however they are cut into batches, so
+that a replay of the same log gives the same candidates. The only clock is the time of writing and the tick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from tingchao.alerts.evidence import Shelves
+from tingchao.alerts.hours import Hours
+from tingchao.alerts.measure import Gate, Measure, gate_of, signal_number
+from tingchao.alerts.seen import Seen
+from tingchao.alerts.windows import ADVERT, BUCKET, HOUR, PER_HOUR, Window, hashed, weights
+from tingchao.config.rules import Rule
+from tingchao.config.settings import Settings
+from tingchao.pipeline.log import Output, output
+from tingchao.pipeline.records import Candidate, Mention, Reason, Tick
+from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
+
+BATCH = 500
+TICK = timedelta(seconds=5)
+GROWTH = 1.25  # a rule that goes on holding is told again when it observes so many times as much ...
+AGAIN = 2  # ... or so many buckets (10 minutes of event time) further on
+_CURVE = 6 * PER_HOUR  # buckets
+_KEEP = timedelta(hours=48)  # buckets, at least; longer with a greater lateness
+
+
+def plan(settings: Settings) -> Plan:
+    """The stage: reads [mentions], writes [candidates]."""
+
+    def make(memory: Memory) -> Stage:
+        return Watch(memory, settings)
+
+    return Plan("watch", ("mentions",), make, batch=BATCH, tick=TICK)
+
+
+class _Clock(msgspec.Struct):
+    """What was last done on a tick, so that a restart does not do it again."""
+
+    bucket: int = 0
+    hour: int = 0
+
+
+class Watch:
+    """The topics of one partition. State keys: see hours, seen and evidence; and `clock`, `began` and `waiting`."""
+
+    def __init__(self, memory: Memory, settings: Settings, batch: int = BATCH) -> None:
+        self._memory, self._batch = memory, batch
+        self._topics = [topic.name for topic in settings.topics]
+        self._lateness = settings.main.keep.lateness
+        self._rules = _by_length(settings.rules)
+        self._every = [gate for gates in self._rules.values() for gate in gates]
+        self._longest = max(self._rules, default=1)
+        # Which rules may hold, by first hour, last hour and length; of the topic and batch that is being judged.
+        self._gates: dict[tuple[int, int, int], Collection[str]] = {}
+        self._keep = max(_KEEP, self._lateness, (self._longest + _CURVE) * timedelta(seconds=BUCKET))
+        self._hours, self._seen, self._shelves = Hours(memory), Seen(memory), Shelves(memory)
+        # When a topic was first watched: what came in at once from before it is only what sources still showed.
+        self._began: dict[str, int] = msgspec.json.decode(memory.get("began", b"{}"))
+        self._clock = msgspec.json.decode(memory.get("clock", b"{}"), type=_Clock) if "clock" in memory else _Clock()
+        self._measure = Measure(self._hours, self._began)
+        # Buckets counted but not judged yet, and the time of writing that they share.
+        self._waiting: dict[str, set[int]] = {}
+        self._written = 0.0
+        if "waiting" in memory:
+            self._written, waiting = msgspec.json.decode(memory["waiting"], type=tuple[float, dict[str, list[int]]])
+            self._waiting = {topic: set(buckets) for topic, buckets in waiting.items()}
+
+    def process(self, inputs: Sequence[Input]) -> Result:
+        """Outcomes: counted, late (counted, though later than keep.lateness), revision, advert, tick."""
+        outputs: list[Output] = []
+        outcomes: list[str] = []
+        for given in inputs:
+            at = given.at.timestamp()
+            if at != self._written:
+                outputs += self._judge_waiting()
+                self._written = at
+            if isinstance(given.record, Mention):
+                outcomes.append(self._count(given.record, at))
+            else:
+                assert isinstance(given.record, Tick), f"watch reads mentions, got {type(given.record).__name__}"
+                outputs += self._judge_waiting()
+                outputs += self._tick(given.record.at)
+                outcomes.append("tick")
+        if len(inputs) < self._batch:  # else more of what was written together may follow
+            outputs += self._judge_waiting()
+        self._save()
+        return Result(outputs, outcomes)
+
+    def _count(self, mention: Mention, at: float) -> str:
+        published = min(mention.published_at.timestamp(), at)  # a post from the future counts when it was written
+        topic, bucket, now = mention.topic, int(published) // BUCKET, int(at)
+        if topic not in self._began:
+            self._begin(topic, now)
+        if not self._seen.add(topic, hashed(mention.id), bucket // PER_HOUR):
+            return "revision"
+        if mention.scores.advert > ADVERT:
+            self._hours.touch(topic, bucket // PER_HOUR, now)
+            return "advert"
+        found = weights(mention.scores)
+        text = hashed(mention.signature or mention.id)
+        counted = self._hours.bucket(topic, bucket, now)
+        counted.add(hashed(mention.voice or mention.source), mention.source, text, mention.scores, found)
+        self._hours.counted(topic, bucket, counted)
+        self._shelves.offer(bucket, mention, text, found, now)
+        waiting = self._waiting.get(topic)
+        if waiting is None:
+            waiting = self._waiting[topic] = set()
+        waiting.add(bucket)
+        return "late" if at - published > self._lateness.total_seconds() else "counted"
+
+    def _tick(self, at: datetime) -> Iterator[Output]:
+        """What is due by the clock: topics begin, the window that ends now is judged, what is old is forgotten."""
+        now = int(at.timestamp())
+        for topic in self._topics:
+            if topic not in self._began:
+                self._begin(topic, now)
+        bucket, hour = now // BUCKET, now // HOUR
+        if bucket > self._clock.bucket:
+            self._clock.bucket = bucket
+            for topic in sorted(self._began):
+                if bucket not in self._hours.posts(topic):
+                    self._gates.clear()
+                    yield from self._judge(topic, bucket, 0, quiet=True)
+            self._memory["clock"] = msgspec.json.encode(self._clock)
+        if hour > self._clock.hour:
+            self._clock.hour = hour
+            self._memory["clock"] = msgspec.json.encode(self._clock)
+            self._forget(now)
+
+    def _begin(self, topic: str, now: int) -> None:
+        self._began[topic] = now
+        self._memory["began"] = msgspec.json.encode(self._began)
+
+    def _forget(self, now: int) -> None:
+        before = now - int(self._keep.total_seconds())
+        for topic, hour in self._hours.drop(before):
+            self._seen.drop(topic, hour)
+            self._shelves.drop(topic, range(hour * PER_HOUR, (hour + 1) * PER_HOUR))
+        self._measure.forget()
+
+    def _judge_waiting(self) -> list[Output]:
+        """Candidates of every window that ends with a bucket that has posts, and holds a bucket that was added to."""
+        if not self._waiting:
+            return []
+        waiting, self._waiting = self._waiting, {}
+        self._measure.changed(self._hours.sum_up())
+        outputs: list[Output] = []
+        for topic in sorted(waiting):
+            posts = self._hours.posts(topic)
+            self._gates.clear()
+            ends: dict[int, int] = {}
+            for bucket in sorted(waiting[topic]):  # ascending: the nearest bucket that was added to stays
+                ends |= {end: end - bucket for end in range(bucket, bucket + self._longest) if end in posts}
+            for end in sorted(ends):
+                outputs += self._judge(topic, end, ends[end], quiet=False)
+        return outputs
+
+    def _judge(self, topic: str, end: int, behind: int, *, quiet: bool) -> Iterator[Output]:
+        """Candidates of the windows that end with bucket `end` and reach at least `behind` buckets back.
+
+        `quiet`: nothing was added, so only what holds for the first time is told.
+        """
+        may = self._may_hold(topic, end, self._longest, self._every)
+        for length, gates in self._rules.items() if may else ():
+            if length <= behind or not any(gate.rule.name in may for gate in gates):
+                continue
+            names = self._may_hold(topic, end, length, gates)
+            due = [gate for gate in gates if gate.rule.name in names]
+            window = self._hours.window(topic, end, length) if due else None
+            for gate in due:
+                assert window is not None
+                rule = gate.rule
+                told = self._told(topic, rule.name, end, length if quiet else AGAIN)
+                if quiet and told is not None:
+                    continue
+                reason = self._measure.holds(rule, topic, window, 0.0 if told is None else told * GROWTH)
+                if reason is not None:
+                    self._hours.tell(topic, rule.name, end, reason.observed, int(self._written))
+                    yield output("candidates", topic, self._candidate(topic, rule, window, reason))
+
+    def _may_hold(self, topic: str, end: int, length: int, gates: Sequence[Gate]) -> Collection[str]:
+        """The rules that can hold in windows of at most `length` by the hours they touch: quick, and most fail."""
+        key = (end - length + 1) // PER_HOUR, end // PER_HOUR, length
+        if key not in self._gates:
+            most = self._hours.at_most(topic, key[0], key[1])
+            self._gates[key] = {gate.rule.name for gate in gates if gate.lets(topic, most)}
+        return self._gates[key]
+
+    def _told(self, topic: str, rule: str, end: int, near: int) -> float | None:
+        """The most that was observed when the rule was told less than `near` buckets away."""
+        found = (self._hours.told(topic, rule, number) for number in range(end - near + 1, end + near))
+        return max((observed for observed in found if observed is not None), default=None)
+
+    def _candidate(self, topic: str, rule: Rule, window: Window, reason: Reason) -> Candidate:
+        signal = signal_number(rule)
+        first, last = window.start // BUCKET, window.end // BUCKET
+        posts = self._hours.posts(topic)
+        return Candidate(
+            topic=topic,
+            reason=reason,
+            level=rule.level,
+            sure=round(self._measure.sure(rule, window, reason), 3),
+            posts=window.posts,
+            voices=window.voices,
+            sources=window.sources,
+            negative_share=round(window.negative_share, 3),
+            severity=round(window.severity, 2),
+            signals={name: round(mass, 2) for name, mass in window.masses().items()},
+            evidence=self._shelves.pick(topic, range(first, last), signal),
+            curve=tuple(posts.get(number, 0) for number in range(last - _CURVE, last)),
+            bucket=BUCKET,
+        )
+
+    def _save(self) -> None:
+        self._measure.changed(self._hours.sum_up())
+        self._hours.save()
+        self._seen.save()
+        self._shelves.save()
+        if self._waiting:
+            waiting = {topic: sorted(buckets) for topic, buckets in sorted(self._waiting.items())}
+            self._memory["waiting"] = msgspec.json.encode((self._written, waiting))
+        elif "waiting" in self._memory:
+            del self._memory["waiting"]
+
+
+def _by_length(rules: Sequence[Rule]) -> Mapping[int, Sequence[Gate]]:
+    """Rules by the length of their window in buckets, at least one."""
+    found: dict[int, list[Gate]] = {}
+    for rule in rules:
+        length = max(1, -(-int(rule.window.total_seconds()) // BUCKET))
+        found.setdefault(length, []).append(gate_of(rule))
+    return found

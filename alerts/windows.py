@@ -1,0 +1,187 @@
+"""Mentions become counts: buckets of five minutes of event time, and the windows made of them.
+
+Everything that is counted is a sum of whole numbers, a maximum a key, or a set of the smallest hashes, so that the
+order of arrival never changes it and a further post never lowers it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from math import prod
+
+import msgspec
+
+from tingchao.models.scores import SIGNALS, Scores
+
+BUCKET = 300  # seconds
+HOUR = 3600
+PER_HOUR = HOUR // BUCKET
+UNIT = 1000  # probabilities are counted in whole thousandths: such sums do not depend on their order
+FLOOR = 50  # thousandths; below it a text counts nothing, or a thousand harmless texts would add up to an event
+ADVERT = 0.5  # probability from which a text is left out as advertising
+VOICES = 128  # smallest hashes kept a bucket: exact up to here, then an estimate within about 9 % (1/sqrt(128))
+TEXTS = 32  # strongest texts kept a signal and bucket: far above any threshold, and bounded under a flood
+SPEAKERS = 8  # strongest voices kept a signal and bucket: they are enough to be as sure as `SURE` allows
+SOURCES = 32  # sources kept a bucket; the others are counted together under ""
+NAME = 48  # characters of a source's name
+SURE = 0.99  # nothing that counts texts can be surer
+_SPACE = 2.0**64
+
+
+class Bucket(msgspec.Struct, omit_defaults=True):
+    """What was said of a topic in five minutes. Advertising is not in it."""
+
+    posts: int = 0
+    judged: int = 0  # posts that the models could judge
+    negative: int = 0  # thousandths: expected number of negative posts
+    severity: int = 0  # thousandths: the expected severity of the gravest text that may tell of a signal
+    voices: set[int] = msgspec.field(default_factory=set)
+    sources: dict[str, int] = msgspec.field(default_factory=dict)
+    texts: dict[int, dict[int, int]] = msgspec.field(default_factory=dict)  # signal -> text -> weight
+    speakers: dict[int, dict[int, int]] = msgspec.field(default_factory=dict)  # signal -> voice -> weight
+
+    def add(self, voice: int, source: str, text: int, scores: Scores, weights: Sequence[tuple[int, int]]) -> None:
+        """Count one post. `text` is the hash of its signature, `weights` what `weights` gave for its scores."""
+        self.posts += 1
+        keep_smallest(self.voices, voice)
+        _count_source(self.sources, source[:NAME])
+        if scores.abstained:
+            return
+        self.judged += 1
+        self.negative += round(scores.negative * UNIT)
+        for signal, weight in weights:
+            self.severity = max(self.severity, round(scores.severity * UNIT))
+            keep_strongest(self.texts.setdefault(signal, {}), text, weight, TEXTS)
+            keep_strongest(self.speakers.setdefault(signal, {}), voice, weight, SPEAKERS)
+
+
+def weights(scores: Scores) -> list[tuple[int, int]]:
+    """(signal, thousandths) of a text: the chance that it tells of the signal, times the chance that it is live."""
+    if scores.abstained or scores.advert > ADVERT:
+        return []
+    live = scores.live * UNIT
+    return [(n, round(p * live)) for n, p in enumerate(scores.signals) if p * live >= FLOOR]
+
+
+def hashed(text: str) -> int:
+    """64 bits, evenly spread."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest())
+
+
+def keep_smallest(hashes: set[int], one: int) -> None:
+    """Add a hash to the `VOICES` smallest."""
+    if one in hashes:
+        return
+    hashes.add(one)
+    if len(hashes) > VOICES:
+        hashes.remove(max(hashes))
+
+
+def distinct(hashes: set[int]) -> int:
+    """How many different ones went into the smallest: exact below `VOICES`, else from how densely they lie.
+
+    Bar-Yossef et al. 2002, "Counting distinct elements in a data stream", as the unbiased (k - 1) / kth smallest.
+    """
+    if len(hashes) < VOICES:
+        return len(hashes)
+    kept = sorted(hashes)[:VOICES]
+    return max(VOICES, round((VOICES - 1) * _SPACE / (kept[-1] + 1)))
+
+
+def keep_strongest(found: dict[int, int], key: int, weight: int, limit: int) -> None:
+    """Keep the `limit` keys with the greatest weights, each with its greatest; of equal ones the smaller key."""
+    known = found.get(key)
+    if known is not None:
+        if weight > known:
+            found[key] = weight
+        return
+    found[key] = weight
+    if len(found) > limit:
+        del found[min(found, key=lambda k: (found[k], -k))]
+
+
+def _count_source(sources: dict[str, int], source: str) -> None:
+    if source in sources or len(sources) < SOURCES:
+        sources[source] = sources.get(source, 0) + 1
+        return
+    # Who stays is decided by the names alone, so that the order of arrival does not matter.
+    sources[source] = 1
+    last = max((name for name in sources if name), key=hashed)
+    sources[""] = sources.get("", 0) + sources.pop(last)
+
+
+class Window:
+    """The sum of the buckets of one window; what costs time is summed only when asked for."""
+
+    def __init__(self, start: int, end: int, buckets: Sequence[Bucket]) -> None:
+        """Seconds since 1970: `start` belongs to the window, `end` does not."""
+        self.start, self.end, self._buckets = start, end, buckets
+        self.posts = sum(b.posts for b in buckets)
+        self.judged = sum(b.judged for b in buckets)
+        self.negative = sum(b.negative for b in buckets)
+
+    @property
+    def severity(self) -> float:
+        """Of the gravest text that may tell of a signal, 0-3."""
+        return max((b.severity for b in self._buckets), default=0) / UNIT
+
+    @property
+    def hours(self) -> float:
+        return (self.end - self.start) / HOUR
+
+    @property
+    def negative_share(self) -> float:
+        """Expected share of negative posts among those that could be judged, 0-1."""
+        return self.negative / UNIT / self.judged if self.judged else 0.0
+
+    @cached_property
+    def voices(self) -> int:
+        """Different voices; see `distinct`."""
+        return distinct(set().union(*(b.voices for b in self._buckets)))
+
+    @cached_property
+    def sources(self) -> dict[str, int]:
+        """Posts a source, most first; "" are those beyond the ones kept apart."""
+        total: dict[str, int] = {}
+        for bucket in self._buckets:
+            for source, posts in bucket.sources.items():
+                total[source] = total.get(source, 0) + posts
+        return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
+
+    def mass_at_most(self, signal: int) -> int:
+        """Thousandths; an upper bound of `mass` that is quick to know."""
+        return sum(sum(found.values()) for b in self._buckets if (found := b.texts.get(signal)))
+
+    def mass(self, signal: int) -> int:
+        """Thousandths: expected number of different texts that tell of the signal.
+
+        However many posts repeat a text, it counts once.
+        """
+        return sum(self._strongest("texts", signal).values())
+
+    def masses(self) -> dict[str, float]:
+        """Expected number of different texts a signal, of the signals that some text may tell of."""
+        present = {signal for b in self._buckets for signal in b.texts}
+        return {SIGNALS[signal]: self.mass(signal) / UNIT for signal in sorted(present) if signal < len(SIGNALS)}
+
+    def sure(self, signal: int) -> float:
+        """Chance, 0-0.99, that at least one of the posts truly tells of the signal, now.
+
+        One minus the chance that all are wrong, over different texts and over different voices; the smaller of the
+        two, since neither many copies of one text nor many texts of one voice are independent.
+        """
+        return min(SURE, *(1.0 - prod(1 - w / UNIT for w in self._strongest(by, signal).values()) for by in _BY))
+
+    def _strongest(self, by: str, signal: int) -> dict[int, int]:
+        strongest: dict[int, int] = {}
+        for bucket in self._buckets:
+            found: dict[int, int] | None = getattr(bucket, by).get(signal)
+            for key, weight in found.items() if found else ():
+                if weight > strongest.get(key, 0):
+                    strongest[key] = weight
+        return strongest
+
+
+_BY = ("texts", "speakers")
