@@ -14,12 +14,12 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from nicegui import ui
 
 from tingchao.alerts import page_api, page_feed, page_search, page_sources
 from tingchao.alerts.desk import Desk
 from tingchao.alerts.follower import Follower
 from tingchao.alerts.guard import Guard, read_token
+from tingchao.alerts.nice import ui
 from tingchao.alerts.page_frame import ICON, STYLE
 from tingchao.config.settings import PageSettings, Settings
 from tingchao.pipeline.clock import Clock

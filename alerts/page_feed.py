@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from nicegui import ui
 from starlette.requests import Request
 
 from tingchao.alerts.desk import Desk, fitting
 from tingchao.alerts.follower import View
 from tingchao.alerts.markup import esc
+from tingchao.alerts.nice import ui
 from tingchao.alerts.page_frame import LOOK, frame
 from tingchao.alerts.picture import draw_line
 from tingchao.config.language import text

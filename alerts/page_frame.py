@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
-from nicegui import ui
 from starlette.requests import Request
 
 from tingchao.alerts.desk import Desk
 from tingchao.alerts.follower import Status
 from tingchao.alerts.markup import esc, local
+from tingchao.alerts.nice import ui
 from tingchao.config.language import text
 
 STYLE = Path(__file__).with_name("page.css")
@@ -19,6 +19,7 @@ ICON = (
     '<path d="M4 19c4 0 4-6 8-6s4 6 8 6 4-6 8-6" fill="none" stroke="#fff" stroke-width="3" stroke-linecap="round"/>'
     "</svg>"
 )
+_TICKS = 2  # ticks of the clock stand among the mentions; so few are no backlog
 LOOK = 0.3  # seconds between two looks of an open page at the view
 _PLACES = (("alerts", "/"), ("search", "/search"), ("sources", "/sources"))
 
@@ -64,7 +65,7 @@ class _Line:
             if status.last_post
             else text("page.no_post", language),
             text("page.waiting", language, posts=f"{status.waiting:,}")
-            if status.waiting
+            if status.waiting > _TICKS
             else text("page.none_waiting", language),
             local(status.now, status.now),
         ]

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
 
-from nicegui import ui
 from starlette.requests import Request
 
 from tingchao.alerts.desk import Desk
 from tingchao.alerts.markup import chips, esc, link, local, marked, table
+from tingchao.alerts.nice import ui
 from tingchao.alerts.page_frame import frame
 from tingchao.config.language import text
 from tingchao.config.signals import SIGNALS

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from nicegui import ui
 from starlette.requests import Request
 
 from tingchao.alerts.desk import Desk
 from tingchao.alerts.follower import View
 from tingchao.alerts.markup import esc, link, local, table
+from tingchao.alerts.nice import ui
 from tingchao.alerts.notify import Outbox
 from tingchao.alerts.page_frame import frame
 from tingchao.config.language import text
