@@ -129,9 +129,9 @@ class Vocabulary:
     def matrix(self, plain: Plain, words: Words) -> csr_matrix:
         """One row a text, of length 1; every known feature counts once however often it stands there."""
         text, hashes = hashes_of(plain, words)
-        column, known = self.found(hashes)
+        found, known = self.found(hashes)
         width = len(self.hashes)
-        cells = _distinct(text[known] * width + column[known])
+        cells = _distinct(text[known] * width + found[known])
         row, column = np.divmod(cells, width) if width else (cells, cells)
         counts = np.bincount(row, minlength=len(plain.texts))
         ends = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(counts)))

@@ -13,7 +13,8 @@ import msgspec
 
 from tingchao.config.load import ConfigError
 from tingchao.config.settings import load
-from tingchao.models.scorer import ModelError, Scorer
+from tingchao.models.scorer import Scorer
+from tingchao.models.scores import ModelError
 from tingchao.pipeline.dead import letters
 from tingchao.pipeline.errors import TingchaoError
 from tingchao.pipeline.log import Log
