@@ -19,7 +19,7 @@ from tingchao.models.scores import SIGNALS
 POSTS, JUDGED, NEGATIVE, FIRST_SIGNAL = 0, 1, 2, 3  # places in a Total; negative and signals in thousandths
 Total = list[int]
 BASELINE = 28 * 24  # hours of totals that a baseline looks back on: four weeks, so that each weekday counts as much
-_DECODED = 1500  # hours kept decoded between two batches; about 10 KB each when busy
+_DECODED = 5000  # hours kept decoded between two batches; 2 KB each when quiet, 10 KB when busy
 
 
 class Hour(msgspec.Struct, omit_defaults=True):
@@ -50,6 +50,7 @@ class Hours:
         self._days: dict[tuple[str, int], Day] = {}
         self._totals: dict[str, dict[int, Total]] = {}
         self._tables: dict[str, dict[int, NDArray[np.float64]]] = {}  # the totals once more, a table a day
+        self._told: dict[tuple[str, str], dict[int, float]] = {}
         self._firsts: dict[str, int] = {}
         self._load()
 
@@ -63,6 +64,8 @@ class Hours:
                 hour = self._hour(topic, int(number))
                 assert hour is not None
                 self._posts.setdefault(topic, {}).update((n, b.posts) for n, b in hour.buckets.items())
+                for rule, told in hour.told.items():
+                    self._told.setdefault((topic, rule), {}).update(told)
                 self._shrink()
             else:
                 day = _DAY.decode(self._memory[key])
@@ -117,14 +120,14 @@ class Hours:
                 buckets += [bucket for n, bucket in hour.buckets.items() if first <= n <= last and n in posts]
         return Window(first * BUCKET, (last + 1) * BUCKET, buckets)
 
-    def told(self, topic: str, rule: str, last: int) -> float | None:
-        """What was observed when a candidate of the rule was written for the window that ends with bucket `last`."""
-        hour = self._hour(topic, last // PER_HOUR)
-        return None if hour is None else hour.told.get(rule, {}).get(last)
+    def told(self, topic: str, rule: str) -> dict[int, float]:
+        """Last bucket of a window -> what was observed when a candidate of the rule was written for it."""
+        return self._told.get((topic, rule), {})
 
     def tell(self, topic: str, rule: str, last: int, observed: float, at: int) -> None:
         """Remember that a candidate was written."""
         self._open((topic, last // PER_HOUR), at).told.setdefault(rule, {})[last] = observed
+        self._told.setdefault((topic, rule), {})[last] = observed
 
     def touch(self, topic: str, number: int, at: int) -> None:
         """Keep the hour `number`, though nothing is added to it."""
@@ -172,6 +175,9 @@ class Hours:
                 continue
             for bucket in hour.buckets:
                 self._posts[topic].pop(bucket, None)
+            for rule, told in hour.told.items():
+                for last in told:
+                    self._told[topic, rule].pop(last, None)
             self._hours.pop((topic, number), None)
             shards.delete(self._memory, f"h/{topic}/{number}")
             dropped.append((topic, number))

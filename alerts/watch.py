@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
 
 import msgspec
 
@@ -54,10 +55,7 @@ class Watch:
         self._topics = [topic.name for topic in settings.topics]
         self._lateness = settings.main.keep.lateness
         self._rules = _by_length(settings.rules)
-        self._every = [gate for gates in self._rules.values() for gate in gates]
         self._longest = max(self._rules, default=1)
-        # Which rules may hold, by first hour, last hour and length; of the topic and batch that is being judged.
-        self._gates: dict[tuple[int, int, int], Collection[str]] = {}
         self._keep = max(_KEEP, self._lateness, (self._longest + _CURVE) * timedelta(seconds=BUCKET))
         self._hours, self._seen, self._shelves = Hours(memory), Seen(memory), Shelves(memory)
         # When a topic was first watched: what came in at once from before it is only what sources still showed.
@@ -125,8 +123,7 @@ class Watch:
             self._clock.bucket = bucket
             for topic in sorted(self._began):
                 if bucket not in self._hours.posts(topic):
-                    self._gates.clear()
-                    yield from self._judge(topic, bucket, 0, quiet=True)
+                    yield from self._judge_quiet(topic, bucket)
             self._memory["clock"] = msgspec.json.encode(self._clock)
         if hour > self._clock.hour:
             self._clock.hour = hour
@@ -150,52 +147,58 @@ class Watch:
             return []
         waiting, self._waiting = self._waiting, {}
         self._measure.changed(self._hours.sum_up())
-        outputs: list[Output] = []
-        for topic in sorted(waiting):
-            posts = self._hours.posts(topic)
-            self._gates.clear()
-            ends: dict[int, int] = {}
-            for bucket in sorted(waiting[topic]):  # ascending: the nearest bucket that was added to stays
-                ends |= {end: end - bucket for end in range(bucket, bucket + self._longest) if end in posts}
+        return [one for topic in sorted(waiting) for one in self._judge_topic(topic, waiting[topic])]
+
+    def _judge_topic(self, topic: str, added: Collection[int]) -> list[Output]:
+        """Candidates in the order of their windows' ends."""
+        posts = self._hours.posts(topic)
+        found: list[tuple[int, Output]] = []
+        for length, gates in self._rules.items():
+            ends = {end for bucket in added for end in range(bucket, bucket + length) if end in posts}
+            # Most windows fail by what the hours that they touch hold in all, and many touch the same hours.
+            known: dict[tuple[int, int], list[Rule]] = {}
             for end in sorted(ends):
-                outputs += self._judge(topic, end, ends[end], quiet=False)
-        return outputs
+                hours = (end - length + 1) // PER_HOUR, end // PER_HOUR
+                rules = known.get(hours)
+                if rules is None:
+                    rules = known[hours] = self._may_hold(topic, hours, gates)
+                if rules:
+                    found += ((end, one) for one in self._judge(topic, end, length, rules))
+        return [one for _, one in sorted(found, key=itemgetter(0))]
 
-    def _judge(self, topic: str, end: int, behind: int, *, quiet: bool) -> Iterator[Output]:
-        """Candidates of the windows that end with bucket `end` and reach at least `behind` buckets back.
+    def _judge_quiet(self, topic: str, end: int) -> Iterator[Output]:
+        """Candidates of the windows that end with bucket `end`, to which nothing was added: only what is new."""
+        for length, gates in self._rules.items():
+            hours = (end - length + 1) // PER_HOUR, end // PER_HOUR
+            rules = self._may_hold(topic, hours, gates)
+            told = {rule.name for rule in rules if self._told(topic, rule.name, end, length) is not None}
+            if rules := [rule for rule in rules if rule.name not in told]:
+                yield from self._judge(topic, end, length, rules)
 
-        `quiet`: nothing was added, so only what holds for the first time is told.
-        """
-        may = self._may_hold(topic, end, self._longest, self._every)
-        for length, gates in self._rules.items() if may else ():
-            if length <= behind or not any(gate.rule.name in may for gate in gates):
-                continue
-            names = self._may_hold(topic, end, length, gates)
-            due = [gate for gate in gates if gate.rule.name in names]
-            window = self._hours.window(topic, end, length) if due else None
-            for gate in due:
-                assert window is not None
-                rule = gate.rule
-                told = self._told(topic, rule.name, end, length if quiet else AGAIN)
-                if quiet and told is not None:
-                    continue
-                reason = self._measure.holds(rule, topic, window, 0.0 if told is None else told * GROWTH)
-                if reason is not None:
-                    self._hours.tell(topic, rule.name, end, reason.observed, int(self._written))
-                    yield output("candidates", topic, self._candidate(topic, rule, window, reason))
+    def _may_hold(self, topic: str, hours: tuple[int, int], gates: Sequence[Gate]) -> list[Rule]:
+        """The rules that can hold in windows within the hours."""
+        most = self._hours.at_most(topic, *hours)
+        return [gate.rule for gate in gates if gate.lets(topic, most)]
 
-    def _may_hold(self, topic: str, end: int, length: int, gates: Sequence[Gate]) -> Collection[str]:
-        """The rules that can hold in windows of at most `length` by the hours they touch: quick, and most fail."""
-        key = (end - length + 1) // PER_HOUR, end // PER_HOUR, length
-        if key not in self._gates:
-            most = self._hours.at_most(topic, key[0], key[1])
-            self._gates[key] = {gate.rule.name for gate in gates if gate.lets(topic, most)}
-        return self._gates[key]
+    def _judge(self, topic: str, end: int, length: int, rules: Sequence[Rule]) -> Iterator[Output]:
+        """Candidates of the rules that hold in the window of `length` buckets that ends with bucket `end`."""
+        counts = self._hours.posts(topic)
+        posts = sum(counts.get(number, 0) for number in range(end - length + 1, end + 1))
+        rules = [rule for rule in rules if posts >= rule.min_posts]
+        if not rules:
+            return
+        window = self._hours.window(topic, end, length)
+        for rule in rules:
+            told = self._told(topic, rule.name, end, AGAIN)
+            reason = self._measure.holds(rule, topic, window, 0.0 if told is None else told * GROWTH)
+            if reason is not None:
+                self._hours.tell(topic, rule.name, end, reason.observed, int(self._written))
+                yield output("candidates", topic, self._candidate(topic, rule, window, reason))
 
     def _told(self, topic: str, rule: str, end: int, near: int) -> float | None:
         """The most that was observed when the rule was told less than `near` buckets away."""
-        found = (self._hours.told(topic, rule, number) for number in range(end - near + 1, end + near))
-        return max((observed for observed in found if observed is not None), default=None)
+        told = self._hours.told(topic, rule)
+        return max((told[number] for number in range(end - near + 1, end + near) if number in told), default=None)
 
     def _candidate(self, topic: str, rule: Rule, window: Window, reason: Reason) -> Candidate:
         signal = signal_number(rule)
