@@ -6,10 +6,11 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from tingchao.alerts.windows import OTHERS
 from tingchao.pipeline.records import Alert, Candidate, Change, Evidence, Reason, State
 
 HISTORY = 50  # changes kept; the first one always stays
-_SOURCES = 20  # sources named; the others are summed up under ""
+_SOURCES = 20  # sources named; the others are summed up
 _STRONG = 5
 _NOTE = 500  # characters
 
@@ -114,7 +115,7 @@ def _text(one: Evidence) -> str:
 
 
 def _sources(sources: dict[str, int]) -> dict[str, int]:
-    named = [(name, posts) for name, posts in sources.items() if name]
+    named = [(name, posts) for name, posts in sources.items() if name != OTHERS]
     kept = dict(sorted(named, key=lambda item: (-item[1], item[0]))[:_SOURCES])
     rest = sum(sources.values()) - sum(kept.values())
-    return kept | ({"": rest} if rest else {})
+    return kept | ({OTHERS: rest} if rest else {})

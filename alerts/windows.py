@@ -24,8 +24,9 @@ ADVERT = 0.5  # probability from which a text is left out as advertising
 VOICES = 128  # smallest hashes kept a bucket: exact up to here, then an estimate within about 9 % (1/sqrt(128))
 TEXTS = 32  # strongest texts kept a signal and bucket: far above any threshold, and bounded under a flood
 SPEAKERS = 8  # strongest voices kept a signal and bucket: they are enough to be as sure as `SURE` allows
-SOURCES = 32  # sources kept a bucket; the others are counted together under ""
+SOURCES = 32  # sources kept a bucket; the others are counted together, as OTHERS
 NAME = 48  # characters of a source's name
+OTHERS = "…"  # the name under which sources beyond those kept apart are counted
 SURE = 0.99  # nothing that counts texts can be surer
 _SPACE = 2.0**64
 
@@ -108,8 +109,8 @@ def _count_source(sources: dict[str, int], source: str) -> None:
         return
     # Who stays is decided by the names alone, so that the order of arrival does not matter.
     sources[source] = 1
-    last = max((name for name in sources if name), key=hashed)
-    sources[""] = sources.get("", 0) + sources.pop(last)
+    last = max((name for name in sources if name != OTHERS), key=hashed)
+    sources[OTHERS] = sources.get(OTHERS, 0) + sources.pop(last)
 
 
 class Window:
@@ -143,7 +144,7 @@ class Window:
 
     @cached_property
     def sources(self) -> dict[str, int]:
-        """Posts a source, most first; "" are those beyond the ones kept apart."""
+        """Posts a source, most first."""
         total: dict[str, int] = {}
         for bucket in self._buckets:
             for source, posts in bucket.sources.items():

@@ -1,0 +1,219 @@
+"""An alert becomes what a person reads: why now, what, how sure, who speaks, the posts, and what is not known.
+
+The same facts as JSON have stable names. Neither names a voice or an author: voices are only counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from tingchao.alerts.windows import OTHERS, SURE
+from tingchao.config.language import text
+from tingchao.pipeline.records import Alert, Evidence, Reason
+from tingchao.pipeline.times import local
+
+_SHOWN = 0.5  # expected posts with a signal from which it is named
+_SOURCES = 5  # named in a sentence
+_EXCERPT = 120  # characters of a post that stand in a card
+_TINY = 0.0001  # a smaller p is given as "below"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of a card: a stable name, a heading and plain sentences."""
+
+    name: str  # why, what, sure, who, evidence, unknown
+    heading: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """An alert in sentences."""
+
+    headline: str
+    sections: tuple[Section, ...]
+
+
+def headline(alert: Alert, language: str) -> str:
+    """What the alert is about, in one line."""
+    reason = min(alert.reasons, key=_weight)
+    return text(
+        f"alert.headline.{_kind(reason)}", language, title=alert.title, **_facts(reason, alert.updated_at, language)
+    )
+
+
+def card(alert: Alert, language: str) -> Card:
+    """The alert in sentences; a section without any is left out."""
+    parts = {
+        "why": _why(alert, language),
+        "what": _what(alert, language),
+        "sure": _sure(alert, language),
+        "who": _who(alert, language),
+        "evidence": (_post(one, language) for one in alert.evidence),
+        "unknown": _unknown(alert, language),
+    }
+    sections = (
+        Section(name, text(f"alert.section.{name}", language), found)
+        for name, lines in parts.items()
+        if (found := tuple(lines))
+    )
+    return Card(headline(alert, language), tuple(sections))
+
+
+def as_text(alert: Alert, language: str) -> str:
+    """The card as lines of text, with id, level and state."""
+    shown = card(alert, language)
+    state = text(
+        "alert.state",
+        language,
+        id=alert.id,
+        level=text(f"notify.level.{alert.level}", language),
+        state=text(f"cli.state.{alert.state}", language),
+        opened=local(alert.opened_at),
+    )
+    lines = [shown.headline, state]
+    for section in shown.sections:
+        lines += ["", section.heading, *(f"  {line}" for line in section.lines)]
+    return "\n".join(lines)
+
+
+def as_json(alert: Alert) -> dict[str, Any]:
+    """The same facts as JSON values. Every field is always there; times are ISO 8601 in UTC, shares 0-1."""
+    found = _plain(alert)
+    assert isinstance(found, dict)
+    del found["v"]
+    found["curve"] = {"bucket_seconds": alert.bucket, "posts": list(alert.curve)}
+    del found["bucket"]
+    return found
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, msgspec.Struct):
+        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _weight(reason: Reason) -> tuple[int, float]:
+    """Signals say most of what happens, then how many, then in what mood; of equal kinds the one furthest above."""
+    order = {"signal": 0, "count": 1, "negative_share": 2}
+    basis = reason.threshold or reason.expected or 1.0
+    return order.get(reason.kind, 3), -reason.observed / basis
+
+
+def _kind(reason: Reason) -> str:
+    return f"{reason.kind}_cold" if reason.kind == "count" and reason.expected is None else reason.kind
+
+
+def _facts(reason: Reason, seen: datetime, language: str) -> dict[str, object]:
+    """What sentences about a reason are filled with."""
+    share = reason.kind == "negative_share"
+
+    def number(value: float | None) -> str:
+        if value is None:
+            return ""
+        if share:
+            return f"{value:.0%}"
+        if value < 1:
+            return f"{value:.2g}"
+        return f"{value:.0f}" if value >= 10 else f"{value:.1f}".removesuffix(".0")
+
+    return {
+        "window": _length(reason.end - reason.start, language),
+        "start": local(reason.start),
+        "end": local(min(reason.end, seen)),  # a window goes to the end of its bucket, up to 5 minutes ahead
+        "observed": number(reason.observed),
+        "expected": number(reason.expected),
+        "threshold": number(reason.threshold),
+        "signal": text(f"signal.{reason.signal}", language) if reason.signal else "",
+        "rule": reason.rule,
+    }
+
+
+def _length(length: timedelta, language: str) -> str:
+    minutes = round(length.total_seconds() / 60)
+    if minutes % 60:
+        return text("alert.minutes", language, number=minutes)
+    return text("alert.hour" if minutes == 60 else "alert.hours", language, number=minutes // 60)
+
+
+def _why(alert: Alert, language: str) -> Iterator[str]:
+    for reason in sorted(alert.reasons, key=_weight):
+        facts = _facts(reason, alert.updated_at, language)
+        parts = [text(f"alert.why.{reason.kind}", language, **facts)]
+        if reason.threshold is not None:
+            parts.append(text("alert.why.threshold", language, **facts))
+        if reason.expected is not None:
+            parts.append(text("alert.why.expected", language, **facts))
+        if reason.p is not None:
+            tiny = reason.p < _TINY
+            parts.append(text("alert.why.p_tiny" if tiny else "alert.why.p", language, p=f"{reason.p:.2g}"))
+        yield text("alert.join", language).join(parts) + text("alert.stop", language)
+    yield text("alert.why.since", language, since=local(alert.since), until=local(min(alert.until, alert.updated_at)))
+    if alert.state == "past":
+        yield text("alert.why.past", language, opened=local(alert.opened_at))
+
+
+def _what(alert: Alert, language: str) -> Iterator[str]:
+    likely = [(name, mass) for name, mass in alert.signals.items() if mass >= _SHOWN]
+    for name, mass in sorted(likely, key=lambda item: -item[1]):
+        signal = text(f"signal.{name}", language)
+        yield text("alert.what.signal", language, signal=signal, mass=f"{mass:.1f}")
+    if not likely:
+        yield text("alert.what.none", language)
+    words = list(dict.fromkeys(word for one in alert.evidence for word in one.words))
+    if words:
+        yield text("alert.what.words", language, words=text("alert.comma", language).join(words[:8]))
+    if likely:
+        yield text("alert.what.severity", language, severity=f"{alert.severity:.1f}")
+    yield text("alert.what.negative", language, share=f"{alert.negative_share:.0%}")
+
+
+def _sure(alert: Alert, language: str) -> Iterator[str]:
+    kind = "signal" if any(reason.kind == "signal" for reason in alert.reasons) else "count"
+    yield text(f"alert.sure.{kind}", language, sure=f"{alert.sure:.0%}")
+    if alert.sure >= SURE:
+        yield text("alert.sure.cap", language)
+
+
+def _who(alert: Alert, language: str) -> Iterator[str]:
+    yield text("alert.who.count", language, posts=alert.posts, voices=alert.voices)
+    named = [(source, posts) for source, posts in alert.sources.items() if source != OTHERS]
+    if named:
+        first = text("alert.comma", language).join(f"{source} {posts}" for source, posts in named[:_SOURCES])
+        more = len(named) > _SOURCES or OTHERS in alert.sources
+        yield text("alert.who.more" if more else "alert.who.sources", language, sources=first)
+
+
+def _post(one: Evidence, language: str) -> str:
+    said = " ".join(
+        f"{one.title} {one.excerpt}".split() if not one.excerpt.startswith(one.title) else one.excerpt.split()
+    )
+    said = said if len(said) <= _EXCERPT else said[: _EXCERPT - 1] + "…"
+    signals = (
+        f"{text(f'signal.{name}', language)} {p:.0%}" for name, p in sorted(one.signals.items(), key=lambda i: -i[1])
+    )
+    found = text("alert.comma", language).join(signals)
+    marks = [text("alert.post.first", language)] if one.role == "first" else []
+    marks += [local(one.published_at), one.source, *([found] if found else [])]
+    return " · ".join(marks) + text("alert.colon", language) + said + (f" {one.url}" if one.url else "")
+
+
+def _unknown(alert: Alert, language: str) -> Iterator[str]:
+    yield text("alert.unknown.true", language)
+    if any(reason.expected is None for reason in alert.reasons):
+        yield text("alert.unknown.cold", language)
+    if alert.voices <= len(alert.sources):
+        yield text("alert.unknown.voices", language)
+    yield text("alert.unknown.gaps", language)
