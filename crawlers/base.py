@@ -51,6 +51,7 @@ class SourceSpider(Spider):
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> SourceSpider:
         spider = super().from_crawler(crawler, *args, **kwargs)
         crawler.signals.connect(spider.broke, signals.spider_error)
+        crawler.signals.connect(spider.broke, signals.item_error)
         return spider
 
     def read(self, answer: Answer) -> Iterable[Raw | Found]:
@@ -85,7 +86,7 @@ class SourceSpider(Spider):
         try:
             found = [item if isinstance(item, Found) else Found(item) for item in self.read(answer)]
         except Poison as err:
-            wall = is_login_wall(answer.body, answer.content_type)
+            wall = is_login_wall(answer.body, answer.content_type) if _is_text(answer.content_type) else None
             self.visit.end(Trouble("login" if wall else err.reason, response.status, wall or str(err)))
             return
         self.visit.listed_as(answer)
@@ -94,8 +95,8 @@ class SourceSpider(Spider):
     def _missed(self, failure: Failure) -> None:
         self.visit.asked(failure.request, None, _trouble(failure))  # type: ignore[attr-defined]
 
-    def broke(self, failure: Failure, response: Response | Failure | None, spider: Spider) -> None:  # noqa: ARG002 Scrapy names them
-        """A bug, in the reading of one page: seen, told in one line, and the rest goes on."""
+    def broke(self, failure: Failure) -> None:
+        """A bug, in the reading or publishing of one page: seen, told in one line, and the rest goes on."""
         error = failure.value
         assert error is not None
         self.visit.complete = False
@@ -159,6 +160,7 @@ class SourceSpider(Spider):
             return
         answer = self._answer(response, item.raw.url)
         raw = item.raw
+        self.visit.in_a_row = 0 if response.status < 500 else self.visit.in_a_row
         if trouble is None:
             raw, trouble = self.article(answer, item.raw)
         if trouble is not None:
@@ -183,6 +185,7 @@ class SourceSpider(Spider):
         visit, now = self.visit, int(self.visit.now.timestamp())
         if passing(trouble):
             visit.complete = False
+            visit.in_a_row += 1
         before = visit.pages.get(key)
         worth = bool(item.raw.text) or (trouble.outcome == "empty" and bool(raw.title))
         found = text_digest(raw) if worth else ""

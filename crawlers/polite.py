@@ -28,6 +28,8 @@ from tingchao.pipeline.clock import Clock, stopwatch
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
+    from tingchao.crawlers.visit import Visit  # which imports this file for Sites
+
 ROBOTS_KEPT = 3600.0  # seconds; RFC 9309 section 2.4 allows a day, an hour notices a site's change of mind sooner
 ROBOTS_FAILED_KEPT = 60.0  # seconds; the next visit asks again, other sources of the same site meanwhile do not
 ROBOTS_LIMIT = 1024 * 1024  # bytes; RFC 9309 section 2.5 asks for at least 500 KiB
@@ -109,8 +111,11 @@ class Sites:
         """How long the site still wants to be left alone."""
         return max(self._held.get(site, self._real.now()) - self._real.now(), timedelta())
 
-    def held_until(self, site: str) -> datetime | None:
-        return self._held.get(site) if self.held_for(site) else None
+    def holds(self) -> dict[str, datetime | None]:
+        """Every site that asked for patience and until when; None, and forgotten here, when the time is over."""
+        holds = {site: until if self.held_for(site) else None for site, until in self._held.items()}
+        self._held = {site: until for site, until in holds.items() if until is not None}
+        return holds
 
     def gate(self, host: str) -> Gate:
         return self._gates.setdefault(host, Gate(self.crawl.requests_per_site))
@@ -160,7 +165,10 @@ class Robots:
 
 
 class Patience:
-    """429, and 503 with Retry-After: the site is left alone for as long as it asks, also by later visits."""
+    """429, and 503 with Retry-After: the site is left alone for as long as it asks, also by later visits.
+
+    A visit that found the site down asks for no more either.
+    """
 
     def __init__(self, crawler: Crawler) -> None:
         self._crawler = crawler
@@ -170,7 +178,8 @@ class Patience:
         return cls(crawler)
 
     def process_request(self, request: Request) -> None:
-        if _sites(self._crawler).held_for(urlsplit(request.url).netloc):
+        visit: Visit = self._crawler.spider.visit  # type: ignore[union-attr]
+        if visit.gave_up or visit.office.sites.held_for(urlsplit(request.url).netloc):
             raise Waiting(request.url)
 
     def process_response(self, request: Request, response: Response) -> Response:

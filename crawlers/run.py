@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
+import structlog
 from scrapy.crawler import Crawler
 from scrapy.settings import Settings as ScrapySettings
 from twisted.logger import LogPublisher, globalLogBeginner
@@ -35,6 +36,7 @@ from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.log import Log
 from tingchao.pipeline.records import Fetch, Post
 
+logger = structlog.get_logger()
 AT_ONCE = 8  # visits at the same time, each to another site or waiting for its turn; bounds the memory of pages
 _LOOK = 0.1  # seconds between two looks at `stop`
 _SAY_AGAIN = 600.0  # seconds until the same trouble of the same source is told again
@@ -98,7 +100,10 @@ async def _serve(office: Office, sources: Sequence[Source], stop: threading.Even
     places = asyncio.Semaphore(AT_ONCE)
 
     async def visit(source: Source) -> None:
-        await _visit(office, source, places)
+        try:
+            await _visit(office, source, places)
+        except Exception as err:  # noqa: BLE001 the scheduler would swallow it; the next visit tries again
+            logger.error("crawl.unrecorded", source=source.name, error=f"{type(err).__name__}: {err}")  # noqa: TRY400 rich tracebacks print pages
 
     schedule = Schedule(sources, visit, SystemClock())
     office.plan = schedule.plan

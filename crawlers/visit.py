@@ -30,6 +30,8 @@ from tingchao.pipeline.sqlite_log import SqliteLog
 
 logger = structlog.get_logger()
 MOST_FAILED = 20  # records of failed articles a visit; the last record says how many there were
+MOST_IN_A_ROW = 3  # articles that time out or cannot be reached one after another, until the visit gives up
+MOST_FRAMES = 32  # kept in memory; the others are read again from the log when their site is visited
 FRAME_PAGES = 12  # pages of a visit from which the frame of the site is learned; measured: later ones add little
 
 Plan = Callable[[Source, timedelta], timedelta | None]
@@ -58,10 +60,14 @@ class Office:
     def frame(self, url: str) -> Frame:
         """The lines that return on the pages of this site."""
         site = urlsplit(url).netloc
-        if site not in self._frames:
+        frame = self._frames.pop(site, None)
+        if frame is None:
             stored = self.log.state(GROUP, f"frame/{site}").get(f"frame/{site}")
-            self._frames[site] = Frame.from_json(stored) if stored else Frame()
-        return self._frames[site]
+            frame = Frame.from_json(stored) if stored else Frame()
+        self._frames[site] = frame  # the last one used stands last
+        if len(self._frames) > MOST_FRAMES:
+            del self._frames[next(iter(self._frames))]
+        return frame
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -91,6 +97,7 @@ class Visit:
         self.learned: dict[str, int] = {}  # site -> pages its frame learned from
         self.listed: set[str] = set()
         self.complete = True  # everything new on the list was dealt with, so an unchanged list hides nothing
+        self.in_a_row = 0  # articles that failed one after another for a reason that may pass
         self.fetch: Fetch | None = None
         self._trouble: Trouble | None = None
         self._answer = SourceState(url=source.url)
@@ -167,6 +174,11 @@ class Visit:
         return fetch, self._state(trouble, now)
 
     @property
+    def gave_up(self) -> bool:
+        """Whether the site seems to be down: what is left stays new and is asked for at the next visit."""
+        return self.in_a_row >= MOST_IN_A_ROW
+
+    @property
     def _language(self) -> str:
         return self.office.settings.main.language
 
@@ -181,9 +193,9 @@ class Visit:
         state: dict[str, bytes | None] = {f"source/{self.source.name}": msgspec.json.encode(kept)}
         state |= self.pages.forget(self.listed)
         state |= {f"frame/{site}": self.office.frame(f"//{site}").to_json() for site in self.learned}
-        site = urlsplit(self.source.url).netloc
-        until = self.office.sites.held_until(site)
-        return state | ({f"hold/{site}": until.isoformat().encode()} if until else {})
+        for site, until in self.office.sites.holds().items():
+            state[f"hold/{site}"] = until.isoformat().encode() if until is not None else None
+        return state
 
 
 class Harvest(msgspec.Struct, frozen=True):

@@ -68,6 +68,7 @@ class Site:
     def _handler(site) -> type[BaseHTTPRequestHandler]:  # noqa: N805 the handler below has its own self
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def log_message(self, *_: object) -> None:
                 pass

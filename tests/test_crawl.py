@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -14,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from tingchao.config.settings import load
 from tingchao.crawlers.base import SourceSpider
-from tingchao.crawlers.run import crawl_once
+from tingchao.crawlers.run import crawl_once, kinds
 from tingchao.crawlers.visit import Answer
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.intake import Raw
@@ -344,7 +346,7 @@ import sys
 from pathlib import Path
 from tingchao.config.settings import CrawlSettings, MainFile, Settings
 from tingchao.config.sources import Source
-from tingchao.crawlers.run import crawl_once
+from tingchao.crawlers.run import crawl_once, kinds
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.sqlite_log import SqliteLog
 url, db = sys.argv[1:]
@@ -392,3 +394,12 @@ def test_scrapy_itself_lists_the_kinds_and_crawls_a_source(tmp_path: Path, site:
     log = local_site.SqliteLog(tmp_path / "scrapy.db")
     assert len(log.scan("posts")) == 1
     log.close()
+
+
+def test_the_shipped_sources_can_be_visited():
+    sources = load(None).sources
+
+    assert 12 <= len(sources) <= 18
+    assert {source.kind for source in sources} <= set(kinds())
+    assert all(re.compile(source.articles) for source in sources)
+    assert all(timedelta(minutes=10) <= source.every <= timedelta(minutes=30) for source in sources)

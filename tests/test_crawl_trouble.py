@@ -15,6 +15,7 @@ import pytest
 
 from tingchao.crawlers import outcome
 from tingchao.crawlers.entries import plain, read_feed
+from tingchao.pipeline.errors import Poison
 
 _spec = importlib.util.spec_from_file_location("local_site", Path(__file__).with_name("local_site.py"))
 local_site = importlib.util.module_from_spec(_spec)
@@ -195,6 +196,52 @@ def test_an_entry_with_nothing_to_say_is_set_aside_without_its_content(desk: Any
     (dead,) = desk.dead()
     assert (dead.stage, dead.reason, dead.origin, dead.value) == ("crawl", "post.empty", f"{site.url}/n/1", "")
     assert len(desk.posts()) == 1
+
+
+def test_a_site_that_goes_down_in_the_middle_is_given_up_until_the_next_visit(desk: Any, site: Any):
+    links = [(f"/a/{n}", f"海城市民热线第{n}号来信办理情况公布") for n in range(9)]
+    site["/list"] = Page(listing(*links), etag='"same"')
+    for path, title in links:
+        site[path] = Page(article(title, STORY), 200 if path == "/a/0" else 502)
+    desk.source("news", "site", "/list", every="1m")
+    desk.visit()
+    asked = sum(site.counts()[path] for path, _ in links)
+    for path, title in links[1:]:
+        site[path] = article(title, f"{title}。" * 5)
+    desk.clock.move(timedelta(minutes=3))
+    desk.visit()
+
+    assert asked <= 5  # one that worked, three that did not, and one that was already asked for
+    assert len(desk.posts()) == len({post.id for post in desk.posts()}) == 9
+
+
+def test_a_post_of_a_megabyte_is_cut_and_goes_through(desk: Any, site: Any):
+    items = [{"id": "1", "content_text": '"\\' * 500_000}, {"id": "2", "content_text": "明天停水"}]
+    feed = {"version": "https://jsonfeed.org/version/1", "items": items}
+    site["/feed"] = Page(json.dumps(feed), kind="application/json")
+    desk.source("water", "feed", "/feed")
+
+    assert desk.visit()["water"].items == 2
+    assert [post.flags for post in desk.posts()] == [("cut", "no_time"), ("no_time",)]
+
+
+def test_a_record_that_no_log_takes_is_told_and_the_rest_published(
+    desk: Any, site: Any, monkeypatch: pytest.MonkeyPatch
+):
+    site_of_one = article("海城地铁二号线突发故障停运", STORY)
+    site["/list"], site["/bad"], site["/good"] = LIST, site_of_one, article("海城自来水公司发布停水通知", STORY)
+    desk.source("news", "site", "/list")
+    publish = type(desk.log).publish
+
+    def picky(log: Any, outputs: Any, *rest: Any, **state: Any) -> None:
+        if any(b"/bad" in out.value for out in outputs):
+            raise Poison("record.too_large", "no")
+        publish(log, outputs, *rest, **state)
+
+    monkeypatch.setattr(type(desk.log), "publish", picky)
+
+    assert desk.visit()["news"].outcome == "error"
+    assert [post.url for post in desk.posts()] == [f"{site.url}/good"]
 
 
 def test_every_outcome_has_a_line_in_both_languages():
