@@ -22,6 +22,7 @@ from typing import Any
 
 import trafilatura
 
+from tingchao.crawlers import opened
 from tingchao.crawlers.article import list_links, page_lines, read_article
 from tingchao.crawlers.frame import Frame
 
@@ -74,6 +75,11 @@ def site_frames(gold: list[dict[str, Any]], bodies: dict[str, bytes]) -> dict[st
     return frames
 
 
+def forget() -> None:
+    """Let the next page be read anew, though it is the same one."""
+    opened._open.cache_clear()  # noqa: SLF001
+
+
 def bare(body: bytes) -> tuple[str, str, str]:
     text = trafilatura.extract(body) or ""
     meta = trafilatura.extract_metadata(body)
@@ -85,10 +91,14 @@ def report(
 ) -> None:
     scores, noise, titles, minutes, times = [], [], [], [], []
     for row in gold:
-        read(row)  # warm: regular expressions, dictionaries
-        start = time.perf_counter()
-        text, title, stated = read(row)
-        times.append((time.perf_counter() - start) * 1000)
+        # Processor time: the wall clock of a busy machine says nothing about the page. The best of three.
+        took = []
+        for _ in range(3):
+            forget()
+            start = time.process_time()
+            text, title, stated = read(row)
+            took.append((time.process_time() - start) * 1000)
+        times.append(min(took))
         score = overlap(text, row)
         scores.append(score)
         noise.append(share_of_noise(text, row))
@@ -169,9 +179,9 @@ def english(folder: Path) -> None:
         f"trafilatura {trafilatura.__version__}": lambda key: trafilatura.extract(bodies[key]) or "",
     }
     for name, read in readers.items():
-        start = time.perf_counter()
+        start = time.process_time()
         triples = [shingles(truth[key]["articleBody"], read(key)) for key in truth]
-        took = (time.perf_counter() - start) * 1000 / len(truth)
+        took = (time.process_time() - start) * 1000 / len(truth)
         precision = statistics.mean(tp / (tp + fp) for tp, fp, _ in triples if tp + fp)
         recall = statistics.mean(tp / (tp + fn) for tp, _, fn in triples if tp + fn)
         print(f"{name:24}{f1(precision, recall):7.3f}{precision:7.3f}{recall:7.3f}{took:38.1f}")

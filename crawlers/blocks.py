@@ -1,4 +1,4 @@
-"""Markup becomes blocks: the lines of a page in reading order, each with what tells an article from its surroundings."""
+"""Markup becomes blocks: the lines of a page in reading order, each with what tells an article from the rest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEEPEST = 400
 """Levels of markup kept apart; what lies deeper is read as if it lay at this level (real pages: below 60)."""
 
 MOST_NODES = 100_000
-"""Elements read from one page (the largest at hand: 4,000), about ten seconds; 50 MB of markup must not hold a crawl for minutes."""
+"""Elements read from one page, about ten seconds: 50 MB must not hold a crawl for minutes (at hand: 4,000)."""
 
 LONGEST_MARKUP = 10_000_000
 """Characters parsed; the largest page at hand has 770,000."""
@@ -228,10 +228,18 @@ class _Reader:
         blocks = self.page.blocks
         blocks.append(
             Block(
-                text=text, node=node, size=size, linked=min(linked, size), stops=len(_SENTENCE.findall(text)), heading=context.heading,
-                named=context.named, caption=context.caption, hidden=context.hidden, links=links,
+                text=text,
+                node=node,
+                size=size,
+                linked=min(linked, size),
+                stops=len(_SENTENCE.findall(text)),
+                heading=context.heading,
+                named=context.named,
+                caption=context.caption,
+                hidden=context.hidden,
+                links=links,
             )
-        )  # fmt: skip
+        )
         self.page.nodes[node].last = len(blocks)
 
 

@@ -1,4 +1,4 @@
-"""The blocks of a page become the lines of its article: find the part that holds the article, then drop what only stands in it."""
+"""The blocks of a page become the lines of its article: find its part, then drop what only stands there."""
 
 from __future__ import annotations
 
@@ -45,7 +45,10 @@ def _best_part(page: Page, title: str, headline: int, is_frame: Callable[[str], 
     shown = [block for block in page.blocks if not block.hidden]
     if sum(block.size for block in shown if not block.bad) < 20:
         shown = page.blocks
-    worth = _worths(page, headline, is_frame, {id(block) for block in shown})
+    visible = {id(block) for block in shown}
+    if not _anchors(page, headline, visible):
+        headline = -1
+    worth = _worths(page, headline, is_frame, visible)
     top = _part(page, worth)
     if top < 0:
         return []
@@ -54,20 +57,27 @@ def _best_part(page: Page, title: str, headline: int, is_frame: Callable[[str], 
     return _trim(page, list(range(first, node.last)), worth, title)
 
 
+def _anchors(page: Page, headline: int, shown: set[int]) -> bool:
+    """Whether the article stands after the headline: there is text, and not five times more before it."""
+    before = after = 0.0
+    for index, block in enumerate(page.blocks):
+        if block.worth > 0 and not block.bad and id(block) in shown:
+            if index > headline:
+                after += block.worth
+            elif index < headline:
+                before += block.worth
+    return headline >= 0 and after >= 15 and after * 5 >= before
+
+
 def _worths(page: Page, headline: int, is_frame: Callable[[str], bool] | None, shown: set[int]) -> list[float]:
     """For every block how many characters it speaks for (positive) or against (negative) an article."""
-    after = sum(
-        block.worth for block in page.blocks[headline + 1 :] if block.worth > 0 and not block.bad and id(block) in shown
-    )
-    anchored = headline >= 0 and after >= 15
     worths = []
     for index, block in enumerate(page.blocks):
         value = -3.0 if block.bad else block.worth
+        framed = value >= 0 and is_frame is not None and is_frame(block.text)
         if id(block) not in shown:
             value = 0.0
-        elif (value > 0 and anchored and index <= headline) or (
-            value >= 0 and is_frame is not None and is_frame(block.text)
-        ):
+        elif framed or (value > 0 and index <= headline):
             value = -8.0
         worths.append(value)
     return worths
@@ -94,7 +104,7 @@ def _part(page: Page, worth: Sequence[float]) -> int:
 
 
 def _trim(page: Page, indices: list[int], worth: Sequence[float], title: str) -> list[Block]:
-    """Drop from the part what is not text of the article: buttons, links, lines about the article, and all after its end."""
+    """Drop from the part what is not the article: buttons, links, lines about the article, and all after its end."""
     blocks = page.blocks
     kept: list[int] = []
     left = [0.0] * (len(indices) + 1)

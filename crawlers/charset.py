@@ -21,7 +21,7 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16", "utf-16-be"),
 )
 _DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([a-zA-Z0-9_\-]{3,20})""", re.IGNORECASE)
-# A page that says gb2312 or gbk uses the larger set as soon as a rare name occurs; browsers do the same (WHATWG Encoding).
+# A page that says gb2312 or gbk uses the larger set as soon as a rare name occurs; browsers do the same (WHATWG).
 _SPELLINGS = {
     "gb18030": "gb2312 gb_2312 gb-2312 gb_2312-80 gbk x-gbk cp936 euc-cn gb18030",
     "big5hkscs": "big5 big-5 big5-hkscs x-x-big5 cp950",
@@ -74,13 +74,14 @@ def _text(body: bytes, codec: str) -> str:
 def _is_utf8(body: bytes) -> bool:
     """Whether the bytes are UTF-8, with at most one broken place in a hundred characters beyond ASCII."""
     try:
-        body.decode("utf-8")
+        text = body.decode("utf-8")
     except UnicodeDecodeError:
         text = body[: 4 * SAMPLE].decode("utf-8", "replace")
         broken = text.count("\ufffd")
         beyond = sum(1 for c in text if c > "\x7f") - broken
         return beyond > 100 * broken
-    return True
+    # Some words in GBK are valid pairs of UTF-8 too ("联通", "一"); UTF-8 needs three bytes for a Han character.
+    return text.isascii() or max(text) >= "\u0800" or _looks(body[:SAMPLE], "gb18030") < 0.5
 
 
 def _utf16_without_mark(body: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The text of pages that are not Chinese: trafilatura's, without the lines that our own reading of the page calls surroundings."""
+"""The text of pages that are not Chinese: trafilatura's, without the lines that our own reading calls surroundings."""
 
 from __future__ import annotations
 

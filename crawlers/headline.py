@@ -45,13 +45,18 @@ def find_title(page: Page, meta: Metadata) -> tuple[str, int]:
     stated = [name for name in names if name]
     index = _visible(page, stated)
     if index >= 0:
-        text = page.blocks[index].text
-        return text if page.blocks[index].heading else without_site(text, meta.sites), index
+        block = page.blocks[index]
+        title = block.text if block.heading else without_site(block.text, meta.sites)
+        # The logo of a site without titles of its own shows <title> too.
+        if not _is_site(title) or (block.heading in {1, 2} and not block.linked):
+            return title, index
     title = _agreed(meta)
-    if not title or _is_generic(title, meta, page):
-        index = _heading_alone(page)
-        if index >= 0:
-            return page.blocks[index].text, index
+    if not title or _is_generic(title, meta):
+        alone = _heading_alone(page, without=flat(title))
+        if alone >= 0:
+            return page.blocks[alone].text, alone
+    if index >= 0:
+        return title, index
     # The headline may hold more than the title (a mark "原创", a time): it still tells where the article begins.
     return title, _holding(page, title)
 
@@ -62,7 +67,7 @@ def _visible(page: Page, stated: list[str]) -> int:
     longest_meta = max((len(name) for name in flats[1:]), default=0)
     best, best_key = -1, (0.0, 0)
     for index, block in enumerate(page.blocks[:3000]):
-        if not 2 <= block.size <= LONGEST_TITLE:
+        if block.hidden or not 2 <= block.size <= LONGEST_TITLE:
             continue
         text = flat(block.text)
         if len(text) < 2:
@@ -92,7 +97,7 @@ def _shows(text: str, name: str, block: Block, meta_length: int) -> bool:
 
 
 def _agreed(meta: Metadata) -> str:
-    """The title without a visible headline: a meta title that <title> contains, else <title> without the site's names."""
+    """The title without a visible headline: a meta title that <title> contains, else <title> without the site."""
     page_title = meta.page_title
     whole = flat(page_title)
     cut = without_site(page_title, meta.sites)
@@ -107,8 +112,7 @@ def _agreed(meta: Metadata) -> str:
 
 
 def without_site(title: str, sites: list[str] | None = None) -> str:
-    """A title without the names of channel and site after it ("_网易新闻", " - 新华网", "|…") or before it
-    ("新华网_…").
+    """A title without the names of channel and site after it ("_网易新闻", " - 新华网") or before it ("新华网_…").
 
     >>> without_site("标题写得很长_网易新闻")
     '标题写得很长'
@@ -128,8 +132,7 @@ def without_site(title: str, sites: list[str] | None = None) -> str:
         start = title.find(kept)
         if kept == parts[0] and len(parts) > 2:
             kept = _two_part(title, parts, start, known)
-    pieces = [match for match in _DASH.finditer(kept)]
-    for border in reversed(pieces):
+    for border in reversed(list(_DASH.finditer(kept))):
         tail = kept[border.end() :].strip()
         head = kept[: border.start()].strip()
         if (
@@ -151,29 +154,30 @@ def _two_part(title: str, parts: list[str], start: int, known: set[str]) -> str:
     return first
 
 
-def _is_generic(title: str, meta: Metadata, page: Page) -> bool:
+def _is_generic(title: str, meta: Metadata) -> bool:
     """Whether a title names the site or a kind of page, not this page."""
     text = flat(title)
     if len(text) < 4 or _GENERIC.match(title) or text in {flat(site) for site in meta.sites}:
         return True
-    # A site's name: ends like one and returns in the page's own menu or footer.
-    return bool(
-        len(text) <= 16
-        and _SITE_WORD.search(title)
+    return _is_site(title)
+
+
+def _is_site(title: str) -> bool:
+    """Whether a title reads like the name of a site: short, one phrase, ending in 网, 政府, 大学 and their like."""
+    return (
+        len(flat(title)) <= 16
+        and _SITE_WORD.search(title) is not None
         and not re.search(r"[，。！？,!?：“”《》]", title)
-        and _count(page, text) != 1
     )
 
 
-def _count(page: Page, text: str) -> int:
-    return sum(1 for block in page.blocks if text in flat(block.text))
-
-
-def _heading_alone(page: Page) -> int:
-    """The block that looks like a headline although no title states it: h1, else h2-h3 or a class named like a title; -1 if none."""
+def _heading_alone(page: Page, without: str) -> int:
+    """The block that looks like a headline although no title states it, by its element or class; -1 if none."""
     best, best_key = -1, (0, 0)
     for index, block in enumerate(page.blocks[:600]):
         if block.bad or block.hidden or block.linked * 2 > block.size or not 5 <= block.size <= 80:
+            continue
+        if flat(block.text) == without:
             continue
         rank = {1: 4, 2: 2, 3: 1}.get(block.heading, 0) + (3 if _TITLE_NAME.search(page.nodes[block.node].name) else 0)
         if rank and _SITE_WORD.search(block.text) and block.size <= 12:
@@ -189,10 +193,12 @@ def _holding(page: Page, title: str) -> int:
     if len(text) < 4:
         return -1
     held = -1
+    most_stops = 1 + len(re.findall(r"[，。！？；…,!?;：:]", title))
     for index, block in enumerate(page.blocks[:3000]):
         if not len(text) <= block.size <= len(text) * 1.6 + 20 or block.linked * 2 > block.size:
             continue
-        if text in flat(block.text):
+        # A first sentence often begins with the words of the title.
+        if text in flat(block.text) and block.stops <= most_stops:
             if block.heading:
                 return index
             if held < 0:

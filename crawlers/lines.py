@@ -75,7 +75,7 @@ _BUTTON = re.compile(
 
 
 def worth(block: Block) -> float:
-    """One block alone, wherever it stands: its characters outside links, if it reads like a sentence; a cost, if like a menu entry or a button."""
+    """What one line says for (its characters outside links) or against an article (a menu entry, a button)."""
     size = block.size
     if block.linked * 2 > size:
         return -(5.0 + min(size, 30) * 0.5)

@@ -1,4 +1,4 @@
-"""A list page becomes the links to its articles, in the order of the page; menus, tags and side columns are left out."""
+"""A list page becomes the links to its articles, in their order; menus, tags and side columns are left out."""
 
 from __future__ import annotations
 
@@ -76,7 +76,10 @@ def list_links(body: bytes, url: str, content_type: str = "") -> list[Link]:
 
 def _base(root: etree._Element, url: str) -> str:
     base = root.find(".//base[@href]")
-    return urljoin(url, base.get("href") or "") if base is not None else url
+    try:
+        return urljoin(url, base.get("href") or "") if base is not None else url
+    except ValueError:
+        return url
 
 
 def _anchors(root: etree._Element, base: str) -> list[_Anchor]:
@@ -113,7 +116,7 @@ def _address(base: str, href: str) -> str:
 
 
 def _surroundings(element: etree._Element) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
-    """The elements around a link as (tags with names), (tags), and whether a name says that it is no list of articles."""
+    """The elements around a link as (tags with names), (tags), and whether a name tells of a menu."""
     shape, tags = [_name(element)], ["a"]
     menu = False
     parent = element.getparent()

@@ -21,12 +21,14 @@ HEAD = 100_000
 # Names of meta elements in the order of trust; lower case. Open Graph (ogp.me), schema.org, Dublin Core, and the
 # names of the government's site standard (国办发〔2017〕47号 and its "网站标签" table: ArticleTitle, PubDate).
 _TITLE_NAMES = ("og:title", "articletitle", "twitter:title", "headline", "dc.title", "dcterms.title", "title")
-_TIME_NAMES = tuple(
-    "article:published_time og:published_time og:article:published_time bytedance:published_time og:release_date og:pubdate"
-    " datepublished pubdate publishdate publish_date publish-date publish_time publishtime article:create_at apub:time"
-    " date.published dcterms.created dcterms.issued dc.date.issued dc.date parsely-pub-date sailthru.date article.published"
-    " weibo:article:create_at _pubtime pub_date pubtime date".split(" ")
-)
+_TIME_NAMES = (
+    "article:published_time", "og:published_time", "og:article:published_time", "bytedance:published_time",
+    "og:release_date", "og:pubdate", "datepublished", "pubdate", "publishdate", "publish_date", "publish-date",
+    "publish_time", "publishtime", "article:create_at", "apub:time", "date.published", "dcterms.created",
+    "dcterms.issued",
+    "dc.date.issued", "dc.date", "parsely-pub-date", "sailthru.date", "article.published", "weibo:article:create_at",
+    "_pubtime", "pub_date", "pubtime", "date",
+)  # fmt: skip
 _CHANGED_NAMES = (
     "dateupdate",
     "datemodified",
@@ -147,7 +149,7 @@ def _add_text(texts: list[str], value: Any) -> None:
 
 
 def _loads(text: str) -> Any:
-    """JSON as pages write it: with comments around, line breaks in strings, a comma or semicolon too many; None if hopeless."""
+    """JSON as pages write it (comments around, line breaks in strings, a comma too many); None if hopeless."""
     text = text.strip()[:LONGEST_JSON].removeprefix("<!--").removeprefix("//<![CDATA[").strip().rstrip(";").strip()
     for attempt in (
         text,
@@ -194,13 +196,13 @@ def _item_times(root: etree._Element) -> list[str]:
 
 
 def script_times(root: etree._Element | None) -> list[str]:
-    """Times that script variables name as those of publishing (pubtime = '2020-10-04 20:30:00', "ptime": "…", ct = "1581463200")."""
+    """Times that script variables name as those of publishing (pubtime = '2020-10-04 20:30', ct = "1581463200")."""
     found: list[str] = []
     for script in root.iter("script") if root is not None else ():
         text = script.text or ""
         for match in _SCRIPT_VALUE.finditer(text[:LONGEST_JSON]):
-            if _SCRIPT_NAME.search(text[max(0, match.start() - 40) : match.start()]):
-                found.append(clean(match[0]))
+            named = _SCRIPT_NAME.search(text[max(0, match.start() - 40) : match.start()])
+            found.extend([clean(match[0])] if named else [])
     return found[:20]
 
 
@@ -208,12 +210,10 @@ def attribute_times(root: etree._Element | None) -> list[str]:
     """Times in attributes that name them as those of publishing (data-publishtime, data-ptime, pubdate)."""
     if root is None:
         return []
-    values = root.xpath("(//@*[contains(name(), 'time') or contains(name(), 'date')])[position() <= 200]")
-    found = []
-    for value in values if isinstance(values, list) else []:
-        if _ATTRIBUTE_NAME.search(str(getattr(value, "attrname", ""))):
-            found.append(clean(str(value)))
-    return found
+    found = root.xpath("(//@*[contains(name(), 'time') or contains(name(), 'date')])[position() <= 200]")
+    values = found if isinstance(found, list) else []
+    named = [value for value in values if _ATTRIBUTE_NAME.search(str(getattr(value, "attrname", "")))]
+    return [clean(str(value)) for value in named]
 
 
 def script_bodies(markup: str) -> list[str]:

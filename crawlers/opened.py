@@ -11,7 +11,7 @@ from tingchao.crawlers.charset import decode
 from tingchao.crawlers.suspects import judge, judged_page
 
 _MARKUP = re.compile(
-    r"<\s*/?\s*(?:!doctype|html|head|body|title|meta|script|div|p|br|span|table|td|article|section|a|li|h[1-6])\b",
+    r"<\s*/?\s*(?:!doctype|html|head|body|title|meta|script|div|p|br|span|table|td|a|li|h[1-6])\b",
     re.IGNORECASE,
 )
 
@@ -26,7 +26,7 @@ class Opened:
 
 
 def open_page(body: bytes, content_type: str = "") -> Opened:
-    """Decode and read a page. The last one is kept: a spider asks for its article, its lines and whether it is a wall."""
+    """Decode and read a page; the last one is kept, for a spider asks for its article, its lines and for a wall."""
     opened = _open(body, content_type)
     judge(opened.page)
     return opened

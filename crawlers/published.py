@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 from tingchao.crawlers.blocks import Block, Page
 from tingchao.crawlers.clock_words import BEIJING, ParsedTime, find_times, parse_time
@@ -21,6 +20,7 @@ _CHANGED = re.compile(
 _NAMED = re.compile(
     r"(?:发布|发表|发稿|发文|时间|日期|published|posted|创建|成文|上传)\S{0,4}\s*[:：]?\s*$", re.IGNORECASE
 )
+_HOST = re.compile(r"^\w+://[^/]*")
 _URL_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/_]?(0[1-9]|1[0-2])[-/_]?(0[1-9]|[12]\d|3[01])(?!\d{1,3}(?!\d))")
 # Of a sentence of running text nothing is taken; a head line is short ("2019年06月15日08:18 来源：人民网" has 27
 # characters).
@@ -188,7 +188,7 @@ def _after_article(page: Page, article: list[Block], fetched_at: datetime) -> It
 
 def _from_url(url: str, fetched_at: datetime) -> ParsedTime | None:
     """The day that many sites put into an article's address (/2019/09/26/, /20190926/, t20190926_1.html)."""
-    match = _URL_DATE.search(urlsplit(url).path) if url else None
+    match = _URL_DATE.search(_HOST.sub("", url, count=1))
     if match is None:
         return None
     found = parse_time(f"{match[1]}-{match[2]}-{match[3]}", fetched_at)

@@ -70,8 +70,7 @@ def _sentences(page: Page) -> tuple[list[int], list[bool]]:
 
 
 def _repeats(page: Page, sums: list[int]) -> set[int]:
-    """The nodes that are comments or teasers: neighbours of one name, each with a link, a time or a button beside its
-    text.
+    """The nodes that are comments or teasers: neighbours of one name, each with a link, a time or a button.
 
     When they hold most of the page they are the sections of an article, which stays, or, with a time in each, the
     posts of a thread, of which the first stays.

@@ -6,10 +6,13 @@ import re
 
 from tingchao.crawlers.body import article_blocks
 from tingchao.crawlers.metadata import read_metadata
-from tingchao.crawlers.opened import open_page
+from tingchao.crawlers.opened import Opened, open_page
 
 ARTICLE_FROM = 120
-"""Characters of text from which a page counts as an article, whatever log-in boxes it also has (a short news item has 100 to 150)."""
+"""Characters of text from which a page is an article, whatever log-in boxes it has (a short item has 100 to 150)."""
+
+LONGEST_TITLE = 22
+"""Characters of the title of a log-in page with the name of its site ("用户登录 - 澜江市民政务服务平台")."""
 
 _TITLE = re.compile(
     r"(?:^|[^\w])(?:用户|会员|账号|帐号|统一)?(?:登录|登陆|登入|登錄)(?:页面?|界面|中心)?(?:$|[^\w])|^(?:log ?in|"
@@ -50,36 +53,43 @@ def is_login_wall(body: bytes | str, content_type: str = "") -> str | None:
     A page with an article is none, whatever boxes it has: the text must be missing, or be the request to log in itself.
     """
     opened = open_page(body.encode("utf-8", "replace") if isinstance(body, str) else body, content_type)
-    markup, page = opened.markup, opened.page
-    root = page.root
-    text = " ".join(block.text for block in article_blocks(page, "", -1))
-    if len(text) >= ARTICLE_FROM and not (len(text) < 2 * ARTICLE_FROM and _asks(text)):
-        return None
-    shown = " ".join(block.text for block in page.blocks if not block.hidden)[:20_000]
-    title = read_metadata(root, "").page_title
-    if _TITLE.search(title):
-        return f"title of a log-in or captcha page: {title[:40]}"
-    asks = _asks(text) or (_asks(shown) if len(shown) < 600 else "")
-    if asks:
-        return asks
+    text = " ".join(block.text for block in article_blocks(opened.page, "", -1))
+    if len(text) >= ARTICLE_FROM:
+        # Instructions and terms of use may follow the request; an article does not begin with it.
+        return _asks(text[:40]) if len(text) < 2 * ARTICLE_FROM else None
+    title = read_metadata(opened.page.root, "").page_title
+    # A longer title with such a word is a headline ("警惕验证码短信诈骗……").
+    if _TITLE.search(title) and len(title) <= LONGEST_TITLE:
+        return f"title of a log-in or captcha page: {title}"
+    shown = " ".join(block.text for block in opened.page.blocks if not block.hidden)[:20_000]
+    return (
+        _asks(text)
+        or (_asks(shown) if len(text) < 20 and len(shown) < 600 else None)
+        or _only_a_form(opened, text, shown)
+    )
+
+
+def _only_a_form(opened: Opened, text: str, shown: str) -> str | None:
+    """Why a page without a sentence that says so is a wall all the same: a password box, a captcha, a redirect."""
+    root = opened.page.root
     password = root is not None and any((box.get("type") or "").lower() == "password" for box in root.iter("input"))
     # One sentence may be all that an article has; without even that, a password box is what the page is for.
     if len(text) >= 20 and not (password and len(shown) < 200):
         return None
+    part = _CAPTCHA_PARTS.search(opened.markup)
     if password:
         return "a password box and no text"
-    part = _CAPTCHA_PARTS.search(markup)
     if part:
         return f"a captcha ({part[0]}) and no text"
-    if len(shown) < 200 and _SENT_TO_LOGIN.search(markup):
+    if len(shown) < 200 and _SENT_TO_LOGIN.search(opened.markup):
         return "a redirect to a log-in page and no text"
     return None
 
 
-def _asks(text: str) -> str:
-    """What a text asks the reader to do, '' if nothing."""
+def _asks(text: str) -> str | None:
+    """What a text asks the reader to do, None if nothing."""
     for pattern, reason in ((_ASKS_LOGIN, "asks to log in"), (_ASKS_PROOF, "asks for a captcha")):
         match = pattern.search(text)
         if match:
             return f"{reason}: {match[0][:40]}"
-    return ""
+    return None
