@@ -78,22 +78,28 @@ def up(config: ConfigDir = None, db: Database = DB, clock: ClockText = "") -> No
     from tingchao.pipeline.roles import Child, Family, Role
 
     settings, time = load(config), clock_from(clock)
-    Role(db, "page").take_or_refuse()
+    holder = Role(db, "page")
+    holder.take_or_refuse()
     stop = _stop_on_signals()
     arguments = _arguments(config, db, clock)
     family = Family([Child("stages", arguments), Child("crawl", arguments)])
-    threads = [threading.Thread(target=family.watch, args=(stop,), daemon=True, name="family")]
-    threads += _notifiers(settings, db, time, stop)
-    for thread in threads:
-        thread.start()
-    say(_t("said.up", url=f"http://{settings.main.page.host}:{settings.main.page.port}"))
+    notifiers = _notifiers(settings, db, time, stop)
+
+    def once_the_page_answers() -> None:
+        say(_t("said.up", url=f"http://{settings.main.page.host}:{settings.main.page.port}"))
+        for thread in notifiers:
+            thread.start()
+        family.watch(stop)
+
     try:
-        page.serve(settings, lambda: SqliteLog(db), lambda: SqliteStore(db), time, stop)
+        page.serve(settings, lambda: SqliteLog(db), lambda: SqliteStore(db), time, stop, once_the_page_answers)
     finally:
         stop.set()
         family.stop()
-        for thread in threads:
-            thread.join(3)
+        for thread in notifiers:
+            if thread.is_alive():
+                thread.join(3)
+        holder.leave()
         say(_t("said.stopped"))
 
 
@@ -429,8 +435,8 @@ def doctor(config: ConfigDir = None, db: Database = DB) -> None:
 
 
 def say(message: str, *, error: bool = False) -> None:
-    """A line for people. Standard error keeps `--json` output clean."""
-    shows.console(error=True if error else not sys.stdout.isatty()).print(message)
+    """A line for people; on standard error where it would stand between results."""
+    shows.console(error=error).print(message)
 
 
 def out(message: str) -> None:

@@ -95,7 +95,7 @@ class Family:
     """Child processes that are started again when they die, until `stop`."""
 
     def __init__(self, children: Sequence[Child]) -> None:
-        self._children = {child: child.start() for child in children}
+        self._children: dict[Child, subprocess.Popen[bytes]] = {}
         self._again: dict[Child, float] = {}
         self._waits = dict.fromkeys(children, 1.0)
 
@@ -114,6 +114,8 @@ class Family:
                 self._children[child] = child.start()
 
     def watch(self, stop: threading.Event) -> None:
+        """Start them, and see to it that they run until `stop`."""
+        self._children = {child: child.start() for child in self._waits}
         while not stop.wait(0.3):
             self.look()
 

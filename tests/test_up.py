@@ -37,8 +37,8 @@ class Installation:
         return [*COMMAND, *arguments, "--config", str(self.folder), "--db", str(self.db)]
 
     def up(self) -> subprocess.Popen[bytes]:
-        self.said = (self.folder / "said").open("ab")
-        self.process = subprocess.Popen(self.command("up"), stdout=self.said, stderr=self.said)
+        with (self.folder / "said").open("ab") as said:
+            self.process = subprocess.Popen(self.command("up"), stdout=said, stderr=said)
         assert wait_for(self.answers), self.told()
         return self.process
 
@@ -71,7 +71,6 @@ class Installation:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-            self.said.close()
 
 
 @pytest.fixture
@@ -95,10 +94,12 @@ def posts(*texts: str) -> bytes:
 
 
 FIRE = (
-    "地铁站起火了，浓烟滚滚",
-    "地铁着火，多人受伤送医",
-    "地铁车厢发生火灾，乘客紧急疏散",
+    "地铁二号线车厢发生火灾，乘客紧急疏散",
     "刚才地铁里爆炸起火，太可怕了",
+    "突发：地铁站发生火灾，消防人员正在扑救，已有三人受伤送医",
+    "地铁着火了，多人受伤送医，目前列车停运",
+    "我在地铁上，前面车厢起火，浓烟滚滚，大家都在跑",
+    "市消防救援支队：接警后赶赴地铁火灾现场，明火已被扑灭",
 )
 
 
