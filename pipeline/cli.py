@@ -6,6 +6,7 @@ the page, nor carry their memory.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -483,7 +484,7 @@ def _progress() -> Iterator[Any]:
 def main() -> None:
     """Exit codes: 0 done, 1 it could not be done and the message says why, 2 wrong usage."""
     structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger("INFO"),
+        wrapper_class=structlog.make_filtering_bound_logger(os.environ.get("TINGCHAO_LOG", "WARNING").upper()),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
