@@ -18,7 +18,9 @@ from tingchao.pipeline.voice import Voices
 
 TEXT_LIMIT = 256 * 1024  # bytes of UTF-8; a text of 1 MiB exceeds Kafka's default limit (design.md 5)
 TITLE_LIMIT = 1024  # characters; the longest real title in the data beside the project has 180
+SOURCE_LIMIT = 128  # characters; names in sources.toml have at most 64, files may say more
 URL_LIMIT = 2048  # characters; what browsers and servers commonly take
+NO_COUNTS = Counts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +35,7 @@ class Raw:
     author: str | None = None
     published_at: datetime | None = None
     fetched_at: datetime
-    counts: Counts = Counts()
+    counts: Counts = NO_COUNTS
     basis: str = ""  # what tells this post from others of its source; '' = its canonical URL
     flags: tuple[str, ...] = ()
 
@@ -46,22 +48,22 @@ class Intake:
 
     def post(self, raw: Raw) -> Post:
         """The masked Post. Raises Poison for one without any text, title included, or without id and URL."""
-        title, text, url = _clean(raw.title)[:TITLE_LIMIT], _clean(raw.text), _clean(raw.url)[:URL_LIMIT]
+        source, title, text, url = _clean(raw.source), _clean(raw.title), _clean(raw.text), _clean(raw.url)
         if not (title or text):
             raise Poison("post.empty", "no text and no title; a post needs at least one of them")
         basis = raw.basis or (canonical(url) if url else "")
         if not basis:
             raise Poison("post.no_basis", "no id and no URL; the reader must give one of them")
         flags = list(raw.flags)
-        text = _cut(text, flags)
+        # Masked first, then cut: half a number is personal data that no pattern knows.
         return Post(
             id=post_id(raw.source, basis),
-            source=raw.source,
-            kind=raw.kind,
-            url=mask_url(url),
-            title=mask(title),
-            text=mask(text),
-            published_at=_published(raw, flags).astimezone(UTC),
+            source=mask(source)[:SOURCE_LIMIT],
+            kind=mask(_clean(raw.kind))[:SOURCE_LIMIT],
+            url=mask_url(url)[:URL_LIMIT],
+            title=mask(title)[:TITLE_LIMIT],
+            text=_cut(mask(text), flags),
+            published_at=_published(raw, flags),
             fetched_at=raw.fetched_at.astimezone(UTC),
             counts=raw.counts,
             voice=self._voices.voice(raw.source, raw.author, raw.fetched_at),
@@ -69,9 +71,13 @@ class Intake:
         )
 
 
+# Control characters but tab and line feed: no text means them, and JSON writes each as six bytes.
+_CONTROL = {code: " " for code in range(32) if code not in {9, 10}} | {13: "\n"}
+
+
 def _clean(text: str) -> str:
-    """Without NUL and lone surrogates, which neither SQLite's text nor JSON can carry."""
-    return text.replace("\0", " ").encode("utf-8", "replace").decode().strip()
+    """Without control characters and lone surrogates, which neither SQLite's text nor JSON can carry."""
+    return text.replace("\r\n", "\n").translate(_CONTROL).encode("utf-8", "replace").decode().strip()
 
 
 def _cut(text: str, flags: list[str]) -> str:
@@ -83,11 +89,20 @@ def _cut(text: str, flags: list[str]) -> str:
 
 
 def _published(raw: Raw, flags: list[str]) -> datetime:
-    if raw.published_at is None:
+    fetched = raw.fetched_at.astimezone(UTC)
+    published = _utc(raw.published_at)
+    if published is None:
         flags.append("no_time")
-        return raw.fetched_at
-    if raw.published_at > raw.fetched_at:  # clocks differ by seconds everywhere; more than a minute is worth a flag
-        if raw.published_at - raw.fetched_at > timedelta(minutes=1):
+        return fetched
+    if published > fetched:  # clocks differ by seconds everywhere; more than a minute is worth a flag
+        if published - fetched > timedelta(minutes=1):
             flags.append("future")
-        return raw.fetched_at
-    return raw.published_at
+        return fetched
+    return published
+
+
+def _utc(when: datetime | None) -> datetime | None:
+    try:
+        return None if when is None else when.astimezone(UTC)
+    except OverflowError:  # the year 1 in a zone east of Greenwich: a page's way to say that it does not know
+        return None
