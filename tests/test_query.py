@@ -1,0 +1,119 @@
+"""The query language: what a person may write, what it means, and how everything else is refused."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.query import All, Expression, Some, Words, parse
+
+
+def word(text: str) -> Words:
+    return Words(tuple(text.split()))
+
+
+@pytest.mark.parametrize(
+    ("text", "expression"),
+    [
+        ("", None),
+        ("  \t", None),
+        ("地铁", word("地铁")),
+        ("火", Words(("火",), prefix=True)),
+        ("地铁 停运", All((word("地铁"), word("停运")))),
+        ("地铁 AND 停运", All((word("地铁"), word("停运")))),
+        ("地铁　停运", All((word("地铁"), word("停运")))),
+        ("地铁 OR 公交", Some((word("地铁"), word("公交")))),
+        ("地铁 || 公交", Some((word("地铁"), word("公交")))),
+        ("地铁 && 公交", All((word("地铁"), word("公交")))),
+        ("地铁 -广告", All((word("地铁"),), (word("广告"),))),
+        ("地铁 －广告", All((word("地铁"),), (word("广告"),))),
+        ("地铁 NOT 广告", All((word("地铁"),), (word("广告"),))),
+        ("-广告 地铁", All((word("地铁"),), (word("广告"),))),
+        ('"地铁停运"', word("地铁 铁停 停运")),
+        ("“地铁停运”", word("地铁 铁停 停运")),
+        ('"line 3"', word("line 3")),
+        ("(地铁 OR 公交) 停运", All((Some((word("地铁"), word("公交"))), word("停运")))),
+        ("（地铁 OR 公交）停运", All((Some((word("地铁"), word("公交"))), word("停运")))),
+        ("地铁 ，", word("地铁")),
+        ('地铁 -"，"', word("地铁")),
+        ("#地铁停运#", word("地铁 铁停 停运")),
+    ],
+)
+def test_what_a_query_means(text: str, expression: Expression | None) -> None:
+    assert parse(text) == expression
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-广告",
+        "NOT 广告",
+        "地铁 OR -广告",
+        '"',
+        '"地铁',
+        "(地铁",
+        "地铁)",
+        "AND",
+        "地铁 -",
+        "，",
+        '""',
+        "title:地铁",
+        "a~2",
+        "a^3",
+        "[a TO b]",
+        ">5",
+        "/a.*/",
+        "\\",
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_what_can_be_written(text: str) -> None:
+    with pytest.raises(Refused, match=r"query.*(word|phrase)"):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", ["(" * 400 + "地铁" + ")" * 400, "地" * 1001, "-" * 900 + "a", "(" * 900])
+def test_what_is_too_deep_or_too_long_is_refused(text: str) -> None:
+    with pytest.raises(Refused, match="query"):
+        parse(text)
+
+
+@settings(max_examples=400)
+@given(
+    text=st.text(st.sampled_from('地铁火aB3 "()-+*?:^~[]{}/\\&|!<>=ORANDT，（）“”'), max_size=25) | st.text(max_size=20)
+)
+def test_anything_is_an_expression_or_refused(text: str) -> None:
+    try:
+        expression = parse(text)
+    except Refused:
+        return
+    assert expression is None or _sound(expression)
+
+
+def _sound(expression: Expression) -> bool:
+    match expression:
+        case Words(tokens):
+            return bool(tokens)
+        case Some(parts):
+            return bool(parts) and all(map(_sound, parts))
+        case All(parts, none):
+            return bool(parts) and all(map(_sound, (*parts, *none)))
+
+
+def test_threads_read_queries_at_once() -> None:
+    # The page answers several people; luqum's usual parser keeps one state for all of them.
+    wrong: list[str] = []
+
+    def read(name: str) -> None:
+        meant = All((Some((word(name), word("公交"))),), (word("广告"),))
+        wrong.extend(name for _ in range(150) if parse(f"({name} OR 公交) -广告") != meant)
+
+    threads = [threading.Thread(target=read, args=(name,)) for name in ("地铁", "停运", "火灾", "暴雨")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
