@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import structlog
+
 from tingchao.alerts import card
 from tingchao.alerts.markup import chips, esc, link, local, marked, sparkline
 from tingchao.config.language import text
 from tingchao.pipeline.clock import BEIJING
 from tingchao.pipeline.records import Alert, Change, Evidence
+
+logger = structlog.get_logger()
 
 _SIGNAL_SHOWN = 0.5  # expected posts with the signal; less is noise for a reader
 _CHANGES = 6  # lines of the history
@@ -29,7 +33,7 @@ class Pictures:
         if held is None or held[0] != stands_for:
             if len(self._drawn) >= _HELD:
                 self._drawn.clear()
-            held = self._drawn[alert.id, language] = (stands_for, _card(alert, now, language))
+            held = self._drawn[alert.id, language] = (stands_for, _any_card(alert, now, language))
         return held[1]
 
 
@@ -38,12 +42,29 @@ def draw_line(alert: Alert, now: datetime, language: str) -> str:
     return (
         f'<span class="level l{alert.level}">{esc(text(f"notify.level.{alert.level}", language))}</span>'
         f'<span class="when">{esc(local(alert.since, now))}</span><b>{esc(alert.title)}</b>'
-        f'<span class="headline">{esc(card.headline(alert, language))}</span>'
+        f'<span class="headline">{esc(_headline(alert, language))}</span>'
         f'<span class="state">{esc(text(f"cli.state.{alert.state}", language))}</span>'
     )
 
 
-def _card(alert: Alert, now: datetime, language: str) -> str:
+def _headline(alert: Alert, language: str) -> str:
+    try:
+        return card.headline(alert, language)
+    except Exception:  # as in `_any_card`
+        logger.exception("page.picture", alert=alert.id)
+        return ""
+
+
+def _any_card(alert: Alert, now: datetime, language: str) -> str:
+    """A card in any case: one alert that cannot be drawn must not hide the others."""
+    try:
+        return _card(alert, now, language)
+    except Exception:  # whatever it is, it is logged in full, and the alert stays on the page
+        logger.exception("page.picture", alert=alert.id)
+        return f"{_head(alert, now, language, alert.title)}<p>{esc(text('page.not_drawn', language))}</p>"
+
+
+def _head(alert: Alert, now: datetime, language: str, headline: str) -> str:
     since = text("page.since", language, since=local(alert.since, now), until=local(alert.until, now))
     return (
         '<header><div class="tags">'
@@ -51,10 +72,27 @@ def _card(alert: Alert, now: datetime, language: str) -> str:
         f'<span class="topic">{esc(alert.title)}</span>'
         f'<span class="state s-{esc(alert.state)}">{esc(text(f"cli.state.{alert.state}", language))}</span>'
         f'<span class="when">{esc(since)}</span></div>'
-        f"<h2>{esc(card.headline(alert, language))}</h2></header>"
-        f'<div class="body"><div class="left">{_evidence(alert, now, language)}</div>'
+        f"<h2>{esc(headline)}</h2></header>"
+    )
+
+
+def _card(alert: Alert, now: datetime, language: str) -> str:
+    shown = card.card(alert, language)
+    return (
+        f"{_head(alert, now, language, shown.headline)}"
+        f'<div class="body"><div class="left">{_sentences(shown, "why")}{_evidence(alert, now, language)}</div>'
         f"<aside>{_numbers(alert, language)}{_curve(alert, language)}{_sources(alert, language)}"
-        f"{_history(alert, now, language)}</aside></div>"
+        f"{_history(alert, now, language)}{_sentences(shown, 'sure', 'unknown')}</aside></div>"
+    )
+
+
+def _sentences(shown: card.Card, *names: str) -> str:
+    parts = [section for section in shown.sections if section.name in names]
+    return "".join(
+        f'<h3>{esc(part.heading)}</h3><ul class="said-{esc(part.name)}">'
+        + "".join(f"<li>{esc(line)}</li>" for line in part.lines)
+        + "</ul>"
+        for part in parts
     )
 
 

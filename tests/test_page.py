@@ -26,11 +26,12 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
+from structlog.testing import capture_logs
 
 from tingchao.alerts import page
 from tingchao.alerts.follower import Follower
 from tingchao.alerts.markup import is_link, link, marked, sparkline
-from tingchao.alerts.picture import Pictures
+from tingchao.alerts.picture import Pictures, draw_line
 from tingchao.config.settings import MainFile, Settings
 from tingchao.models.scores import Scores
 from tingchao.pipeline.clock import ManualClock, SystemClock
@@ -424,6 +425,18 @@ def test_hostile_posts_stay_text() -> None:
     assert not tree.xpath("//script | //img | //a")
     assert not tree.xpath("//@*[starts-with(name(), 'on')]")
     assert "<script>alert(1)</script>" in tree.text_content()
+
+
+def test_alert_that_cannot_be_drawn_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(one: Alert, _language: str) -> None:
+        raise KeyError(one.id)
+
+    monkeypatch.setattr("tingchao.alerts.card.headline", broken)
+    monkeypatch.setattr("tingchao.alerts.card.card", broken)
+    with capture_logs() as lines:
+        shown = Pictures().of(alert(title="供水"), NOW, "zh") + draw_line(alert(title="供水"), NOW, "zh")
+    assert "供水" in shown
+    assert [line["event"] for line in lines] == ["page.picture", "page.picture"]
 
 
 @pytest.mark.parametrize(
