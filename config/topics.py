@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from tingchao.config.load import Block
+from tingchao.config.load import Block, Word
+from tingchao.config.names import is_person
 
 
 class Near(Block):
     """Words that stand within so many characters of each other."""
 
-    words: list[str] = Field(min_length=2)
+    words: list[Word] = Field(min_length=2)
     within: int = Field(default=10, ge=1, le=200)
 
 
@@ -19,9 +20,9 @@ class Topic(Block):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     title: str
-    any: list[str] = []
-    all: list[str] = []
-    none: list[str] = []
+    any: list[Word] = []
+    all: list[Word] = []
+    none: list[Word] = []
     near: list[Near] = []
 
     @model_validator(mode="after")
@@ -29,6 +30,27 @@ class Topic(Block):
         if not (self.any or self.all or self.near):
             raise ValueError("nothing to look for; give words in 'any', 'all' or 'near'")
         return self
+
+    @model_validator(mode="after")
+    def _is_no_person(self) -> Topic:
+        if names := self._alone():
+            raise ValueError(
+                f"topic {self.name!r} would follow a person: {', '.join(names)} alone is enough for a post to match. "
+                "Tingchao watches topics, never people (design: topics, never people). Watch the matter or the "
+                "organisation, or put a word for it beside the name: the name in 'any' and the word in 'all', or both "
+                "in one 'near'. If this is no name, write the fuller word (a place with its 市 or 县)"
+            )
+        return self
+
+    def _alone(self) -> list[str]:
+        """Names of persons with which a post matches although it has no other word of the topic; none is well.
+
+        All clauses must hold together, so one clause that only another word can meet is enough.
+        """
+        clauses = [[word] for word in self.all] + ([list(self.any)] if self.any else [])
+        met = [[word for word in clause if is_person(word)] for clause in clauses]
+        met += [near.words if all(is_person(word) for word in near.words) else [] for near in self.near]
+        return [name for names in met for name in names] if all(met) else []
 
 
 class TopicsFile(Block):
