@@ -189,7 +189,10 @@ class _Reader:
         return _Context(named, hidden, anchor, context.heading, context.caption, context.pre)
 
     def _suspicion(self, element: etree._Element) -> int:
-        names = f"{element.get('class', '')} {element.get('id', '')}"
+        kind, own = element.get("class"), element.get("id")
+        if kind is None and own is None:
+            return 0
+        names = f"{kind or ''} {own or ''}"
         known = self.known.get(names)
         if known is None:
             known = self.known[names] = suspicion(names)

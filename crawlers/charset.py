@@ -20,6 +20,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16", "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16", "utf-16-be"),
 )
+_LONG = re.compile("[\u0800-\U0010ffff]")  # characters of three and four bytes in UTF-8
 _DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([a-zA-Z0-9_\-]{3,20})""", re.IGNORECASE)
 # A page that says gb2312 or gbk uses the larger set as soon as a rare name occurs; browsers do the same (WHATWG).
 _SPELLINGS = {
@@ -81,7 +82,7 @@ def _is_utf8(body: bytes) -> bool:
         beyond = sum(1 for c in text if c > "\x7f") - broken
         return beyond > 100 * broken
     # Some words in GBK are valid pairs of UTF-8 too ("联通", "一"); UTF-8 needs three bytes for a Han character.
-    return text.isascii() or max(text) >= "\u0800" or _looks(body[:SAMPLE], "gb18030") < 0.5
+    return text.isascii() or _LONG.search(text) is not None or _looks(body[:SAMPLE], "gb18030") < 0.5
 
 
 def _utf16_without_mark(body: bytes) -> str:
