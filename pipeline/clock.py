@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 BEIJING = ZoneInfo("Asia/Shanghai")  # what people read and what a page without a zone means
 
 
@@ -71,13 +73,13 @@ def clock_from(text: str) -> Clock:
 
 
 def millis(when: datetime) -> int:
-    """Milliseconds since 1970 of an aware datetime."""
-    return round(when.timestamp() * 1000)
+    """Whole milliseconds since 1970 of an aware datetime; in integers, so that equal steps stay equal."""
+    return (when - _EPOCH) // _MILLISECOND
 
 
 def from_millis(value: int) -> datetime:
     """The aware UTC datetime of milliseconds since 1970."""
-    return datetime.fromtimestamp(value / 1000, UTC)
+    return _EPOCH + value * _MILLISECOND
 
 
 def stopwatch() -> float:
