@@ -151,7 +151,7 @@ def _notifiers(settings: Settings, db: Path, clock: Clock, stop: threading.Event
 
         return threading.Thread(target=work, daemon=True, name=plan.name)
 
-    return [thread(plan) for plan in notify.plans(settings, say)]
+    return [thread(plan) for plan in notify.plans(settings, say, clock)]
 
 
 # ---------------------------------------------------------------- posts in
