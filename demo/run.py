@@ -34,8 +34,9 @@ from tingchao.pipeline.roles import Role
 HERE = Path(__file__).resolve().parent
 WATCHED = "metro"  # the topic to which something happens, in config/topics.toml
 SPEED = 60.0  # a minute of the story is a second
-QUIET = timedelta(seconds=22)  # real time before the incident: the day before it is crawled and scored by then
+QUIET = timedelta(seconds=20)  # real time before the incident: the day before it is crawled and scored by then
 PATIENCE = 90.0  # seconds: two thirds of it are promised
+PORT = 8761  # of the page, as in config/tingchao.toml
 LANGUAGE = from_environment()
 
 
@@ -62,7 +63,7 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help=text("demo.once", LANGUAGE))
     parser.add_argument("--dir", type=Path, default=HERE.parent / "var" / "demo", help=text("demo.dir", LANGUAGE))
     args = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGINT too: a shell's `&` has it ignored
         signal.signal(number, signal.default_int_handler)
     try:
         return _demo(args.dir, once=args.once)
@@ -75,7 +76,8 @@ def main() -> int:
 
 def _demo(folder: Path, *, once: bool) -> int:
     holder = Role(folder / "tingchao.db", "demo")
-    holder.take_or_refuse()  # another demo on this folder still runs
+    if not holder.take():
+        raise Refused(text("demo.busy", LANGUAGE, folder=folder))
     _clear(folder)
     began = stopwatch()
     clock = story_clock(datetime.now(UTC))
@@ -112,7 +114,7 @@ def write_config(place: Place) -> None:
     place.config.mkdir(parents=True, exist_ok=True)
     main, sources = (HERE / "config" / name for name in ("tingchao.toml", "sources.toml"))
     port = place.page.rpartition(":")[2]
-    filled = _filled(main.read_text("utf-8"), "port = 8761", f"port = {port}")
+    filled = _filled(main.read_text("utf-8"), f"port = {PORT}", f"port = {port}")
     filled = _filled(filled, 'language = "zh"', f'language = "{LANGUAGE}"')
     (place.config / main.name).write_text(filled, "utf-8")
     (place.config / sources.name).write_text(
@@ -135,8 +137,13 @@ def _clear(folder: Path) -> None:
 
 
 def _free_port() -> int:
+    """The page's usual one, so that an open browser finds it again; another one while that is taken."""
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the page does
+        try:
+            free.bind(("127.0.0.1", PORT))
+        except OSError:
+            free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
 
 

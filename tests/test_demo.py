@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +25,7 @@ import pytest
 from tingchao.alerts import ledger
 from tingchao.config.load import DEFAULTS
 from tingchao.config.settings import load
-from tingchao.pipeline.clock import BEIJING, ManualClock
+from tingchao.pipeline.clock import BEIJING, ManualClock, stopwatch
 from tingchao.pipeline.privacy import mask
 from tingchao.pipeline.query import Query, parse
 from tingchao.pipeline.roles import Role
@@ -195,41 +197,67 @@ def test_the_incident_begins_some_seconds_after_the_start() -> None:
     now = datetime(2026, 5, 13, 23, 0, tzinfo=UTC)  # already the 14th in Beijing
     clock = run.story_clock(now)
 
-    assert clock.start == at("13:36")
+    assert clock.start == at("13:38")
     assert clock.start + clock.speed * run.QUIET == at("13:58")
 
 
-def test_the_demo_ends_with_an_alert_and_leaves_nothing_running(tmp_path: Path) -> None:
-    demo = subprocess.Popen(
-        [sys.executable, str(ROOT / "demo" / "run.py"), "--once", "--dir", str(tmp_path)],
+@contextmanager
+def demo(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """`demo/run.py` in a group of its own, of which nothing is left afterwards."""
+    with subprocess.Popen(
+        [sys.executable, str(ROOT / "demo" / "run.py"), "--dir", str(folder), *options],
         env=os.environ | {"TINGCHAO_LANG": "zh", "COLUMNS": "120"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
         text=True,
         encoding="utf-8",
-    )
-    try:
-        said, _ = demo.communicate(timeout=110)  # it gives up by itself after 90 s
-    finally:
-        if demo.poll() is None:
-            os.killpg(demo.pid, signal.SIGKILL)
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
-    assert demo.returncode == 0, said
+
+def held(db: Path) -> list[str]:
+    return [role for role in ("page", "stages", "crawl", "demo") if Role(db, role).held()]
+
+
+def test_the_demo_ends_with_an_alert_and_leaves_nothing_running(tmp_path: Path) -> None:
+    with demo(tmp_path, "--once") as process:
+        said, _ = process.communicate(timeout=110)  # it gives up by itself after 90 s
+
+    assert process.returncode == 0, said
     db = tmp_path / "tingchao.db"
     active = [alert for alert in ledger.alerts(SqliteLog(db)).values() if alert.state == "open"]
     assert [alert.topic for alert in active] == ["metro"], said
     assert all(alert.until > at_today("13:58") for alert in active), said
     assert active[0].evidence
-    assert said.index(active[0].evidence[0].excerpt[:10]) < said.index("alerts ack")  # the card, then what to try
+    assert said.index(active[0].evidence[0].title[:10]) < said.index("alerts ack")  # the card, then what to try
     store = SqliteStore(db)
     assert store.count(Query(parse("焦糊味"))) >= 1
     assert store.count(Query(parse("值班编辑名单"))) == 0  # the folder that robots.txt forbids
     data = b"".join(path.read_bytes() for path in tmp_path.glob("tingchao.db*"))
+    assert "[手机号]".encode() in data
     assert b"138-0013-8000" not in data
     assert "鹭溪老渔翁".encode() not in data  # nobody's name is kept
-    for role in ("page", "stages", "crawl", "demo"):
-        assert not Role(db, role).held(), role
+    assert held(db) == []
+
+
+def test_an_interrupt_ends_all_of_the_demo(tmp_path: Path) -> None:
+    db = tmp_path / "tingchao.db"
+    with demo(tmp_path) as process:
+        began = stopwatch()
+        # All four have begun; asking for the locks themselves would get in their way.
+        while sum(bool(lock.read_text()) for lock in tmp_path.glob("*.lock")) < 4 and stopwatch() < began + 30:
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=20)
+
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+    assert held(db) == []
 
 
 def at_today(clock: str) -> datetime:
