@@ -13,7 +13,7 @@ LANGUAGES = ("zh", "en")
 
 @cache
 def catalogue() -> dict[str, dict[str, str]]:
-    """key -> language -> text; keys are the tables of messages.toml joined by dots."""
+    """Text by key and language; keys are the tables of messages.toml joined by dots."""
     return dict(_flat("", tomllib.loads(FILE.read_text(encoding="utf-8"))))
 
 

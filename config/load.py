@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 DEFAULTS = Path(__file__).parent
@@ -44,6 +44,7 @@ def duration(value: object) -> object:
 
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
+Word = Annotated[str, Field(pattern=r"\S")]  # an empty word would be found in every post
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -94,19 +95,15 @@ def _key(data: object, location: tuple[int | str, ...]) -> str:
 
 def _known_keys(kind: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """The keys of the block in which the last step of `location` stands."""
-    model: Any = kind
+    model: type[BaseModel] | None = kind
     for step in location[:-1]:
-        if isinstance(step, str) and isinstance(model, type) and step in model.model_fields:
+        if model is not None and isinstance(step, str) and step in model.model_fields:
             model = _inner(model.model_fields[step].annotation, location)
-    return (
-        sorted(field.alias or name for name, field in model.model_fields.items())
-        if isinstance(model, type) and issubclass(model, BaseModel)
-        else []
-    )
+    return [] if model is None else sorted(field.alias or name for name, field in model.model_fields.items())
 
 
-def _inner(annotation: Any, location: tuple[int | str, ...]) -> Any:
-    """The block within `list[Block]`, `Block | None` or a union told apart by `kind` (its tag stands in the location)."""
+def _inner(annotation: Any, location: tuple[int | str, ...]) -> type[BaseModel] | None:
+    """The block within `list[Block]`, `Block | None` or a union told apart by `kind` (its tag is in the location)."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     inner = [found for arg in getattr(annotation, "__args__", ()) if (found := _inner(arg, location)) is not None]

@@ -20,7 +20,7 @@ class Rule(Block):
     topics: list[str] = Field(default=["*"], min_length=1)
     signal: str = ""  # kind signal: one of the nine
     window: Duration = timedelta(hours=1)
-    threshold: float | None = None  # posts, share (0-1), or expected number of posts with the signal
+    threshold: float | None = Field(default=None, gt=0)  # posts, share (0-1), or expected number with the signal
     ratio: float | None = Field(default=None, gt=1)  # so many times the baseline
     p: float | None = Field(default=None, gt=0, lt=1)  # and as unlikely as this, if nothing had changed
     min_posts: int = Field(default=3, ge=1)
@@ -35,6 +35,10 @@ class Rule(Block):
             raise ValueError(f"signal: only for kind = 'signal', got kind = {self.kind!r}")
         if self.threshold is None and self.ratio is None and self.p is None:
             raise ValueError("the rule can never fire; give 'threshold', 'ratio' or 'p'")
+        if self.kind == "negative_share" and self.threshold is not None and self.threshold > 1:
+            raise ValueError(f"threshold: a share is at most 1, got {self.threshold:g}")
+        if self.window <= timedelta(0):
+            raise ValueError("window: expected more than '0s'")
         return self
 
 

@@ -132,7 +132,7 @@ def load(directory: Path | None = None) -> Settings:
     mistakes: list[str] = []
     if directory is not None and not directory.is_dir():
         raise ConfigError([f"{directory}: no such directory; --config takes one with tingchao.toml, sources.toml, …"])
-    files = {}
+    files: dict[str, Block] = {}
     for name, kind in _FILES.items():
         try:
             files[name] = read(directory, name, kind)
@@ -151,7 +151,7 @@ def load(directory: Path | None = None) -> Settings:
     return settings
 
 
-_FILES = {
+_FILES: dict[str, type[Block]] = {
     "tingchao.toml": MainFile,
     "sources.toml": SourcesFile,
     "topics.toml": TopicsFile,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -26,6 +27,15 @@ class Source(Block):
     enabled: bool = True
     tried: bool = False  # somebody has fetched it and looked at what came
     options: dict[str, Any] = {}  # for spiders of your own
+
+    @field_validator("articles")
+    @classmethod
+    def _is_a_pattern(cls, articles: str) -> str:
+        try:
+            re.compile(articles)
+        except re.error as err:
+            raise ValueError(f"not a regular expression: {err}") from err
+        return articles
 
     @field_validator("every")
     @classmethod
