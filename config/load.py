@@ -40,7 +40,10 @@ def duration(value: object) -> object:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value) if isinstance(value, str) else None
     if match is None:
         raise ValueError("expected a number with a unit, such as '90s', '10m', '2h' or '7d'")
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    try:
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    except OverflowError as err:
+        raise ValueError("longer than any calendar; expected such as '7d'") from err
 
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]

@@ -1,0 +1,194 @@
+"""Settings: what is right becomes typed values, a mistake is named by file and key, with what was expected."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from tingchao.config import language
+from tingchao.config.load import ConfigError, duration
+from tingchao.config.settings import Settings, Terminal, Webhook, load
+from tingchao.config.topics import Near, Topic
+
+SOURCE = '[[source]]\nname = "s1"\nkind = "feed"\nurl = "https://a.example/rss"\ntopics = ["metro"]\n'
+TOPIC = '[[topic]]\nname = "metro"\ntitle = "地铁"\nany = ["地铁"]\n'
+RULE = '[[rule]]\nname = "many"\nkind = "count"\nthreshold = 5\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A small configuration that is right."""
+    write(tmp_path, "sources", SOURCE)
+    write(tmp_path, "topics", TOPIC)
+    write(tmp_path, "rules", RULE)
+    return tmp_path
+
+
+def write(folder: Path, name: str, text: str) -> None:
+    (folder / f"{name}.toml").write_text(text, encoding="utf-8")
+
+
+def mistakes(folder: Path) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(folder)
+    return [line.removeprefix(f"{folder}/") for line in caught.value.mistakes]
+
+
+def test_files_become_values(folder: Path) -> None:
+    write(folder, "tingchao", 'language = "en"\n[crawl]\ndelay = "0.25s"\n')
+    settings = load(folder)
+    assert isinstance(settings, Settings)
+    assert settings.main.language == "en"
+    assert settings.main.crawl.delay == timedelta(milliseconds=250)
+    assert settings.sources[0].every == timedelta(minutes=15)
+    assert settings.topics == (Topic(name="metro", title="地铁", any=["地铁"]),)
+    assert settings.rules[0].window == timedelta(hours=1)
+
+
+def test_a_file_that_is_not_there_is_the_one_that_ships(tmp_path: Path) -> None:
+    assert load(tmp_path) == load(None)
+    assert load(None).main.notify == [Terminal(kind="terminal")]
+
+
+def test_a_directory_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such directory"):
+        load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("tingchao", "languge = 'zh'", "tingchao.toml: languge: unknown key; did you mean 'language'?"),
+        ("tingchao", "[crawl]\nzzz = 1", "tingchao.toml: crawl.zzz: unknown key; expected one of contact, delay,"),
+        ("tingchao", "[crawl]\nrobots = false", "tingchao.toml: crawl.robots: unknown key"),
+        ("tingchao", "language = 'fr'", "tingchao.toml: language: Input should be 'zh' or 'en'; got 'fr'"),
+        ("tingchao", "[page]\nport = 'abc'", "tingchao.toml: page.port: Input should be a valid integer"),
+        ("tingchao", "[page]\nport = 70000", "tingchao.toml: page.port: Input should be less than or equal to 65535"),
+        ("tingchao", "[page]\nhost = '0.0.0.0'", "page: host '0.0.0.0' can be reached by others: set token_file"),
+        ("tingchao", "[crawl]\ndelay = 5", "tingchao.toml: crawl.delay: expected a number with a unit"),
+        ("tingchao", "[crawl]\ndelay = '5 min'", "tingchao.toml: crawl.delay: expected a number with a unit"),
+        ("tingchao", "[[notify]]\nkind = 'pigeon'\nname = 'p'", "tingchao.toml: notify[1] (p): Input tag 'pigeon'"),
+        ("tingchao", "[[notify]]\nkind = 'webhook'\nname = 'desk'", "notify[1] (desk).webhook.url: missing"),
+        ("tingchao", "[[notify]]\nkind='webhook'\nname='d'\nurl='http://a/'\nminlevel=2", "did you mean 'min_level'?"),
+        ("tingchao", "[[notify]]\nkind='terminal'\n" * 2, "notify: two channels are called terminal"),
+        ("tingchao", "= broken", "tingchao.toml: Invalid"),
+        ("sources", SOURCE.replace('"feed"', "7"), "source[1] (s1).kind: Input should be a valid string; got 7"),
+        ("sources", SOURCE.replace("topics", "topic"), "sources.toml: source[1] (s1).topics: missing"),
+        ("sources", SOURCE.replace('["metro"]', "[]"), "source[1] (s1).topics: List should have"),
+        ("sources", SOURCE.replace('["metro"]', '["metr"]'), "source (s1).topics: no topic 'metr' in topics"),
+        ("sources", SOURCE.replace("https", "ftp"), "sources.toml: source[1] (s1).url"),
+        ("sources", SOURCE + 'every = "0s"', "sources.toml: source[1] (s1).every: expected at least '1s'"),
+        ("sources", SOURCE + 'articles = "(a"', "sources.toml: source[1] (s1).articles: not a regular expression"),
+        ("sources", SOURCE.replace("s1", "S 1"), "sources.toml: source[1] (S 1).name"),
+        ("sources", SOURCE * 2, "two sources are called s1"),
+        ("topics", TOPIC.replace('any = ["地铁"]', ""), "topics.toml: topic[1] (metro): nothing to look for"),
+        ("topics", TOPIC.replace('["地铁"]', '["地铁", " "]'), "topics.toml: topic[1] (metro).any[2]"),
+        ("topics", TOPIC + 'none = [""]', "topics.toml: topic[1] (metro).none[1]"),
+        ("topics", TOPIC + 'near = [{ words = ["一"] }]', "topic[1] (metro).near[1].words: List should"),
+        ("topics", TOPIC * 2, "two topics are called metro"),
+        ("rules", RULE.replace("threshold = 5", ""), "rules.toml: rule[1] (many): the rule can never fire"),
+        ("rules", RULE.replace("= 5", "= 0"), "rules.toml: rule[1] (many).threshold"),
+        ("rules", RULE.replace("= 5", "= nan"), "rules.toml: rule[1] (many).threshold"),
+        ("rules", RULE.replace('"count"', '"negative_share"'), "rule[1] (many): threshold: a share is at most 1"),
+        ("rules", RULE.replace('"count"', '"signal"'), "rule[1] (many): signal: expected one of safety"),
+        ("rules", RULE + 'signal = "leak"', "rules.toml: rule[1] (many): signal: only for kind = 'signal'"),
+        ("rules", RULE + 'window = "0s"', "rules.toml: rule[1] (many): window: expected more than '0s'"),
+        ("rules", RULE + 'topics = ["metr"]', "rules.toml: rule (many).topics: no topic 'metr'"),
+        ("rules", RULE + "level = 4", "rules.toml: rule[1] (many).level: Input should be 1, 2 or 3; got 4"),
+        ("rules", RULE * 2, "two rules are called many"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_by_file_and_key(folder: Path, name: str, text: str, said: str) -> None:
+    write(folder, name, text)
+    assert any(said in mistake for mistake in mistakes(folder))
+
+
+def test_all_mistakes_of_all_files_are_told_at_once(folder: Path) -> None:
+    write(folder, "tingchao", "a = 1\nb = 2\n[page]\nport = -1\n")
+    write(folder, "rules", RULE.replace("5", "'five'"))
+    write(folder, "topics", "not toml")
+    assert [line.partition(":")[0] for line in mistakes(folder)] == ["tingchao.toml"] * 3 + [
+        "topics.toml",
+        "rules.toml",
+    ]
+
+
+def test_bytes_that_are_no_text_are_a_mistake(folder: Path) -> None:
+    (folder / "topics.toml").write_bytes(TOPIC.encode("gb18030"))
+    (mistake,) = mistakes(folder)
+    assert mistake.startswith("topics.toml: ")
+
+
+def test_settings_cannot_be_changed_on_the_way(folder: Path) -> None:
+    settings = load(folder)
+    with pytest.raises(ValidationError):
+        settings.main.crawl.user_agent = "Mozilla/5.0"  # type: ignore[misc]
+
+
+def test_near_and_channels(folder: Path) -> None:
+    write(folder, "topics", TOPIC + 'near = [{ words = ["地铁", "冒烟"], within = 5 }]\n')
+    write(
+        folder, "tingchao", "[[notify]]\nkind = 'webhook'\nname = 'desk'\nurl = 'http://127.0.0.1:9/'\nmin_level = 2\n"
+    )
+    settings = load(folder)
+    assert settings.topics[0].near == [Near(words=["地铁", "冒烟"], within=5)]
+    (channel,) = settings.main.notify
+    assert isinstance(channel, Webhook)
+    assert (channel.min_level, channel.timeout) == (2, timedelta(seconds=10))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("10m", timedelta(minutes=10)),
+        ("2h", timedelta(hours=2)),
+        ("7d", timedelta(days=7)),
+        ("1.5h", timedelta(minutes=90)),
+        (timedelta(1), timedelta(1)),
+    ],
+)
+def test_durations(text: object, expected: timedelta) -> None:
+    assert duration(text) == expected
+
+
+@pytest.mark.parametrize(
+    "value", ["", "5", "5 m", "m", "-5m", "5M", "1h30m", "nan s", "٥m5", "9" * 20 + "d", 5, 5.0, None]
+)
+def test_what_is_no_duration_is_refused_with_an_example(value: object) -> None:
+    with pytest.raises(ValueError, match="'7d'"):
+        duration(value)
+
+
+def test_texts_are_filled_in_the_language_asked_for() -> None:
+    assert language.text("cli.said.error", "en", message="no") == "error: no"
+    assert language.text("cli.said.error", "zh", message="no") == "错误：no"
+    with pytest.raises(KeyError):
+        language.text("cli.said.nothing", "zh")
+    with pytest.raises(KeyError):
+        language.text("cli.said.error", "fr", message="no")
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, "zh"),
+        ({"LANG": "en_US.UTF-8"}, "en"),
+        ({"LANG": "zh_CN.UTF-8"}, "zh"),
+        ({"LANG": "C.UTF-8"}, "zh"),
+        ({"LANG": "en_US.UTF-8", "TINGCHAO_LANG": "zh"}, "zh"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "en_GB"}, "en"),
+        ({"TINGCHAO_LANG": "EN"}, "en"),
+    ],
+)
+def test_the_language_of_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: str
+) -> None:
+    for name in ("TINGCHAO_LANG", "LC_ALL", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert language.from_environment() == expected
