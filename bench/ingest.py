@@ -33,13 +33,13 @@ def bare(rows: list[tuple[str, str]], folder: Path) -> float:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("CREATE TABLE log (offset INTEGER PRIMARY KEY AUTOINCREMENT, value TEXT)")
-    db.execute("CREATE VIRTUAL TABLE grams USING fts5 (grams, content='', columnsize=0, tokenize='ascii')")
+    db.execute("CREATE VIRTUAL TABLE found USING fts5 (grams, content='', columnsize=0, tokenize='ascii')")
     began = time.perf_counter()
     for start in range(0, len(rows), BATCH):
         db.execute("BEGIN IMMEDIATE")
         db.executemany("INSERT INTO log (value) VALUES (?)", [(value,) for value, _ in rows[start : start + BATCH]])
-        values = [(" ".join(grams(text)),) for _, text in rows[start : start + BATCH]]
-        db.executemany("INSERT INTO grams (grams) VALUES (?)", values)
+        values = [(n, " ".join(grams(text))) for n, (_, text) in enumerate(rows[start : start + BATCH], start)]
+        db.executemany("INSERT INTO found (rowid, grams) VALUES (?, ?)", values)
         db.execute("COMMIT")
     return len(rows) / (time.perf_counter() - began)
 
