@@ -59,11 +59,17 @@ class Bucket(msgspec.Struct, omit_defaults=True):
 
 
 def weights(scores: Scores) -> list[tuple[int, int]]:
-    """(signal, thousandths) of a text: the chance that it tells of the signal, times the chance that it is live."""
+    """(signal, thousandths) of a text: the chance that it tells of the signal and is live.
+
+    The smaller of the two chances, since what is live has a signal as a rule (annotation guideline): on the 2,020
+    texts drawn at random these sum up to 76 for 90 of safety and 105 for 101 of health; products to 53 and 82.
+    """
     if scores.abstained or scores.advert > ADVERT:
         return []
     live = scores.live * UNIT
-    return [(n, round(p * live)) for n, p in enumerate(scores.signals) if p * live >= FLOOR]
+    if live < FLOOR:
+        return []
+    return [(n, round(min(p * UNIT, live))) for n, p in enumerate(scores.signals) if p * UNIT >= FLOOR]
 
 
 def hashed(text: str) -> int:

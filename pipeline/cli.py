@@ -127,11 +127,21 @@ def _run_stages(settings: Settings, db: Path, clock: Clock, stop: threading.Even
     from tingchao.alerts import decide, watch
     from tingchao.models.scorer import Scorer
     from tingchao.pipeline import index, score
-    from tingchao.pipeline.roles import Retention, run_stages
+    from tingchao.pipeline.roles import Retention, in_thread, run_stages
 
-    log, store = SqliteLog(db), SqliteStore(db)
-    plans = [score.plan(settings, Scorer.load()), index.plan(store), watch.plan(settings), decide.plan(settings)]
-    run_stages(plans, log, clock, stop, Retention(log, store, settings.main.keep, clock))
+    log, store, scorer = SqliteLog(db), SqliteStore(db), Scorer.load()
+    indexer = index.plan(store)
+    plans = [score.plan(settings, scorer), watch.plan(settings), decide.plan(settings)]
+
+    def run_index() -> None:  # beside the others: most of its time is SQLite's, which holds no lock of Python's
+        own = SqliteLog(db)
+        retention = Retention([*plans, indexer], own, store, settings.main.keep, clock)
+        run_stages([indexer], own, clock, stop, retention)
+
+    indexing = in_thread("index", run_index, stop)
+    indexing.start()
+    run_stages(plans, log, clock, stop, lambda: None)
+    indexing.join()
 
 
 def _run_crawl(settings: Settings, db: Path, clock: Clock, stop: threading.Event) -> None:

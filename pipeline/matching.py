@@ -29,32 +29,38 @@ class Matcher:
 
 
 def _topic(topic: Topic) -> Test:
-    some = [_word(word) for word in topic.any]
-    every = [_word(word) for word in topic.all] + [_near(near) for near in topic.near]
-    none = [_word(word) for word in topic.none]
+    some, none = _some(topic.any), _some(topic.none)
+    every = [_some([word]) for word in topic.all] + [_near(near) for near in topic.near]
 
     def holds(text: str) -> bool:
-        return (
-            (not some or any(test(text) for test in some))
-            and all(test(text) for test in every)
-            and not any(test(text) for test in none)
-        )
+        if topic.any and not some(text):
+            return False
+        return all(test(text) for test in every) and not none(text)
 
     return holds
 
 
-def _word(word: str) -> Test:
-    folded = fold(word)
-    pattern = _pattern(folded)
-    if pattern is not None:
-        return lambda text: pattern.search(text) is not None
-    return lambda text: folded in text
+def _some(words: Sequence[str]) -> Test:
+    """Whether any of the words is there."""
+    folded = [fold(word) for word in words]
+    patterns = [_bordered(word) for word in folded if _latin(word)]
+    plain = [word for word in folded if not _latin(word)]
+
+    def holds(text: str) -> bool:
+        for word in plain:  # any() with a generator takes four times as long
+            if word in text:
+                return True
+        return any(pattern.search(text) for pattern in patterns)
+
+    return holds
 
 
-def _pattern(folded: str) -> re.Pattern[str] | None:
+def _latin(folded: str) -> bool:
+    return folded[:1].isascii() and folded[-1:].isascii()
+
+
+def _bordered(folded: str) -> re.Pattern[str]:
     """A Latin word ends at its border: 'app' is not in 'happy'. Han needs none."""
-    if not (folded[:1].isascii() and folded[-1:].isascii()):
-        return None
     return re.compile(rf"(?<![a-z0-9]){re.escape(folded)}(?![a-z0-9])")
 
 

@@ -162,16 +162,31 @@ def run_stages(
             runner.close()
 
 
-class Retention:
-    """Lets data age out, once an hour and only when nothing waits to be read, so that nothing unread is dropped."""
+def in_thread(name: str, work: Callable[[], None], stop: threading.Event) -> threading.Thread:
+    """A thread that does the work; when it fails, the whole process stops, to be started again."""
 
-    def __init__(self, log: Log, store: Store, keep: KeepSettings, clock: Clock) -> None:
+    def guarded() -> None:
+        try:
+            work()
+        finally:
+            stop.set()
+
+    return threading.Thread(target=guarded, daemon=True, name=name)
+
+
+class Retention:
+    """Lets data age out, once an hour and only when `plans` have read all, so that nothing unread is dropped."""
+
+    def __init__(self, plans: Sequence[Plan], log: Log, store: Store, keep: KeepSettings, clock: Clock) -> None:
+        self._reads = [(plan.name, topic) for plan in plans for topic in plan.reads]
         self._log, self._store, self._keep, self._clock = log, store, keep, clock
         self._last: datetime | None = None
 
     def __call__(self) -> None:
         now = self._clock.now()
         if self._last is not None and now - self._last < _RETENTION_EVERY:
+            return
+        if any(self._log.position(group, topic) < self._log.end(topic) for group, topic in self._reads):
             return
         self._last = now
         try:

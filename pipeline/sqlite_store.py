@@ -40,14 +40,15 @@ class SqliteStore:
                 self._db.execute(statement)
 
     def put(self, batch: Sequence[Scored]) -> list[str]:
+        made = [_Made(scored) for scored in batch]  # before the transaction: other writers wait for that
         with transaction(self._db) as db:
             there = _standing(db, batch)
-            fresh: dict[str, Scored] = {}  # new ids go in together, which costs a fifth less than one by one
-            for scored in batch:
-                if scored.post.id not in there:
-                    fresh.setdefault(scored.post.id, scored)
+            fresh: dict[str, _Made] = {}  # new ids go in together, which costs a fifth less than one by one
+            for one in made:
+                if one.scored.post.id not in there:
+                    fresh.setdefault(one.scored.post.id, one)
             _insert(db, list(fresh.values()))
-            return ["indexed" if fresh.get(one.post.id) is one else _revise(db, one) for one in batch]
+            return ["indexed" if fresh.get(one.scored.post.id) is one else _revise(db, one.scored) for one in made]
 
     def search(self, query: Query) -> list[Scored]:
         where, values = _where(query)
@@ -102,12 +103,19 @@ def _standing(db: sqlite3.Connection, batch: Sequence[Scored]) -> set[str]:
     return {name for (name,) in found}
 
 
-def _insert(db: sqlite3.Connection, fresh: Sequence[Scored]) -> None:
+class _Made:
+    """A scored post with its row and grams."""
+
+    def __init__(self, scored: Scored) -> None:
+        self.scored, self.row, self.grams = scored, _row(scored), _grams(scored)
+
+
+def _insert(db: sqlite3.Connection, fresh: Sequence[_Made]) -> None:
     (last,) = db.execute("SELECT coalesce(max(number), 0) FROM posts").fetchone()
-    numbers = range(last + 1, last + 1 + len(fresh))
-    posts = [(number, *_row(scored)) for number, scored in zip(numbers, fresh, strict=True)]
-    texts = [(number, _grams(scored)) for number, scored in zip(numbers, fresh, strict=True)]
+    numbered = list(enumerate(fresh, last + 1))
+    posts = [(number, *one.row) for number, one in numbered]
     db.executemany("INSERT INTO posts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", posts)
+    texts = [(number, one.grams) for number, one in numbered]
     db.executemany("INSERT INTO posts_grams (rowid, grams) VALUES (?, ?)", texts)
 
 
@@ -123,7 +131,7 @@ def _revise(db: sqlite3.Connection, scored: Scored) -> str:
     _drop(db, number, standing)
     # The first revision fixes the time of publication: a page that says 刚刚 says it at every fetch.
     first = msgspec.structs.replace(post, published_at=standing.post.published_at)
-    _insert(db, [msgspec.structs.replace(scored, post=first)])
+    _insert(db, [_Made(msgspec.structs.replace(scored, post=first))])
     return "updated"
 
 

@@ -39,7 +39,8 @@ def test_pairs_of_han_and_whole_words(text: str, tokens: str) -> None:
 @given(text=LETTERS | st.text())
 def test_tokens_hold_letters_and_digits_only_and_folding_again_changes_none(text: str) -> None:
     tokens = grams(text)
-    assert all(token and not re.search(r"[\W_]", token) for token in tokens)
+    # The newest Han characters are Han here, also where this Python's tables do not know them as letters.
+    assert all(re.fullmatch(rf"(?:[{HAN}]|[^\W_])+", token) for token in tokens)
     assert grams(" ".join(tokens)) == [token for token in tokens for token in grams(token)]
 
 

@@ -360,6 +360,15 @@ def test_delete_before_removes_posts_and_what_the_words_point_to(store: Store, m
     assert (found(store, "公交"), found(store, "天气")) == ([], ["r"])
 
 
+def test_what_was_fetched_lately_is_kept_however_old_it_is(store: Store, make_scored: Make) -> None:
+    # Somebody reads in the posts of 2020: they must not be gone within the hour.
+    store.put([make_scored("read today", "地铁", minute=10, published_at=at(-9999)), make_scored("old", minute=-9999)])
+    assert store.delete_before(at(0)) == 1
+    assert found(store) == ["read today"]
+    assert store.delete_before(at(11)) == 1
+    assert found(store, "地铁") == []
+
+
 def test_deleting_many_thousand_posts(store: Store, make_scored: Make) -> None:
     store.put([make_scored(f"p{n}", "地铁停运", minute=n) for n in range(5000)])
     assert store.delete_before(at(4500)) == 4500
