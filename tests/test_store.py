@@ -91,6 +91,12 @@ def test_revisions_of_one_post_in_one_batch(store: Store, make_scored: Make) -> 
     assert [hit.post.text for hit in store.search(Query())] == ["第3次"]
 
 
+def test_the_same_post_twice_in_one_batch_is_indexed_once(store: Store, make_scored: Make) -> None:
+    scored = make_scored("p1", "地铁")
+    assert store.put([scored, make_scored("p2"), scored]) == ["indexed", "indexed", "updated"]
+    assert (store.count(Query()), found(store, "地铁")) == (2, ["p1"])
+
+
 def test_the_first_revision_fixes_the_time_of_publication(store: Store, make_scored: Make) -> None:
     # A page that says 刚刚 says it at every fetch.
     store.put([make_scored("p1", "刚刚", minute=0)])
