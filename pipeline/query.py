@@ -75,7 +75,7 @@ def parse(text: str) -> Expression | None:
     try:
         # luqum takes Lucene's other signs for parts of words, and would make "or" an "and".
         found = _convert(read(text.translate(_SIGNS).replace("||", " OR ").replace("&&", " AND ")))
-    except ParseError as err:
+    except (ParseError, ArithmeticError) as err:  # luqum makes numbers of what follows ~ and ^, and trips over some
         raise Refused(f'query {text!r}: {err}; write words, "phrases", OR, -word and brackets') from err
     if found is None:
         raise Refused(f"query {text!r}: nothing to look for; write at least one word")

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+import hypothesis
 import pytest
 
 from tingchao.models.scores import SIGNALS, Scores
@@ -24,6 +25,10 @@ from tingchao.pipeline.sqlite_store import SqliteStore
 from tingchao.pipeline.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
+# No test depends on how busy the machine is.
+hypothesis.settings.register_profile("tingchao", deadline=None)
+hypothesis.settings.load_profile("tingchao")
+
 START = datetime(2026, 1, 5, 0, 0, tzinfo=UTC)
 SHARED = Path(os.environ.get("TINGCHAO_SHARED", ROOT.parent / "shared"))
 
