@@ -17,13 +17,15 @@ from tingchao.pipeline.records import Evidence, Mention
 
 STRONGEST = 5  # posts of an alert beside the first
 NEGATIVE = len(SIGNALS)  # the number under which the most negative posts are kept
-_KEPT = 2  # strongest posts kept a signal and bucket; a window of an hour has twelve buckets
+# Kept a bucket: of each signal all that may be shown, since a burst may lie in one bucket, and one more in case that
+# one of them is the first; of the most negative ones a few.
+_STRONG, _ANGRIEST = STRONGEST + 1, 2
 _LIKELY = 0.3  # probability from which a signal is named beside a post
 _WORDS = 6
 _ANGRY = UNIT // 2  # thousandths: from here on a post is more likely negative than not
 _TITLE, _EXCERPT, _URL = 200, 280, 1000  # characters; a longer URL is left out, since half of one leads nowhere
 # Buckets with posts to show. Live, 6 topics have 3,456 within two days; a file of old posts may touch any number.
-_SHELVES = 5000
+_SHELVES = 4000
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -70,9 +72,10 @@ class Shelves:
         angry = round(mention.scores.negative * UNIT)
         for signal, weight in (*weights, (NEGATIVE, angry)) if angry >= _ANGRY else weights:
             strong = shelf.strong.setdefault(signal, [])
-            if _enters(strong, text, (-weight, mention.published_at, mention.id)):
+            limit = _ANGRIEST if signal == NEGATIVE else _STRONG
+            if _enters(strong, text, (-weight, mention.published_at, mention.id), limit):
                 shown = _shown(mention, text, weight)
-                shelf.strong[signal] = _best(strong, shown)
+                shelf.strong[signal] = _best(strong, shown, limit)
         if shown is not None:
             self._changed.add(key)
             shelf.touched = max(shelf.touched, at)
@@ -134,20 +137,20 @@ _ENCODER = msgspec.msgpack.Encoder()
 _SHELF = msgspec.msgpack.Decoder(Shelf)
 
 
-def _enters(strong: list[Shown], text: int, rank: tuple[int, datetime, str]) -> bool:
+def _enters(strong: list[Shown], text: int, rank: tuple[int, datetime, str], limit: int) -> bool:
     """Whether a post of this rank would be kept; asked first, since most are not and making one costs time."""
     for one in strong:
         if one.text == text:
             return rank < one.rank()
-    return len(strong) < _KEPT or rank < strong[-1].rank()
+    return len(strong) < limit or rank < strong[-1].rank()
 
 
-def _best(strong: list[Shown], shown: Shown) -> list[Shown]:
+def _best(strong: list[Shown], shown: Shown, limit: int) -> list[Shown]:
     """The strongest with one more, each text once by its best post."""
     best: dict[int, Shown] = {}
     for one in sorted([*strong, shown], key=Shown.rank):
         best.setdefault(one.text, one)
-    return list(best.values())[:_KEPT]
+    return list(best.values())[:limit]
 
 
 def _order(kept_under: int, wanted: int | None) -> int:

@@ -1,0 +1,195 @@
+"""What a person reads of an alert, and the same facts as JSON."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from tingchao.alerts import card
+from tingchao.alerts.windows import OTHERS
+from tingchao.models.scores import SIGNALS
+from tingchao.pipeline.records import Alert, Change, Evidence, Mention, Reason
+
+T0 = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SAFETY = Reason(
+    rule="safety",
+    kind="signal",
+    signal="safety",
+    start=T0 - HOUR,
+    end=T0,
+    observed=3.2,
+    threshold=2.0,
+    expected=0.05,
+    p=1e-7,
+)
+MANY = Reason(rule="many", kind="count", start=T0 - HOUR, end=T0, observed=45.0, expected=5.1, p=0.0004)
+COLD = Reason(rule="many", kind="count", start=T0 - HOUR, end=T0, observed=45.0)
+ANGER = Reason(rule="anger", kind="negative_share", start=T0 - HOUR, end=T0, observed=0.72, threshold=0.6)
+
+
+def alert(*reasons: Reason, **more: object) -> Alert:
+    fields: dict[str, object] = {
+        "id": "abc123",
+        "number": 2,
+        "topic": "metro",
+        "title": "地铁运营",
+        "state": "open",
+        "level": 3,
+        "sure": 0.97,
+        "since": T0 - HOUR,
+        "until": T0,
+        "opened_at": T0,
+        "updated_at": T0,
+        "reasons": reasons or (SAFETY, MANY),
+        "posts": 45,
+        "voices": 31,
+        "sources": {"forum": 40, "news": 5},
+        "negative_share": 0.4,
+        "severity": 2.3,
+        "signals": {"safety": 3.2, "outage": 0.1},
+        "evidence": (
+            Evidence(
+                id="p1",
+                source="forum",
+                published_at=T0 - HOUR,
+                title="三号线冒烟",
+                url="https://example.org/1",
+                excerpt="三号线冒烟，乘客疏散",
+                signals={"safety": 0.98},
+                words=("冒烟", "疏散"),
+                role="first",
+            ),
+        ),
+        "curve": (0, 1, 44),
+        "bucket": 300,
+        "history": (Change(at=T0, what="opened"),),
+    }
+    return Alert(**(fields | more))  # type: ignore[arg-type]
+
+
+def lines(found: card.Card, name: str) -> str:
+    return "\n".join(line for section in found.sections if section.name == name for line in section.lines)
+
+
+def test_the_headline_says_what_happens_and_how_much() -> None:
+    assert card.headline(alert(), "zh") == "地铁运营：1 小时内约 3.2 条不同的帖子反映“安全”"
+    assert card.headline(alert(MANY), "zh") == "地铁运营：1 小时内 45 条帖子，平时约 5.1 条"
+    assert card.headline(alert(COLD), "en") == "地铁运营: 45 posts within an hour (no history to compare with yet)"
+    assert card.headline(alert(ANGER), "en") == "地铁运营: 72% negative within an hour"
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("reasons", [(SAFETY, MANY), (MANY,), (COLD,), (ANGER,)])
+def test_a_card_has_every_section_in_whole_sentences(language: str, reasons: tuple[Reason, ...]) -> None:
+    found = card.card(alert(*reasons), language)
+    assert [section.name for section in found.sections] == ["why", "what", "sure", "who", "evidence", "unknown"]
+    for section in found.sections:
+        assert section.heading
+        for line in section.lines if section.name != "evidence" else ():
+            assert line.endswith(("。", "."))
+            assert "{" not in line
+
+
+def test_why_now_gives_observed_threshold_expected_and_chance() -> None:
+    why = lines(card.card(alert(), "en"), "why")
+    assert "an expected 3.2 different posts truly tell of safety" in why
+    assert "the threshold is 2" in why
+    assert "usually about 5.1" in why
+    assert "chance of about 0.0004" in why
+    assert "chance below 1 in 10,000" in why
+    assert "2026-03-02 15:00 to 2026-03-02 16:00" in why, "in Beijing time"
+
+
+def test_a_window_does_not_end_in_the_future() -> None:
+    ahead = msgspec.structs.replace(SAFETY, end=T0 + timedelta(minutes=4))
+    assert "16:04" not in card.as_text(alert(ahead, until=T0 + timedelta(minutes=4)), "zh")
+
+
+def test_what_is_not_known_is_said() -> None:
+    assert "没有“平时”可比" in lines(card.card(alert(COLD), "zh"), "unknown")
+    assert "没有“平时”可比" not in lines(card.card(alert(MANY), "zh"), "unknown")
+    assert "一个来源只算一个声音" in lines(card.card(alert(voices=2), "zh"), "unknown")
+
+
+def test_a_past_alert_says_that_nobody_was_told() -> None:
+    assert "没有通知任何人" in lines(card.card(alert(state="past"), "zh"), "why")
+
+
+def test_the_posts_stand_with_time_source_probability_and_address() -> None:
+    post = lines(card.card(alert(), "zh"), "evidence")
+    assert post == "最早 · 2026-03-02 15:00 · forum · 安全 98%：三号线冒烟，乘客疏散 https://example.org/1"
+
+
+def test_the_words_behind_it_and_the_sources_are_named() -> None:
+    found = card.card(alert(sources={f"s{n}": 9 - n for n in range(7)} | {OTHERS: 3}), "zh")
+    assert "冒烟、疏散" in lines(found, "what")
+    assert "来源：s0 9、s1 8、s2 7、s3 6、s4 5 等。" in lines(found, "who")
+
+
+def test_as_text_holds_headline_state_and_all_sections() -> None:
+    text = card.as_text(alert(), "zh")
+    assert text.startswith("地铁运营：1 小时内约 3.2 条")
+    for part in ("abc123", "严重", "为什么是现在", "说的是什么", "有多大把握", "谁在说", "依据", "还不知道的"):
+        assert part in text
+
+
+def test_json_has_the_same_facts_under_stable_names() -> None:
+    found = json.loads(msgspec.json.encode(card.as_json(alert())))
+    assert set(found) == {
+        *("id", "number", "topic", "title", "state", "level", "sure", "since", "until", "opened_at", "updated_at"),
+        *(
+            "reasons",
+            "posts",
+            "voices",
+            "sources",
+            "negative_share",
+            "severity",
+            "signals",
+            "evidence",
+            "curve",
+            "history",
+        ),
+    }
+    assert found["since"] == "2026-03-02T07:00:00Z"
+    assert found["reasons"][0] == {
+        "rule": "safety", "kind": "signal", "signal": "safety", "start": "2026-03-02T07:00:00Z",
+        "end": "2026-03-02T08:00:00Z", "observed": 3.2, "threshold": 2.0, "expected": 0.05, "p": 1e-7,
+    }
+    assert found["curve"] == {"bucket_seconds": 300, "posts": [0, 1, 44]}
+    assert set(found["evidence"][0]) == {
+        *("id", "source", "published_at", "title", "url", "excerpt", "negative", "signals", "words", "role")
+    }
+    assert found["reasons"][1]["threshold"] is None, "a field without a value is there, too"
+
+
+def test_neither_form_has_a_field_for_a_voice_or_an_author() -> None:
+    assert "voice" in Mention.__struct_fields__
+    keys: set[str] = set()
+
+    def collect(value: object) -> None:
+        if isinstance(value, dict):
+            keys.update(value)
+            for one in value.values():
+                collect(one)
+        elif isinstance(value, list):
+            for one in value:
+                collect(one)
+
+    collect(card.as_json(alert()))
+    assert not keys & {"voice", "author", "user", "name"}
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_signal_has_a_name(language: str) -> None:
+    for signal in SIGNALS:
+        reason = msgspec.structs.replace(SAFETY, signal=signal)
+        assert card.headline(alert(reason), language)
+
+
+def test_braces_in_a_post_are_only_text() -> None:
+    odd = Evidence(id="p", source="{x}", published_at=T0, title="{0} {window}", role="first")
+    assert "{0} {window}" in card.as_text(alert(evidence=(odd,), title="{t}"), "zh")

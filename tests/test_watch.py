@@ -1,0 +1,503 @@
+"""Mentions become candidates: what is counted, when a rule holds, and that nothing depends on batches or restarts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from math import exp, lgamma, log
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tingchao.alerts import shards, watch
+from tingchao.alerts.baseline import Usual, usual, usual_share
+from tingchao.alerts.hours import Hours
+from tingchao.alerts.seen import Seen
+from tingchao.alerts.watch import Watch
+from tingchao.alerts.windows import OTHERS, SOURCES, TEXTS, VOICES, Bucket, Window, distinct, hashed, weights
+from tingchao.config.rules import Rule
+from tingchao.config.settings import Settings, load
+from tingchao.models.scores import SIGNALS, Scores
+from tingchao.pipeline.clock import ManualClock
+from tingchao.pipeline.log import STATE_LIMIT, output
+from tingchao.pipeline.records import Candidate, Mention, Tick, decode
+from tingchao.pipeline.sqlite_log import SqliteLog
+from tingchao.pipeline.stage import Input, Memory, Runner
+
+T0 = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+SAFETY = Rule(name="safety", kind="signal", signal="safety", threshold=2.0, min_posts=3, level=3)
+MANY = Rule(name="many", kind="count", ratio=4.0, p=0.001, min_posts=10, min_voices=3)
+ANGER = Rule(name="anger", kind="negative_share", threshold=0.6, min_posts=5)
+
+
+def scores(signal: str = "", p: float = 0.95, *, negative: float = 0.2, live: float = 0.95, **more: object) -> Scores:
+    signals = tuple(p if name == signal else 0.01 for name in SIGNALS)
+    fields = {"severity": 2.0 if signal else 0.1, "live": live if signal else 0.02, "advert": 0.01, "given": ()}
+    rest = {"lang": "zh", "abstained": False} | fields | more
+    return Scores(negative=negative, neutral=1 - negative, positive=0.0, signals=signals, **rest)  # type: ignore[arg-type]
+
+
+def mention(name: str, at: datetime, *, text: str = "", voice: str = "", **more: object) -> Mention:
+    fields: dict[str, object] = {"topic": "metro", "source": "forum", "scores": scores(), "fetched_at": at} | more
+    return Mention(
+        id=name,
+        published_at=at,
+        voice=hashed(voice or name).to_bytes(8).hex(),
+        title=text or f"帖子 {name}",
+        signature=hashed(text or name).to_bytes(8).hex(),
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def with_rules(*rules: Rule) -> Settings:
+    return replace(load(), rules=rules)
+
+
+class World:
+    """A log, a clock and the stage: mentions go in, candidates come out."""
+
+    def __init__(self, path: Path, *rules: Rule, batch: int = 500, start: datetime = T0) -> None:
+        self.settings, self.batch = with_rules(*rules), batch
+        self.log, self.clock = SqliteLog(path / "log.db"), ManualClock(start)
+        self.runner = self.made()
+
+    def restart(self) -> None:
+        """A new process, just as far with its ticks: everything else that is not in the log is gone."""
+        ticked, self.runner = self.runner._ticked, self.made()
+        self.runner._ticked = ticked
+
+    def made(self) -> Runner:
+        plan = watch.plan(self.settings)
+        plan = plan._replace(batch=self.batch, make=lambda memory: Watch(memory, self.settings, self.batch))
+        return Runner(plan, self.log, self.clock)
+
+    def write(self, mentions: Iterable[Mention]) -> None:
+        self.clock.move(timedelta(milliseconds=1))
+        self.log.publish([output("mentions", one.topic, one) for one in mentions], self.clock.now())
+
+    def run(self, *mentions: Mention) -> list[Candidate]:
+        before = len(self.candidates())
+        if mentions:
+            self.write(mentions)
+        while self.runner.step():
+            pass
+        return self.candidates()[before:]
+
+    def candidates(self) -> list[Candidate]:
+        return [decode(Candidate, one.value) for one in self.log.scan("candidates", limit=10**6)]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path, SAFETY, MANY)
+
+
+def talk(start: datetime, hours: int, an_hour: int, name: str = "talk") -> list[Mention]:
+    """Quiet talk without any signal."""
+    step = HOUR / an_hour
+    return [mention(f"{name}{n}", start + n * step) for n in range(hours * an_hour)]
+
+
+# What is counted
+
+
+def test_three_reports_of_an_accident_become_a_candidate_with_its_evidence(world: World) -> None:
+    reports = [
+        mention(
+            f"r{n}", T0 - n * MINUTE, text=f"地铁三号线冒烟 {n}", scores=scores("safety"), words={"safety": ("冒烟",)}
+        )
+        for n in range(3)
+    ]
+    (candidate,) = world.run(*reports)
+    assert candidate.reason.rule == "safety"
+    assert candidate.reason.observed == pytest.approx(2.85)
+    assert candidate.reason.expected is None, "there is no history yet"
+    assert (candidate.level, candidate.posts, candidate.voices, candidate.sources) == (3, 3, 3, {"forum": 3})
+    assert candidate.severity == 2.0
+    assert candidate.sure == 0.99
+    assert [(one.id, one.role) for one in candidate.evidence] == [("r2", "first"), ("r1", "strong"), ("r0", "strong")]
+    assert candidate.evidence[0].words == ("冒烟",)
+    assert sum(candidate.curve) == 3
+    assert candidate.reason.start <= T0 - 2 * MINUTE < T0 < candidate.reason.end
+
+
+def test_500_reposts_of_one_text_weigh_less_than_five_voices(world: World) -> None:
+    reposts = [mention(f"c{n}", T0, text="听说爆炸了", scores=scores("safety")) for n in range(500)]
+    assert [one.reason.rule for one in world.run(*reposts)] == ["many"], "they are many, but one story"
+    own = [mention(f"o{n}", T0 - 3 * HOUR, text=f"我看见冒烟 {n}", scores=scores("safety")) for n in range(5)]
+    (candidate,) = world.run(*own)
+    assert candidate.reason.rule == "safety"
+    assert candidate.signals["safety"] == pytest.approx(4.75)
+
+
+def test_one_voice_with_many_texts_is_not_surer_than_one_voice(world: World) -> None:
+    texts = [mention(f"m{n}", T0, text=f"爆炸 {n}", voice="one", scores=scores("safety", 0.8)) for n in range(5)]
+    (candidate,) = world.run(*texts)
+    assert candidate.sure == 0.8
+
+
+def test_a_revision_of_a_counted_post_changes_no_count(world: World) -> None:
+    first = [mention(f"r{n}", T0, scores=scores("safety", 0.65)) for n in range(3)]
+    world.run(*first)
+    again = [mention(f"r{n}", T0 + HOUR, fetched_at=T0 + HOUR, scores=scores("safety")) for n in range(3)]
+    world.clock.move(HOUR)
+    assert world.run(*again) == []
+    assert world.runner.counts() == {"counted": 3, "revision": 3, "tick": 2}
+
+
+def test_a_post_counts_once_in_each_topic(world: World) -> None:
+    both = [mention("same", T0, topic=topic) for topic in ("metro", "water")]
+    world.run(*both)
+    assert world.runner.counts()["counted"] == 2
+
+
+def test_advertising_and_what_cannot_be_judged_give_no_signal(world: World) -> None:
+    adverts = [mention(f"a{n}", T0, scores=scores("safety", advert=0.9)) for n in range(60)]
+    other = [mention(f"o{n}", T0, scores=scores("safety", abstained=True)) for n in range(9)]
+    assert world.run(*adverts, *other) == []
+    assert world.runner.counts() == {"advert": 60, "counted": 9, "tick": 1}
+
+
+def test_a_post_later_than_the_lateness_still_enters_its_window(world: World) -> None:
+    old = [mention(f"r{n}", T0 - 60 * DAY, scores=scores("safety")) for n in range(3)]
+    (candidate,) = world.run(*old)
+    assert candidate.reason.end <= T0 - 60 * DAY + 5 * MINUTE
+    assert world.runner.counts()["late"] == 3
+
+
+def test_a_post_from_the_future_counts_when_it_was_written(world: World) -> None:
+    ahead = [mention(f"r{n}", T0 + 30 * DAY, scores=scores("safety")) for n in range(3)]
+    (candidate,) = world.run(*ahead)
+    assert candidate.reason.start <= world.clock.now() < candidate.reason.end
+
+
+def test_the_negative_share_is_that_of_the_posts_that_could_be_judged(tmp_path: Path) -> None:
+    world = World(tmp_path, ANGER)
+    angry = [mention(f"a{n}", T0, scores=scores(negative=0.9)) for n in range(6)]
+    unjudged = [mention(f"u{n}", T0, scores=scores(negative=0.3, abstained=True)) for n in range(20)]
+    (candidate,) = world.run(*angry, *unjudged)
+    assert candidate.reason.observed == pytest.approx(0.9)
+    assert candidate.evidence[1].negative == 0.9, "without a signal the most negative posts are shown"
+
+
+def test_a_rule_watches_only_its_topics(tmp_path: Path) -> None:
+    world = World(tmp_path, SAFETY.model_copy(update={"topics": ["water"]}))
+    metro = [mention(f"r{n}", T0, scores=scores("safety")) for n in range(3)]
+    water = [mention(f"r{n}", T0, scores=scores("safety"), topic="water") for n in range(3)]
+    assert [one.topic for one in world.run(*metro, *water)] == ["water"]
+
+
+# When it is told
+
+
+def test_what_goes_on_is_told_again_when_it_grows_or_ten_minutes_later(world: World) -> None:
+    def report(name: str, minute: float, p: float = 0.95) -> list[Candidate]:
+        at = T0 + minute * MINUTE
+        world.clock.move(max(timedelta(0), at - world.clock.now()))
+        return world.run(mention(name, at, text=name, scores=scores("safety", p)))
+
+    told = [len(report(f"r{n}", 0.1 * n)) for n in range(8)]
+    assert told == [0, 0, 1, 1, 1, 0, 1, 0], "at 2.85, then whenever it is a quarter more than what was told"
+    assert len(report("six", 6, 0.1)) == 0
+    assert len(report("eleven", 11, 0.1)) == 1
+
+
+def test_silence_is_not_told_again(world: World) -> None:
+    world.run(*(mention(f"r{n}", T0, scores=scores("safety")) for n in range(3)))
+    for _ in range(24):
+        world.clock.move(10 * MINUTE)
+        assert world.run() == []
+
+
+def test_a_day_of_history_makes_a_baseline_and_then_ratio_and_p_decide(world: World) -> None:
+    for hour in range(30):
+        world.run(*talk(T0 + hour * HOUR, 1, 6, f"h{hour}-"))
+        world.clock.move(HOUR)
+    assert world.candidates() == [], "six posts an hour are usual"
+    now = T0 + 30 * HOUR
+    candidates = world.run(*(mention(f"b{n}", now + n * timedelta(seconds=1), text=f"b{n}") for n in range(40)))
+    reason = candidates[-1].reason
+    assert reason.rule == "many"
+    assert reason.expected == pytest.approx(6, abs=1)
+    assert reason.p is not None
+    assert reason.p < 0.001
+    assert candidates[-1].sure == 0.99
+
+
+def test_without_history_a_count_needs_ratio_times_min_posts_and_says_so(world: World) -> None:
+    assert world.run(*(mention(f"a{n}", T0) for n in range(39))) == []
+    (candidate,) = world.run(mention("a39", T0))
+    assert (candidate.reason.expected, candidate.reason.p, candidate.sure) == (None, None, 0.5)
+
+
+def test_what_sources_still_showed_at_the_start_is_no_history(world: World) -> None:
+    # A feed of two days that grows denser towards now, because old items have left it.
+    feed = [mention(f"f{n}", T0 - (n / 60) ** 2 * 48 * HOUR) for n in range(60)]
+    assert world.run(*feed) == []
+
+
+def test_a_file_alerts_in_the_same_windows_newest_first_and_oldest_first(tmp_path: Path) -> None:
+    old = T0 - 30 * DAY
+    posts = talk(old, 24 * 9, 2) + [
+        mention(f"r{n}", old + 5 * DAY + n * 5 * MINUTE, text=f"r{n}", scores=scores("safety")) for n in range(10)
+    ]
+    posts.sort(key=lambda one: one.published_at)
+    ends = []
+    for name, order in (("forward", posts), ("backward", posts[::-1])):
+        (tmp_path / name).mkdir()
+        world = World(tmp_path / name, SAFETY, MANY)
+        for first in range(0, len(order), 100):
+            world.run(*order[first : first + 100])
+        ends.append({one.reason.end for one in world.candidates() if one.reason.rule == "safety"})
+    for edge in (min, max):  # told every ten minutes, so the two may differ by one bucket
+        assert abs(edge(ends[0]) - edge(ends[1])) <= 5 * MINUTE
+    assert all(old + 5 * DAY < end < old + 6 * DAY for found in ends for end in found)
+
+
+def test_a_flood_is_told_a_few_times_only_and_stays_within_the_limits_of_state(world: World) -> None:
+    flood = [mention(f"x{n}", T0, text=f"x{n}", source=f"s{n % 300}", scores=scores("safety")) for n in range(20_000)]
+    for first in range(0, len(flood), 2_000):
+        world.run(*flood[first : first + 2_000])
+    candidates = world.candidates()
+    assert len(candidates) < 40
+    assert candidates[-1].voices == pytest.approx(20_000, rel=0.3)
+    assert sum(candidates[-1].sources.values()) == candidates[-1].posts
+    state = world.log.state("watch")
+    assert max(map(len, state.values())) <= STATE_LIMIT
+    assert sum(map(len, state.values())) < 400_000
+
+
+def test_state_is_forgotten_when_it_is_old_and_was_not_touched(world: World) -> None:
+    world.run(*talk(T0 - 5 * HOUR, 5, 30), *talk(T0 - 90 * DAY, 5, 30, "old"))
+    assert any(key.startswith("h/") for key in world.log.state("watch"))
+    for _ in range(4):
+        world.clock.move(DAY)
+        world.run()
+    kinds = {key.partition("/")[0] for key in world.log.state("watch")}
+    assert not kinds & {"h", "s", "e"}
+    assert {key for key in world.log.state("watch") if key.startswith("t/")} == {
+        f"t/metro/{int(T0.timestamp()) // 86400}"
+    }
+
+
+def test_a_totals_hour_that_comes_back_is_added_to_and_not_replaced(world: World) -> None:
+    world.run(*talk(T0, 1, 30))
+    world.clock.move(3 * DAY)
+    world.run()
+    world.run(mention("late", T0 + MINUTE))
+    hours = Hours(Memory(world.log.state("watch")))
+    assert hours.totals("metro")[int(T0.timestamp()) // 3600][0] == 31
+
+
+# Nothing depends on batches, order or restarts
+
+
+def incident(seed: int, size: int = 240) -> list[list[Mention]]:
+    """Groups that are written together: talk, then an incident with reposts, partly out of order."""
+    rng = random.Random(seed)
+    posts = []
+    for n in range(size):
+        at = T0 + timedelta(minutes=n / 2 - rng.random() * 20)
+        hot = n > size / 2 and rng.random() < 0.4
+        told = scores("safety", 0.6 + 0.4 * rng.random()) if hot else scores(negative=rng.random())
+        text = f"t{rng.randrange(40)}" if hot else f"n{n}"
+        posts.append(mention(f"p{n}", at, text=text, voice=f"v{rng.randrange(60)}", scores=told))
+    cuts = sorted({0, size, *(rng.randrange(size) for _ in range(12))})
+    return [posts[a:b] for a, b in pairwise(cuts)]
+
+
+def tell(path: Path, groups: Sequence[Sequence[Mention]], batch: int, *, restart: bool = False) -> list[Candidate]:
+    """The candidates when each group is written at its time and read in batches of so many."""
+    path.mkdir()
+    world = World(path, SAFETY, MANY, ANGER, batch=batch, start=T0 - HOUR)
+    for group in groups:
+        world.clock.move(max(timedelta(0), max(one.published_at for one in group) - world.clock.now()))
+        world.write(group)
+        while world.runner.step():
+            if restart:
+                world.restart()
+    world.clock.move(HOUR)
+    world.run()
+    return world.candidates()
+
+
+def replay(path: Path, source: Path, batch: int) -> list[Candidate]:
+    """The candidates of a stage that reads the mentions and ticks of another log from the start, all at once."""
+    path.mkdir()
+    settings = with_rules(SAFETY, MANY, ANGER)
+    entries = SqliteLog(source / "log.db").scan("mentions", limit=10**6)
+    memory = Memory({})
+    stage = Watch(memory, settings, batch)
+    found: list[Candidate] = []
+    inputs = [Input(decode(Tick if e.key == "@tick" else Mention, e.value), e.at) for e in entries]
+    for first in range(0, len(inputs), batch):
+        result = stage.process(inputs[first : first + batch])
+        found += [decode(Candidate, one.value) for one in result.outputs]
+    return found
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_replay_of_the_log_gives_the_same_candidates_in_batches_of_any_size(tmp_path: Path, seed: int) -> None:
+    first = tell(tmp_path / "live", incident(seed), 500)
+    assert len(first) > 3
+    for batch in (1000, 64, 17):
+        assert replay(tmp_path / f"replay{batch}", tmp_path / "live", batch) == first
+
+
+def test_a_restart_after_every_batch_changes_nothing(tmp_path: Path) -> None:
+    first = tell(tmp_path / "one", incident(7), 30)
+    assert tell(tmp_path / "many", incident(7), 30, restart=True) == first
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_arrival_never_changes_the_final_counts(rng: random.Random) -> None:
+    posts = [one for group in incident(3) for one in group]
+    assert totals(posts) == totals(rng.sample(posts, len(posts)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_a_further_post_never_lowers_a_count(data: st.DataObject) -> None:
+    bucket = Bucket()
+    before = (0, 0, 0, 0)
+    for n in range(data.draw(st.integers(1, 3 * VOICES))):
+        voice, text = data.draw(st.integers(0, 2**64 - 1)), data.draw(st.integers(0, 60))
+        told = scores("safety", data.draw(st.floats(0.1, 1)), negative=data.draw(st.floats(0, 1)))
+        bucket.add(voice, f"s{n % 40}", text, told, weights(told))
+        window = Window(0, 300, [bucket])
+        after = (window.posts, window.voices, window.negative, window.mass(0))
+        assert all(a >= b for a, b in zip(after, before, strict=True))
+        before = after
+
+
+def totals(posts: Sequence[Mention]) -> list[object]:
+    """All counts that a stage holds after these posts."""
+    memory = Memory({})
+    stage = Watch(memory, with_rules(), 50)
+    for first in range(0, len(posts), 50):
+        stage.process([Input(one, T0 + DAY) for one in posts[first : first + 50]])
+    hours = Hours(memory)
+    found: list[object] = [sorted(hours.totals("metro").items())]
+    for number in sorted(hours.posts("metro")):
+        window = hours.window("metro", number, 12)
+        found.append((window.posts, window.voices, window.negative, window.masses(), window.sources, window.sure(0)))
+    return found
+
+
+# The parts
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.sets(st.integers(0, 2**64 - 1), max_size=3 * VOICES), st.randoms(use_true_random=False))
+def test_different_voices_are_counted_exactly_up_to_a_limit_and_in_any_order(
+    voices: set[int], rng: random.Random
+) -> None:
+    buckets = [Bucket(), Bucket()]
+    for voice in rng.sample(sorted(voices), len(voices)):
+        rng.choice(buckets).add(voice, "s", 1, scores(), [])
+    together = Window(0, 600, buckets).voices
+    whole = Bucket()
+    for voice in voices:
+        whole.add(voice, "s", 1, scores(), [])
+    assert together == distinct(whole.voices)
+    if len(voices) < VOICES:
+        assert together == len(voices)
+
+
+def test_the_estimate_of_many_voices_is_within_a_third() -> None:
+    bucket = Bucket()
+    for n in range(30_000):
+        bucket.add(hashed(f"v{n}"), "s", 1, scores(), [])
+    assert distinct(bucket.voices) == pytest.approx(30_000, rel=0.3)
+
+
+def test_a_bucket_is_bounded_whatever_comes() -> None:
+    bucket = Bucket()
+    told = scores("safety")
+    for n in range(2_000):
+        bucket.add(hashed(f"v{n}"), f"source {n}", hashed(f"t{n}"), told, weights(told))
+    assert len(bucket.voices) == VOICES
+    assert len(bucket.texts[0]) == TEXTS
+    assert len(bucket.sources) == SOURCES + 1
+    assert sum(bucket.sources.values()) == 2_000
+    assert bucket.sources[OTHERS] == 2_000 - SOURCES
+
+
+def test_what_is_unlikely_or_not_live_weighs_nothing() -> None:
+    assert weights(scores("safety", 0.04)) == []
+    assert weights(scores("safety", 0.9, live=0.01)) == []
+    assert weights(scores("safety", 0.9, live=0.5)) == [(0, 500)]
+
+
+def test_usual_follows_the_hour_of_the_day() -> None:
+    days = np.tile([1.0] * 12 + [20.0] * 12, 14)
+    night, noon = usual(days, 0, 6.0, 1.0), usual(days, 0, 18.0, 1.0)
+    assert night is not None
+    assert noon is not None
+    assert night.expected < 5
+    assert noon.expected == pytest.approx(20, rel=0.15)
+    assert night.tail(20) < 0.05 < noon.tail(20)
+
+
+@given(st.integers(0, 50), st.floats(0.1, 50), st.floats(0.1, 100))
+def test_the_tail_is_that_of_the_negative_binomial_distribution(k: int, mean: float, size: float) -> None:
+    p = mean / (mean + size)
+    mass = [exp(lgamma(n + size) - lgamma(size) - lgamma(n + 1) + size * log(1 - p) + n * log(p)) for n in range(k)]
+    assert Usual(mean, size).tail(k) == pytest.approx(1 - sum(mass), abs=1e-6)
+
+
+def test_bursty_hours_make_a_burst_less_surprising() -> None:
+    rng = np.random.default_rng(1)
+    even, bursty = (
+        usual(rng.poisson(6, 672).astype(float), 0, 12, 1),
+        usual(rng.negative_binomial(0.5, 0.5 / 6.5, 672).astype(float), 0, 12, 1),
+    )
+    assert even is not None
+    assert bursty is not None
+    assert even.expected == pytest.approx(6, rel=0.15)
+    assert even.tail(25) < 1e-4 < bursty.tail(25)
+
+
+def test_an_empty_history_expects_little_but_not_nothing() -> None:
+    quiet = usual(np.zeros(672), 0, 12, 1)
+    assert quiet is not None
+    assert 0 < quiet.expected < 0.02
+    assert 1e-9 < quiet.tail(3) < 0.001
+
+
+def test_less_than_a_day_is_no_history() -> None:
+    assert usual(np.ones(23), 0, 12, 1) is None
+    assert usual_share(np.zeros(48), np.full(48, 0.1), 0, 12) is None
+
+
+def test_large_values_are_kept_in_pieces_and_come_back_whole() -> None:
+    memory = Memory({})
+    for size in (10, shards.PIECE, 3 * shards.PIECE + 5, shards.PIECE - 1):
+        value = random.Random(size).randbytes(size)
+        shards.put(memory, "k", value)
+        assert shards.get(memory, "k") == value
+        assert max(map(len, memory.values())) <= STATE_LIMIT
+        assert len(memory) == max(1, -(-size // shards.PIECE))
+    shards.delete(memory, "k")
+    assert not memory
+
+
+def test_seen_ids_survive_a_restart_and_go_with_their_hour() -> None:
+    memory = Memory({})
+    seen = Seen(memory)
+    assert [seen.add("metro", n % 3000, n // 1500) for n in range(4000)] == [True] * 3000 + [False] * 1000
+    seen.save()
+    seen = Seen(memory)
+    assert not seen.add("metro", 5, 7)
+    seen.drop("metro", 0)
+    assert seen.add("metro", 5, 7)
+    assert not seen.add("metro", 1500, 7)
+    assert max(map(len, memory.values())) <= STATE_LIMIT
