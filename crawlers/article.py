@@ -15,6 +15,7 @@ from tingchao.crawlers.headline import find_title
 from tingchao.crawlers.links import Link, list_links
 from tingchao.crawlers.metadata import Metadata, read_metadata, script_bodies, script_title
 from tingchao.crawlers.opened import open_page
+from tingchao.crawlers.opening import with_opening
 from tingchao.crawlers.published import find_published
 from tingchao.crawlers.suspects import judge, judged_page
 from tingchao.crawlers.walls import is_login_wall
@@ -86,14 +87,15 @@ def _blocks(page: Page, title: str, headline: int, frame: Frame | None) -> list[
     An article that a site shows at two addresses is all frame.
     """
     if frame is None or not len(frame):
-        return article_blocks(page, title, headline)
+        return with_opening(page, title, headline, article_blocks(page, title, headline))
     found = article_blocks(page, title, headline, frame.is_frame)
+    found = with_opening(page, title, headline, found, frame.is_frame)
     if sum(block.size for block in found) >= SHORT:
         return found
     judge(page)
-    whole = article_blocks(page, title, headline)
+    whole = with_opening(page, title, headline, article_blocks(page, title, headline))
     framed = sum(block.size for block in whole if frame.is_frame(block.text))
-    return whole if framed >= 0.9 * sum(block.size for block in whole) and headline >= 0 else found
+    return whole if whole and framed >= 0.9 * sum(block.size for block in whole) and headline >= 0 else found
 
 
 def page_lines(body: bytes, content_type: str = "") -> list[str]:

@@ -47,7 +47,7 @@ _SENTENCE = re.compile(r"[，。！？；…,!?;]|[.:：](?=\s|$|[”\"])")
 
 @dataclass(slots=True)
 class Node:
-    """A block element (or the page): its place in the tree and what its subtree adds up to."""
+    """A block element (or the page): its place in the tree and what its subtree adds up to; `marks`: class and id."""
 
     parent: int
     tag: str
@@ -55,6 +55,7 @@ class Node:
     suspicion: int
     first: int = 0
     last: int = 0
+    marks: str = ""
 
 
 @dataclass(slots=True)
@@ -201,8 +202,9 @@ class _Reader:
     def _node(self, element: etree._Element, tag: str, parent: int) -> int:
         nodes, here = self.page.nodes, len(self.page.blocks)
         level = 2 if tag in _OUTSIDE else 0 if tag in _NEVER_JUDGED else self._suspicion(element)
-        kind = element.get("class") or _NUMBER.sub("", element.get("id") or "")
-        nodes.append(Node(parent=parent, tag=tag, name=f"{tag}.{kind}", suspicion=level, first=here, last=here))
+        classes, own = element.get("class") or "", element.get("id") or ""
+        name = f"{tag}.{classes or _NUMBER.sub('', own)}"
+        nodes.append(Node(parent, tag, name, level, first=here, last=here, marks=f"{classes} {own}".strip()))
         return len(nodes) - 1
 
     def _add(self, text: str, node: int, context: _Context) -> None:

@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable, Sequence
 
 from tingchao.crawlers.blocks import Block, Page
-from tingchao.crawlers.lines import EDITOR, END
+from tingchao.crawlers.lines import EDITOR, END, is_dateline
 from tingchao.crawlers.suspects import judge
 
 # How much one character of surroundings weighs against one of article when the part is chosen. At 1 a list of
 # comments joins the article it stands under; at 3 a page of short lines (verse, captions) falls apart.
 NOISE_WEIGHT = 2.0
 
+_PARAGRAPHS = frozenset({"p", "div", "section", "blockquote"})
 _HAN_OR_WORD = re.compile(r"[\w\u4e00-\u9fff]")
 
 
@@ -54,7 +55,8 @@ def _best_part(page: Page, title: str, headline: int, is_frame: Callable[[str], 
         return []
     node = page.nodes[top]
     first = max(node.first, headline + 1 if headline < node.last else node.first)
-    return _trim(page, list(range(first, node.last)), worth, title)
+    first, last = _with_neighbours(page, top, first, node.last, worth)
+    return _trim(page, list(range(first, last)), worth, title)
 
 
 def _anchors(page: Page, headline: int, shown: set[int]) -> bool:
@@ -77,7 +79,9 @@ def _worths(page: Page, headline: int, is_frame: Callable[[str], bool] | None, s
         framed = value >= 0 and is_frame is not None and is_frame(block.text)
         if id(block) not in shown:
             value = 0.0
-        elif framed or (value > 0 and index <= headline):
+        elif index == headline:
+            value = min(value, 0.0)  # neither text nor noise: it may stand in the element of the article or before it
+        elif framed or (value > 0 and index < headline):
             value = -8.0
         worths.append(value)
     return worths
@@ -101,6 +105,31 @@ def _part(page: Page, worth: Sequence[float]) -> int:
         if parent >= 0:
             sums[parent] += sums[index]
     return best
+
+
+def _with_neighbours(page: Page, top: int, first: int, last: int, worth: Sequence[float]) -> tuple[int, int]:
+    """The part and the paragraphs beside it, as the range of their blocks.
+
+    Where the text lies bare between menu and footer, what surrounds it costs more than its short paragraphs are worth,
+    and one of them is the best part. Its neighbours in an element of the same name, or in none, belong to it.
+    """
+    node = page.nodes[top]
+    alone = node.tag == "p" or node.last - node.first == 1  # an element with lines of its own is a part, no paragraph
+    if node.parent < 0 or node.tag not in _PARAGRAPHS or not alone:
+        return first, last
+
+    def beside(index: int) -> bool:
+        block = page.blocks[index]
+        other = page.nodes[block.node]
+        alike = other.parent == node.parent and other.name == node.name
+        said = worth[index] > 0 or (worth[index] == 0 and not block.linked)
+        return (alike or block.node == node.parent) and said and not (block.bad or block.hidden or block.heading)
+
+    while last < len(page.blocks) and beside(last) and not END.match(page.blocks[last].text):
+        last += 1
+    while first > 0 and beside(first - 1):
+        first -= 1
+    return first, last
 
 
 def _trim(page: Page, indices: list[int], worth: Sequence[float], title: str) -> list[Block]:
@@ -127,7 +156,7 @@ def _trim(page: Page, indices: list[int], worth: Sequence[float], title: str) ->
             if left[place + 1] < 0.2 * left[0]:
                 break
             continue
-        if not kept and flat_title and _flat(text) == flat_title:
+        if not kept and ((flat_title and _flat(text) == flat_title) or is_dateline(text)):
             continue
         kept.append(index)
     return [blocks[index] for index in kept]

@@ -8,9 +8,9 @@ from tingchao.crawlers.blocks import Block
 
 LINE_META = re.compile(
     r"^\W*(?:(?:发表|发布|更新|编辑|回复|创建|楼主)\S{0,4}?\s*[:：]?\s*)?(?:(?:20|"
-    r"19)\d\d\s*[-/.年]\s*\d{1,2}\s*[-/.月]\s*\d{1,2}.{0,60}|\d{1,2}[-/月]\d{1,2}日?\s+\d{1,2}:\d\d.{0,40}|"
+    r"19)\d\d\s*[-/.年]\s*\d{1,2}\s*[-/.月]\s*\d{1,2}[^。！？]{0,60}|\d{1,2}[-/月]\d{1,2}日?\s+\d{1,2}:\d\d[^。！？]{0,40}|"
     r"\d{1,2}:\d\d(?::\d\d)?"
-    r"|(?:刚刚|昨天|前天|今天|\d+\s*(?:秒|分钟|小时|天|个?月|年)前).{0,20})$"
+    r"|(?:刚刚|昨天|前天|今天|\d+\s*(?:秒|分钟|小时|天|个?月|年)前)[^，。！？,!?]{0,20})$"
 )
 _LABEL = re.compile(
     r"^\W*(?:(?:发布|发表|更新|发稿|创建|上传|上线|生成|成文|最后更新|最后修改)?(?:时间|日期|于|者|单位|机构|人|"
@@ -50,7 +50,7 @@ NOTICE = re.compile(
     r"(?:本文|文章|图片|以上|内容|部分).{0,10}(?:来源于?|来自|取自|源自)(?:网络|互联网)|网友评论仅供|版权所有|All "
     r"Rights Reserved|(?:特别|免责|版权|重要|郑重)?(?:声明|提示)[:：].{0,60}(?:本[文网站]|版权|转载|投资|观点|平台|"
     r"立场)|"
-    r"(?:仅供参考|不构成).{0,16}(?:投资|建议|依据)|投资有风险|据此操作|ICP[备证]|公网安备|举报电话|违法和?不良信息|"
+    r"(?:仅供参考|不构成).{0,16}(?:投资|建议|依据)|投资有风险|据此操作|ICP[备证]|公网安备|举报电话\s*[:：(（\d]|违法和?不良信息|"
     r"用户上传|信息存储空间服务|Notice: The content above|"
     r"(?:欢迎|敬请|请|快来|长按|扫码|点击|搜索|加|添加).{0,14}(?:关注|订阅|下载|扫描|识别|扫码|加入).{0,24}(?:微信|"
     r"公众号|二维码|客户端|APP|微博|订阅号|视频号|小程序)|(?:微信|公众号|二维码|客户端|APP).{0,14}(?:扫一扫|扫描|"
@@ -59,16 +59,41 @@ NOTICE = re.compile(
 )
 # Lines of a footer, however long.
 _LEGAL = re.compile(
-    r"ICP[备证]|公网安备|Copyright|©|All Rights Reserved|(?:不良信息|违法信息|信息)举报|举报电话|许可证(?:编号|"
-    r"号)?\s*[:：（(]?\s*[\w京沪粤]|增值电信|备案(?:编)?号|营业执照|客服(?:电话|热线)|法律顾问|版权所有",
+    r"ICP[备证]|公网安备|Copyright|©|All Rights Reserved|(?:不良信息|违法信息|信息)举报|举报电话\s*[:：(（\d]|许可证(?:编号|"
+    r"号)?\s*[:：（(a-z\d]|增值电信|备案(?:编)?号|营业执照\W*(?:$|\d|注册)|客服(?:电话|热线)\s*[:：(（\d]|"
+    r"法律顾问\s*[:：]|版权所有|"
+    r"\b(?:powered|designed|hosted) by\b|技术支持\s*[:：]",
     re.IGNORECASE,
 )
+# A software's or a site's mark at the beginning of a line is a footer whatever follows it.
+_FOOTER = re.compile(r"^\W*(?:powered by\b|copyright\b|©|版权所有)", re.IGNORECASE)
+_BAR = re.compile(r"\s*[|｜¦┊]\s*")
+_DAY = (
+    r"(?:(?:19|20)\d\d\s*[-/.年]\s*)?\d{1,2}\s*[-/.月]\s*\d{1,2}\s*[日号]?"
+    r"(?:\s*[(（]?(?:星期|周)[一二三四五六日天][)）]?)?(?:[T\s]*\d{1,2}:\d\d(?::\d\d)?)?"
+)
+_YEAR_DAY = re.compile(rf"(?=(?:19|20)\d\d){_DAY}")
+_WHO = (
+    r"(?:(?:信息|文章|稿件|新闻|内容|本文)?(?:来源|出处)|(?:发布|发表|更新)?(?:时间|日期)|作者|记者|通讯员|"
+    r"(?:责任|执行|值班|网络|新媒体|本期|见习|实习)?编[辑輯]|责编|主编|编审|审核|校对|供稿|摄影|撰文|监制|"
+    r"阅读(?:量|数|次数)?|浏览(?:量|数|次数)?|点击(?:量|数|次数)?|评论数?|字体(?:大小)?|字号)"
+)
+# Parts of a line about the article: a day, what is said of whom ("责任编辑：…"), the sizes of letters.
+_ABOUT = re.compile(rf"{_DAY}|{_WHO}\s*[:：]\s*[^\s:：，。！？；|｜]{{0,24}}|(?<!\w)(?:大|中|小|打印|分享|收藏)(?!\w)")
+_NAMED = re.compile(rf"{_WHO}\s*[:：]")
+_LONGEST_ABOUT = 90
+"""Characters of a line about the article (day, source, editor, checks and sizes of letters come to 70)."""
+
+_SOURCE_NAME = 14
+"""Characters of a name without a label in such a line ("澜江市人民政府办公室" has 10)."""
 _BUTTON = re.compile(
     r"^[\W\d_]*(?:分享到?|分享|收藏|点赞|赞|踩|顶|转发|评论|回复|举报|打印|关闭|返回|关注|已关注|订阅|登录|注册|更多|"
     r"查看更多|加载更多|展开|收起|展开全文|阅读全文|查看全文|点击查看|查看原图|原图|大图|小|中|大|广告|推广|下载|"
     r"播放|暂停|全屏|复制链接|微信|微博|新浪微博|腾讯微博|"
     r"QQ空间|QQ|朋友圈|QQ好友|微信好友|易信|人人网|豆瓣|贴吧|二维码|用微信扫码二维码|分享至好友和朋友圈|字号|字体|"
     r"默认|超大|A|T|AA|目录|导航|正文|首页|上一页|下一页|尾页|上一张|下一张|复制|点击加载|加载中|点击重新加载|图集|"
+    r"楼主|只看(?:该作者|楼主|大图|他|她)|电梯直达|(?:倒序|正序)(?:浏览|看帖|排列)|显示全部楼层|阅读模式|发消息|"
+    r"加好友|发帖|沙发|板凳|地板|使用道具|评分|注册会员|"
     r"视频|我要评论|我要纠错|纠错|听新闻|手机看|语音播报|\+1|x|×|var.*|跟贴)[\W\d_]*$",
     re.IGNORECASE,
 )
@@ -82,15 +107,48 @@ def worth(block: Block) -> float:
     text = block.text
     if size <= 40 and _BUTTON.match(text):
         return -6.0
-    if size <= 90 and (LINE_META.match(text) or _LABEL.match(text)):
+    if size <= _LONGEST_ABOUT and (LINE_META.match(text) or _LABEL.match(text) or is_about(text)):
         return -4.0
-    if size >= 8 and ((size <= 250 and NOTICE.search(text)) or (size <= 600 and _is_legal(text, size))):
+    if is_footer(block):
         return -8.0
     own = float(size - block.linked)
     if (block.stops and size >= 8) or size >= 40:
         return own
     # A short line without a stop: a heading, a caption, a line of verse, but as often a label.
     return own * 0.3 if size >= 8 else 0.0
+
+
+def is_footer(block: Block) -> bool:
+    """Whether a line is of those at the foot of pages: software, copyright, licence numbers, disclaimers, a menu."""
+    text, size = block.text, block.size
+    if size < 8:
+        return False
+    if (size <= 250 and NOTICE.search(text)) or (size <= 600 and _is_legal(text, size)):
+        return True
+    return size <= 200 and (_FOOTER.match(text) is not None or _is_menu(text, block.stops))
+
+
+def _is_menu(text: str, stops: int) -> bool:
+    """Whether a line is names beside one another: 关于我们 | 联系我们 | 网站地图."""
+    parts = _BAR.split(text)
+    return len(parts) >= 3 and stops == 0 and all(len(part) <= 12 for part in parts)
+
+
+def is_about(text: str) -> bool:
+    """Whether a line says only when, where from or by whom: 11-22 责任编辑：…, 某某网 2020-03-05 10:00 编辑：….
+
+    A day alone is no such line here: at the end of a notice it is its date (see LINE_META for those with a clock).
+    """
+    if not _NAMED.search(text) or re.search(r"[。！？；]", text):
+        return False
+    rest = _ABOUT.sub(" ", text)
+    return len(re.sub(r"[\W_]+", "", rest)) <= (_SOURCE_NAME if re.search(_DAY, text) else 0)
+
+
+def is_dateline(text: str) -> bool:
+    """Whether a line is a day with the year and at most a short name beside it: 某某晚报2022-12-05 14:30."""
+    rest, days = _YEAR_DAY.subn(" ", text, count=1)
+    return days == 1 and not re.search(r"[，。！？；,!?;]", rest) and len(re.sub(r"[\W_]+", "", rest)) <= _SOURCE_NAME
 
 
 def _is_legal(text: str, size: int) -> bool:

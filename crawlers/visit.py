@@ -32,7 +32,9 @@ logger = structlog.get_logger()
 MOST_FAILED = 20  # records of failed articles a visit; the last record says how many there were
 MOST_IN_A_ROW = 3  # articles that time out or cannot be reached one after another, until the visit gives up
 MOST_FRAMES = 32  # kept in memory; the others are read again from the log when their site is visited
-FRAME_PAGES = 12  # pages of a visit from which the frame of the site is learned; a guess: menus and footers stand on all of them
+FRAME_PAGES = (
+    12  # pages of a visit from which the frame of the site is learned; a guess: menus and footers stand on all of them
+)
 
 Plan = Callable[[Source, timedelta], timedelta | None]
 """When a source is visited again, in real time from now, not before the given wait; None when nobody plans it."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 from tingchao.crawlers.body import article_blocks
+from tingchao.crawlers.headline import find_title
 from tingchao.crawlers.metadata import read_metadata
 from tingchao.crawlers.opened import Opened, open_page
+from tingchao.crawlers.opening import first_message, is_marked
 
 ARTICLE_FROM = 120
 """Characters of text from which a page is an article, whatever log-in boxes it has (a short item has 100 to 150)."""
@@ -61,12 +63,26 @@ def is_login_wall(body: bytes | str, content_type: str = "") -> str | None:
     # A longer title with such a word is a headline ("警惕验证码短信诈骗……").
     if _TITLE.search(title) and len(title) <= LONGEST_TITLE:
         return f"title of a log-in or captcha page: {title}"
+    if _is_thread(opened):
+        return None
     shown = " ".join(block.text for block in opened.page.blocks if not block.hidden)[:20_000]
     return (
         _asks(text)
         or (_asks(shown) if len(text) < 20 and len(shown) < 600 else None)
         or _only_a_form(opened, text, shown)
     )
+
+
+def _is_thread(opened: Opened) -> bool:
+    """Whether the page is a post of one sentence under its title: forums have a log-in form on each of their pages."""
+    page = opened.page
+    _, headline = find_title(page, read_metadata(page.root, ""))
+    message = first_message(page, headline) if headline >= 0 else -1
+    if message < 0 or not is_marked(page, headline, message):
+        return False
+    node = page.nodes[message]
+    said = " ".join(block.text for block in page.blocks[node.first : node.last])
+    return _asks(said) is None
 
 
 def _only_a_form(opened: Opened, text: str, shown: str) -> str | None:

@@ -107,13 +107,13 @@ def up(config: ConfigDir = None, db: Database = DB, clock: ClockText = "") -> No
 @app.command(help=_help("run"), hidden=True)
 def run(role: str, config: ConfigDir = None, db: Database = DB, clock: ClockText = "") -> None:
     """Stop when standard input ends, so that no child outlives its parent."""
-    from tingchao.pipeline.roles import Role, sleep_until, stop_with_parent
+    from tingchao.pipeline.roles import HELD, Role, sleep_until, stop_with_parent
 
     stop = _stop_on_signals()
     stop_with_parent(stop)
     holder = Role(db, role)
     if not sleep_until(lambda: stop.is_set() or holder.take(), 2):  # somebody may just be asking who holds it
-        holder.take_or_refuse()
+        raise typer.Exit(HELD)
     roles: dict[str, Callable[[], None]] = {
         "stages": lambda: _run_stages(load(config), db, clock_from(clock), stop),
         "crawl": lambda: _run_crawl(load(config), db, clock_from(clock), stop),

@@ -32,6 +32,7 @@ from tingchao.pipeline.voice import destroy_keys
 logger = structlog.get_logger()
 _POLL = 0.05  # seconds between looks at an idle log: far below the 2 s that an alert may take in all
 _STOP_SECONDS = 3.0  # then a child is killed; its transactions make that harmless
+HELD = 3  # exit code of a child that found its role held by another process
 _RETENTION_EVERY = timedelta(hours=1)
 
 
@@ -212,7 +213,7 @@ class Helpers:
         if stopwatch() - self._looked < 0.5:
             return
         self._looked = stopwatch()
-        if self._process is not None and self._process.poll() not in (None, 0):
+        if self._process is not None and self._process.poll() not in (None, 0, HELD):
             raise Refused(f"the stages ended with code {self._process.returncode}; their message stands above")
         if (self._process is None or self._process.poll() is not None) and not self._role.held():
             self._process = self._child.start()

@@ -152,10 +152,21 @@ PRIVATE = {
 }
 
 
+FIRE = (
+    "地铁二号线车厢发生火灾，乘客紧急疏散",
+    "刚才地铁里爆炸起火，太可怕了",
+    "突发：地铁站发生火灾，消防人员正在扑救，已有三人受伤送医",
+    "地铁着火了，多人受伤送医，目前列车停运",
+    "我在地铁上，前面车厢起火，浓烟滚滚，大家都在跑",
+    "市消防救援支队：接警后赶赴地铁火灾现场，明火已被扑灭",
+)
+
+
 def test_personal_data_stands_nowhere(db: Path) -> None:
-    text = "地铁着火了，多人受伤，快联系 " + " ".join(value for name, value in PRIVATE.items() if name != "author")
-    posts = [
-        {"text": f"{text} {n}号", "title": f"求助{n} {PRIVATE['phone']}", "author": PRIVATE["author"]} for n in range(6)
+    private = " ".join(value for name, value in PRIVATE.items() if name != "author")
+    posts: list[dict[str, object]] = [
+        {"text": f"{text} {private}", "title": f"求助 {PRIVATE['phone']}", "author": f"{PRIVATE['author']}{n}"}
+        for n, text in enumerate(FIRE)
     ]
     bad = b'{"text": "' + PRIVATE["phone"].encode() + b" not closed\n"
     assert tingchao("ingest", "-", db=db, data=jsonl(*posts) + bad).returncode == 0
@@ -169,7 +180,7 @@ def test_personal_data_stands_nowhere(db: Path) -> None:
         tingchao("alerts", "show", alert["id"], "--json", db=db).stdout,
         tingchao("dead", "list", "--json", db=db).stdout,
     ]
-    assert any("着火".encode() in one for one in told)
+    assert any("火灾".encode() in one for one in told)
     for name, value in PRIVATE.items():
         assert all(value.encode() not in one for one in told), name
 
