@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from tingchao.alerts.baseline import COLD, Usual, UsualShare, usual, usual_share
@@ -44,9 +44,9 @@ def gate_of(rule: Rule) -> Gate:
 class Measure:
     """Tells whether rules hold; remembers baselines until an hour that they rest on changes."""
 
-    def __init__(self, hours: Hours, began: Mapping[str, int]) -> None:
-        """`began`: when each topic was first watched, in seconds."""
-        self._hours, self._began = hours, began
+    def __init__(self, hours: Hours, began: Mapping[str, int], past: timedelta) -> None:
+        """`began`: when each topic was first watched, in seconds; `past`: what is older wakes nobody (decide.past)."""
+        self._hours, self._began, self._past = hours, began, past.total_seconds()
         self._known: dict[str, dict[tuple[int, int, int, bool], Usual | UsualShare | None]] = {}
 
     def changed(self, hours: Sequence[tuple[str, int]]) -> None:
@@ -94,7 +94,7 @@ class Measure:
         """
         known = self._known.setdefault(topic, {})
         place = NEGATIVE if rule.kind == "negative_share" else _place(rule)
-        live = window.end > self._began.get(topic, 0)
+        live = window.end > self._began.get(topic, 0) - self._past
         key = window.start // HOUR, window.end - window.start, place, live
         if key not in known:
             known[key] = self._baseline(topic, window.start // HOUR, window.hours, place, live=live)
@@ -114,7 +114,8 @@ class Measure:
         """From when on hours without posts are known to be empty.
 
         For a live window: since the topic is watched, because of the time before sources showed only their newest
-        posts. For old posts, which come from a file: the first hour that has any.
+        posts, more of them the newer, which looks like a surge. For old posts, which come from a file: the first
+        hour that has any.
         """
         return self._began[topic] // HOUR + 1 if live else self._hours.first(topic, end)
 

@@ -61,7 +61,7 @@ class Watch:
         # When a topic was first watched: what came in at once from before it is only what sources still showed.
         self._began: dict[str, int] = msgspec.json.decode(memory.get("began", b"{}"))
         self._clock = msgspec.json.decode(memory.get("clock", b"{}"), type=_Clock) if "clock" in memory else _Clock()
-        self._measure = Measure(self._hours, self._began)
+        self._measure = Measure(self._hours, self._began, settings.main.decide.past)
         # Buckets counted but not judged yet, and the time of writing that they share.
         self._waiting: dict[str, set[int]] = {}
         self._written = 0.0

@@ -156,8 +156,15 @@ def test_json_has_the_same_facts_under_stable_names() -> None:
     }
     assert found["since"] == "2026-03-02T07:00:00Z"
     assert found["reasons"][0] == {
-        "rule": "safety", "kind": "signal", "signal": "safety", "start": "2026-03-02T07:00:00Z",
-        "end": "2026-03-02T08:00:00Z", "observed": 3.2, "threshold": 2.0, "expected": 0.05, "p": 1e-7,
+        "rule": "safety",
+        "kind": "signal",
+        "signal": "safety",
+        "start": "2026-03-02T07:00:00Z",
+        "end": "2026-03-02T08:00:00Z",
+        "observed": 3.2,
+        "threshold": 2.0,
+        "expected": 0.05,
+        "p": 1e-7,
     }
     assert found["curve"] == {"bucket_seconds": 300, "posts": [0, 1, 44]}
     assert set(found["evidence"][0]) == {
