@@ -59,8 +59,8 @@ NOTICE = re.compile(
 )
 # Lines of a footer, however long.
 _LEGAL = re.compile(
-    r"ICP[备证]|公网安备|Copyright|©|All Rights Reserved|(?:不良信息|违法信息|信息)举报|举报电话\s*[:：(（\d]|许可证(?:编号|"
-    r"号)?\s*[:：（(a-z\d]|增值电信|备案(?:编)?号|营业执照\W*(?:$|\d|注册)|客服(?:电话|热线)\s*[:：(（\d]|"
+    r"ICP[备证]|公网安备|Copyright|©|All Rights Reserved|(?:不良信息|违法信息|信息)举报|举报电话\s*[:：(（\d]|"
+    r"许可证(?:编号|号)?\s*[:：（(a-z\d]|增值电信|备案(?:编)?号|营业执照\W*(?:$|\d|注册)|客服(?:电话|热线)\s*[:：(（\d]|"
     r"法律顾问\s*[:：]|版权所有|"
     r"\b(?:powered|designed|hosted) by\b|技术支持\s*[:：]",
     re.IGNORECASE,
