@@ -23,6 +23,7 @@ from tingchao.crawlers.outcome import Trouble, of_error, of_status, passing
 from tingchao.crawlers.polite import conditional, validators
 from tingchao.crawlers.seen import Seen, basis_of, digest, text_digest
 from tingchao.crawlers.visit import FRAME_PAGES, Answer, Harvest, Visit, seen_now
+from tingchao.crawlers.writer import writer
 from tingchao.pipeline.clock import BEIJING
 from tingchao.pipeline.errors import Poison
 from tingchao.pipeline.intake import Raw
@@ -213,19 +214,26 @@ class SourceSpider(Spider):
         wall = is_login_wall(answer.body, answer.content_type) if len(article.text) < WALL_BELOW else None
         if wall:
             return listed, Trouble("login", detail=wall)
-        self._learn(answer)
-        raw = _with_article(replace(listed, fetched_at=answer.fetched_at), article)
+        # For the voice only: Intake hashes it and drops it.
+        author = listed.author or writer(answer.body, self.content_type(answer))
+        self._learn(answer, author)
+        raw = _with_article(replace(listed, fetched_at=answer.fetched_at, author=author), article)
         if not article.text:
             return replace(raw, flags=(*raw.flags, "title_only")) if not raw.text else raw, Trouble("empty")
         return raw, None
 
-    def _learn(self, answer: Answer) -> None:
-        """Teach the frame of the site, so that its menus and footers are known on the next page."""
+    def _learn(self, answer: Answer, author: str | None) -> None:
+        """Teach the frame of the site, so that its menus and footers are known on the next page.
+
+        Of lines with the writer's name not even a hash is kept.
+        """
         site = urlsplit(answer.url).netloc
         taught = self.visit.learned.get(site, 0)
         if taught < FRAME_PAGES:
             self.visit.learned[site] = taught + 1
-            self.visit.office.frame(answer.url).learn(page_lines(answer.body, self.content_type(answer)), answer.url)
+            lines = page_lines(answer.body, self.content_type(answer))
+            learned = [line for line in lines if not author or author not in line]
+            self.visit.office.frame(answer.url).learn(learned, answer.url)
 
     def _answer(self, response: Response, asked: str) -> Answer:
         etag, modified = validators(response)

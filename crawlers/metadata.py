@@ -120,27 +120,43 @@ def _whole(title: str, broken: list[str]) -> str:
 def _linked_data(root: etree._Element) -> Metadata:
     """Headline, time and text of the articles in JSON-LD."""
     found = Metadata()
+    for thing in _linked_things(root):
+        kinds = str(thing.get("@type") or "")
+        _add_text(
+            found.titles, thing.get("headline") or (thing.get("title") if not kinds or "WebPage" in kinds else None)
+        )
+        for key in ("datePublished", "pubDate", "uploadDate", "dateCreated"):
+            _add_text(found.times, thing.get(key))
+        _add_text(found.changed, thing.get("dateModified"))
+        publisher = thing.get("publisher")
+        if isinstance(publisher, dict):
+            _add_text(found.sites, publisher.get("name"))
+        body = thing.get("articleBody")
+        if isinstance(body, str) and len(body) > len(found.body):
+            found = replace(found, body=body)
+    return found
+
+
+def linked_writers(root: etree._Element) -> list[str]:
+    """The names in `author` of the articles in JSON-LD; only for writer.py, never part of Metadata."""
+    names: list[str] = []
+    for thing in _linked_things(root):
+        authors = thing.get("author")
+        for author in authors if isinstance(authors, list) else [authors]:
+            _add_text(names, author.get("name") if isinstance(author, dict) else author)
+    return names
+
+
+def _linked_things(root: etree._Element) -> Iterator[dict[str, Any]]:
+    """The articles in JSON-LD, and what has no type."""
     for script in root.iter("script"):
         if "ld+json" not in (script.get("type") or "").lower():
             continue
         for thing in _things(_loads(script.text or "")):
             kind = thing.get("@type", "")
             kinds = " ".join(str(k) for k in kind) if isinstance(kind, list) else str(kind)
-            if kinds and not _ARTICLE_TYPES.search(kinds):
-                continue
-            _add_text(
-                found.titles, thing.get("headline") or (thing.get("title") if not kinds or "WebPage" in kinds else None)
-            )
-            for key in ("datePublished", "pubDate", "uploadDate", "dateCreated"):
-                _add_text(found.times, thing.get(key))
-            _add_text(found.changed, thing.get("dateModified"))
-            publisher = thing.get("publisher")
-            if isinstance(publisher, dict):
-                _add_text(found.sites, publisher.get("name"))
-            body = thing.get("articleBody")
-            if isinstance(body, str) and len(body) > len(found.body):
-                found = replace(found, body=body)
-    return found
+            if not kinds or _ARTICLE_TYPES.search(kinds):
+                yield thing
 
 
 def _add_text(texts: list[str], value: Any) -> None:
