@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_matrix
 
 from tingchao.models.features import RUNS, Vocabulary, Words, hashes_of
 from tingchao.models.layers import Matrix
@@ -18,23 +19,26 @@ Ids = npt.NDArray[np.int64]
 
 
 def word_shares(plain: Plain, words: Words, vocabulary: Vocabulary, weights: Matrix) -> Matrix:
-    """One row a word of a single text, one column a column of `weights`: what the word adds to the raw outputs."""
-    _, hashes = hashes_of(plain, words)
+    """One row a word of the batch, one column a column of `weights`: what the word adds to its text's raw outputs."""
+    texts, hashes = hashes_of(plain, words)
     starts, lengths = spans(plain, words)
     column, known = vocabulary.found(hashes)
-    column, starts, lengths = column[known], starts[known], lengths[known]
+    column, texts, starts, lengths = column[known], texts[known], starts[known], lengths[known]
     if not len(column):
         return np.zeros((len(words.starts), weights.shape[1]), dtype=np.float32)
-    _, first, repeats = np.unique(column, return_inverse=True, return_counts=True)
-    size = np.sqrt(len(repeats)) * repeats[first] * lengths  # a feature counts once, and the row has length 1
+    cells = texts * len(vocabulary) + column
+    _, first, repeats = np.unique(cells, return_inverse=True, return_counts=True)
+    alone = np.bincount(texts, weights=1 / repeats[first], minlength=len(plain.texts))  # distinct features a text
+    size = np.sqrt(alone[texts]) * repeats[first] * lengths  # a feature counts once, and a text's row has length 1
     each = weights[column] / size[:, None]
     return _sums(each, (starts, lengths), words, len(plain.codes))
 
 
 def spans(plain: Plain, words: Words) -> tuple[Ids, Ids]:
-    """Position and length in characters of each feature of `hashes_of`, in its order, for a single text."""
-    pairs = words.starts[1:] + words.lengths[1:] - words.starts[:-1]
-    starts, lengths = [words.starts, words.starts[:-1]], [words.lengths, pairs]
+    """Position and length in characters of each feature of `hashes_of`, in its order."""
+    follows = words.texts[1:] == words.texts[:-1]
+    pairs = (words.starts[1:] + words.lengths[1:] - words.starts[:-1])[follows]
+    starts, lengths = [words.starts, words.starts[:-1][follows]], [words.lengths, pairs]
     inside = plain.codes != ord("\n")
     whole = np.ones(len(plain.codes), dtype=np.bool_)
     for length in RUNS:
@@ -49,10 +53,10 @@ def spans(plain: Plain, words: Words) -> tuple[Ids, Ids]:
 def _sums(each: Matrix, features: tuple[Ids, Ids], words: Words, size: int) -> Matrix:
     """For each word the sum of `each`, when every row of it lies evenly on the characters of its feature."""
     starts, lengths = features
-    steps = np.zeros((size + 1, each.shape[1]), dtype=np.float64)
-    np.add.at(steps, starts, each)
-    np.subtract.at(steps, starts + lengths, each)
-    before = np.zeros_like(steps)  # what lies on the characters before each position
-    np.cumsum(np.cumsum(steps, axis=0)[:-1], axis=0, out=before[1:])
+    rows = np.arange(len(starts))
+    begins = csr_matrix((np.ones(len(rows)), (starts, rows)), shape=(size + 1, len(rows))) @ each
+    ends = csr_matrix((np.ones(len(rows)), (starts + lengths, rows)), shape=(size + 1, len(rows))) @ each
+    before = np.zeros((size + 1, each.shape[1]), dtype=np.float64)  # what lies on the characters before each position
+    np.cumsum(np.cumsum(begins - ends, axis=0)[:-1], axis=0, out=before[1:])
     sums: Matrix = (before[words.starts + words.lengths] - before[words.starts]).astype(np.float32)
     return sums

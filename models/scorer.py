@@ -136,22 +136,37 @@ class Scorer:
 
         Each with how far the log-odds of the head (for severity: its value) would move back without the word.
         """
-        return self.whys(text, (head,), limit)[head]
+        return self.whys([text], [(head,)], limit)[0][head]
 
-    def whys(self, text: str, heads: Sequence[str], limit: int = 8) -> dict[str, list[tuple[str, float]]]:
-        """`why` for several heads, at little more than the cost of one."""
-        if unknown := set(heads) - set(HEADS):
+    def whys(
+        self, texts: Sequence[str], heads: Sequence[Sequence[str]], limit: int = 8
+    ) -> list[dict[str, list[tuple[str, float]]]]:
+        """`why` for a batch: for each text the heads that are asked of it."""
+        if unknown := {head for asked in heads for head in asked} - set(HEADS):
             raise ValueError(f"no head {', '.join(map(repr, unknown))}; expected some of {', '.join(HEADS)}")
-        plain = plain_batch([text])
-        if languages(plain) != [CHINESE]:
-            return {head: [] for head in heads}
+        plain = plain_batch(texts)
         words, model = words_of(plain), self._model
         raw = model.vocabulary.matrix(plain, words) @ model.weights + model.bias
         shares = word_shares(plain, words, model.vocabulary, model.weights)
-        values = probabilities(np.concatenate((raw, raw - shares)), model.layers)
-        spans = zip(words.starts.tolist(), words.lengths.tolist(), strict=True)
-        written = [plain.texts[0][start : start + length] for start, length in spans]
-        return {head: _strongest(written, _moved(values, HEADS.index(head)), limit) for head in heads}
+        whole = probabilities(raw, model.layers)
+        without = probabilities(raw[words.texts] - shares, model.layers) if len(shares) else whole[:0]
+        ends = np.searchsorted(words.texts, np.arange(len(texts) + 1))
+        begins = np.concatenate(([0], np.cumsum([len(one) + 1 for one in plain.texts])))  # a newline ends each text
+        found: list[dict[str, list[tuple[str, float]]]] = []
+        for number, (lang, asked) in enumerate(zip(languages(plain), heads, strict=True)):
+            part = slice(ends[number], ends[number + 1])
+            starts = (words.starts[part] - begins[number]).tolist()
+            spans = zip(starts, words.lengths[part].tolist(), strict=True)
+            written = [plain.texts[number][start : start + length] for start, length in spans]
+            values = np.concatenate((whole[number : number + 1], without[part]))
+            reasons = lang == CHINESE
+            found.append(
+                {
+                    head: _strongest(written, _moved(values, HEADS.index(head)), limit) if reasons else []
+                    for head in asked
+                }
+            )
+        return found
 
 
 def _moved(values: Matrix, column: int) -> list[float]:

@@ -9,7 +9,7 @@ from tingchao.config.settings import Settings
 from tingchao.models.scores import Scores
 from tingchao.pipeline.grams import fold
 from tingchao.pipeline.ids import signature
-from tingchao.pipeline.log import Output, output
+from tingchao.pipeline.log import output
 from tingchao.pipeline.matching import Matcher
 from tingchao.pipeline.records import EXCERPT, Mention, Post, Scored
 from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
@@ -25,7 +25,9 @@ class Judge(Protocol):
 
     def score(self, texts: Sequence[str]) -> list[Scores]: ...
 
-    def whys(self, text: str, heads: Sequence[str], limit: int = 8) -> dict[str, list[tuple[str, float]]]: ...
+    def whys(
+        self, texts: Sequence[str], heads: Sequence[Sequence[str]], limit: int = 8
+    ) -> list[dict[str, list[tuple[str, float]]]]: ...
 
 
 def plan(settings: Settings, judge: Judge) -> Plan:
@@ -48,49 +50,54 @@ class Score:
         """Outcome scored, or abstained when the text is not one that the models can judge."""
         posts = [one.record for one in inputs if isinstance(one.record, Post)]
         texts = [full_text(post) for post in posts]
-        outputs: list[Output] = []
-        outcomes: list[str] = []
-        for post, text, scores in zip(posts, texts, self._judge.score(texts), strict=True):
-            folded = fold(text)
-            scored = Scored(
-                post=post,
-                scores=scores,
-                topics=self._matcher.topics(folded, post.source),
-                signature=signature(folded),
-                model=self._judge.version,
-            )
-            outputs.append(output("scored", post.id, scored))
-            outputs += (output("mentions", mention.topic, mention) for mention in self._mentions(scored, text))
-            outcomes.append("abstained" if scores.abstained else "scored")
-        return Result(outputs, outcomes)
+        scored = [self._scored(*one) for one in zip(posts, texts, self._judge.score(texts), strict=True)]
+        words = self._words(scored, texts)
+        outputs = [output("scored", one.post.id, one) for one in scored]
+        outputs += [
+            output("mentions", mention.topic, mention)
+            for number, one in enumerate(scored)
+            for mention in _mentions(one, words.get(number, {}))
+        ]
+        return Result(outputs, ["abstained" if one.scores.abstained else "scored" for one in scored])
 
-    def _mentions(self, scored: Scored, text: str) -> Iterator[Mention]:
-        if not scored.topics:
-            return
-        post, words = scored.post, self._words(scored.scores, text)
-        for topic in scored.topics:
-            yield Mention(
-                topic=topic,
-                id=post.id,
-                published_at=post.published_at,
-                fetched_at=post.fetched_at,
-                source=post.source,
-                voice=post.voice,
-                title=post.title,
-                url=post.url,
-                excerpt=post.text[:EXCERPT],
-                scores=scored.scores,
-                words=words,
-                counts=post.counts,
-                signature=scored.signature,
-            )
+    def _scored(self, post: Post, text: str, scores: Scores) -> Scored:
+        folded = fold(text)
+        return Scored(
+            post=post,
+            scores=scores,
+            topics=self._matcher.topics(folded, post.source),
+            signature=signature(folded),
+            model=self._judge.version,
+        )
 
-    def _words(self, scores: Scores, text: str) -> dict[str, tuple[str, ...]]:
-        """The words that speak for each given signal."""
-        if not scores.given:
-            return {}
-        whys = self._judge.whys(text, scores.given, _WORDS)
-        return {signal: tuple(word for word, weight in why if weight > 0) for signal, why in whys.items()}
+    def _words(self, scored: Sequence[Scored], texts: Sequence[str]) -> dict[int, dict[str, tuple[str, ...]]]:
+        """For the posts that become mentions, by position: given signal -> the words that speak for it."""
+        asked = {n: one.scores.given for n, one in enumerate(scored) if one.topics and one.scores.given}
+        whys = self._judge.whys([texts[n] for n in asked], list(asked.values()), _WORDS) if asked else []
+        return {
+            n: {signal: tuple(word for word, weight in why if weight > 0) for signal, why in reasons.items()}
+            for n, reasons in zip(asked, whys, strict=True)
+        }
+
+
+def _mentions(scored: Scored, words: dict[str, tuple[str, ...]]) -> Iterator[Mention]:
+    post = scored.post
+    for topic in scored.topics:
+        yield Mention(
+            topic=topic,
+            id=post.id,
+            published_at=post.published_at,
+            fetched_at=post.fetched_at,
+            source=post.source,
+            voice=post.voice,
+            title=post.title,
+            url=post.url,
+            excerpt=post.text[:EXCERPT],
+            scores=scored.scores,
+            words=words,
+            counts=post.counts,
+            signature=scored.signature,
+        )
 
 
 def full_text(post: Post) -> str:

@@ -57,8 +57,19 @@ def test_every_feature_has_its_span_and_the_shares_add_up(scorer: Scorer) -> Non
 
 def test_an_unknown_head_is_named(scorer: Scorer) -> None:
     with pytest.raises(ValueError, match="no head 'anger'"):
-        scorer.whys("地铁", ("anger",))
+        scorer.whys(["地铁"], [("anger",)])
 
 
 def test_what_is_not_chinese_has_no_reasons(scorer: Scorer) -> None:
-    assert scorer.whys("hello", ("safety",)) == {"safety": []}
+    assert scorer.whys(["hello"], [("safety",)]) == [{"safety": []}]
+
+
+def test_a_batch_says_the_same_as_each_text_alone(scorer: Scorer) -> None:
+    texts = [text for text, _, _ in CASES] + ["", "hello", CASES[0][0]]
+    heads = [(head,) for _, head, _ in CASES] + [("safety",), ("safety",), ("outage", "negative")]
+    together = scorer.whys(texts, heads)
+    for text, asked, found in zip(texts, heads, together, strict=True):
+        for head in asked:
+            alone = scorer.why(text, head)
+            assert [word for word, _ in found[head]] == [word for word, _ in alone]
+            assert [moved for _, moved in found[head]] == pytest.approx([moved for _, moved in alone], abs=1e-3)
