@@ -12,7 +12,7 @@ import msgspec
 
 from tingchao.alerts import shards
 from tingchao.alerts.windows import UNIT
-from tingchao.models.scores import SIGNALS
+from tingchao.config.signals import SIGNALS
 from tingchao.pipeline.records import Evidence, Mention
 
 STRONGEST = 5  # posts of an alert beside the first

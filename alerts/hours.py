@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tingchao.alerts import shards
 from tingchao.alerts.windows import BUCKET, HOUR, PER_HOUR, Bucket, Window
-from tingchao.models.scores import SIGNALS
+from tingchao.config.signals import SIGNALS
 
 POSTS, JUDGED, NEGATIVE, FIRST_SIGNAL = 0, 1, 2, 3  # places in a Total; negative and signals in thousandths
 Total = list[int]

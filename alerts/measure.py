@@ -10,7 +10,7 @@ from tingchao.alerts.baseline import COLD, Usual, UsualShare, usual, usual_share
 from tingchao.alerts.hours import BASELINE, FIRST_SIGNAL, JUDGED, NEGATIVE, POSTS, Hours, Total
 from tingchao.alerts.windows import HOUR, SURE, UNIT, Window
 from tingchao.config.rules import Rule
-from tingchao.models.scores import SIGNALS
+from tingchao.config.signals import SIGNALS
 from tingchao.pipeline.records import Reason
 
 _COLD_SURE = 0.5  # without a history a count says that much and no more

@@ -100,10 +100,10 @@ class Watch:
         if mention.scores.advert > ADVERT:
             self._hours.touch(topic, bucket // PER_HOUR, now)
             return "advert"
-        found = weights(mention.scores)
+        found = weights(mention)
         text = hashed(mention.signature or mention.id)
         counted = self._hours.bucket(topic, bucket, now)
-        counted.add(hashed(mention.voice or mention.source), mention.source, text, mention.scores, found)
+        counted.add(mention, hashed(mention.voice or mention.source), text, found)
         self._hours.counted(topic, bucket, counted)
         self._shelves.offer(bucket, mention, text, found, now)
         waiting = self._waiting.get(topic)

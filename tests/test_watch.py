@@ -60,6 +60,9 @@ def with_rules(*rules: Rule) -> Settings:
     return replace(load(), rules=rules)
 
 
+POST = mention("one", T0)
+
+
 class World:
     """A log, a clock and the stage: mentions go in, candidates come out."""
 
@@ -372,7 +375,8 @@ def test_a_further_post_never_lowers_a_count(data: st.DataObject) -> None:
     for n in range(data.draw(st.integers(1, 3 * VOICES))):
         voice, text = data.draw(st.integers(0, 2**64 - 1)), data.draw(st.integers(0, 60))
         told = scores("safety", data.draw(st.floats(0.1, 1)), negative=data.draw(st.floats(0, 1)))
-        bucket.add(voice, f"s{n % 40}", text, told, weights(told))
+        post = mention(f"m{n}", T0, source=f"s{n % 40}", scores=told)
+        bucket.add(post, voice, text, weights(post))
         window = Window(0, 300, [bucket])
         after = (window.posts, window.voices, window.negative, window.mass(0))
         assert all(a >= b for a, b in zip(after, before, strict=True))
@@ -403,11 +407,11 @@ def test_different_voices_are_counted_exactly_up_to_a_limit_and_in_any_order(
 ) -> None:
     buckets = [Bucket(), Bucket()]
     for voice in rng.sample(sorted(voices), len(voices)):
-        rng.choice(buckets).add(voice, "s", 1, scores(), [])
+        rng.choice(buckets).add(POST, voice, 1, [])
     together = Window(0, 600, buckets).voices
     whole = Bucket()
     for voice in voices:
-        whole.add(voice, "s", 1, scores(), [])
+        whole.add(POST, voice, 1, [])
     assert together == distinct(whole.voices)
     if len(voices) < VOICES:
         assert together == len(voices)
@@ -416,15 +420,15 @@ def test_different_voices_are_counted_exactly_up_to_a_limit_and_in_any_order(
 def test_the_estimate_of_many_voices_is_within_a_third() -> None:
     bucket = Bucket()
     for n in range(30_000):
-        bucket.add(hashed(f"v{n}"), "s", 1, scores(), [])
+        bucket.add(POST, hashed(f"v{n}"), 1, [])
     assert distinct(bucket.voices) == pytest.approx(30_000, rel=0.3)
 
 
 def test_a_bucket_is_bounded_whatever_comes() -> None:
     bucket = Bucket()
-    told = scores("safety")
     for n in range(2_000):
-        bucket.add(hashed(f"v{n}"), f"source {n}", hashed(f"t{n}"), told, weights(told))
+        post = mention(f"m{n}", T0, source=f"source {n}", scores=scores("safety"))
+        bucket.add(post, hashed(f"v{n}"), hashed(f"t{n}"), weights(post))
     assert len(bucket.voices) == VOICES
     assert len(bucket.texts[0]) == TEXTS
     assert len(bucket.sources) == SOURCES + 1
@@ -433,9 +437,9 @@ def test_a_bucket_is_bounded_whatever_comes() -> None:
 
 
 def test_what_is_unlikely_or_not_live_weighs_nothing() -> None:
-    assert weights(scores("safety", 0.04)) == []
-    assert weights(scores("safety", 0.9, live=0.01)) == []
-    assert weights(scores("safety", 0.9, live=0.5)) == [(0, 500)]
+    assert weights(mention("m", T0, scores=scores("safety", 0.04))) == []
+    assert weights(mention("m", T0, scores=scores("safety", 0.9, live=0.01))) == []
+    assert weights(mention("m", T0, scores=scores("safety", 0.9, live=0.5))) == [(0, 500)]
 
 
 def test_usual_follows_the_hour_of_the_day() -> None:
