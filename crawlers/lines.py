@@ -60,13 +60,17 @@ NOTICE = re.compile(
 # Lines of a footer, however long.
 _LEGAL = re.compile(
     r"ICP[备证]|公网安备|Copyright|©|All Rights Reserved|(?:不良信息|违法信息|信息)举报|举报电话\s*[:：(（\d]|"
-    r"许可证(?:编号|号)?\s*[:：（(a-z\d]|增值电信|备案(?:编)?号|营业执照\W*(?:$|\d|注册)|客服(?:电话|热线)\s*[:：(（\d]|"
+    r"许可证(?:编号|号)?\s*[:：（(a-z\d]|增值电信|备案(?:编)?号|营业执照\s*(?:$|[:：|｜\d]|注册)|客服(?:电话|热线)\s*[:：(（\d]|"
     r"法律顾问\s*[:：]|版权所有|"
     r"\b(?:powered|designed|hosted) by\b|技术支持\s*[:：]",
     re.IGNORECASE,
 )
-# A software's or a site's mark at the beginning of a line is a footer whatever follows it.
-_FOOTER = re.compile(r"^\W*(?:powered by\b|copyright\b|©|版权所有)", re.IGNORECASE)
+# A software's or a site's mark at the beginning of a line is a footer whatever follows it; so is a reply form's hint.
+_FOOTER = re.compile(
+    r"^\W*(?:powered by\b|copyright\b|©|版权所有|"
+    r"[您你]?(?:需要|必须|请)先?登[录陆]\S{0,6}(?:回帖|回复|评论|发帖|发表|参与))",
+    re.IGNORECASE,
+)
 _BAR = re.compile(r"\s*[|｜¦┊]\s*")
 _DAY = (
     r"(?:(?:19|20)\d\d\s*[-/.年]\s*)?\d{1,2}\s*[-/.月]\s*\d{1,2}\s*[日号]?"
@@ -79,7 +83,9 @@ _WHO = (
     r"阅读(?:量|数|次数)?|浏览(?:量|数|次数)?|点击(?:量|数|次数)?|评论数?|字体(?:大小)?|字号)"
 )
 # Parts of a line about the article: a day, what is said of whom ("责任编辑：…"), the sizes of letters.
-_ABOUT = re.compile(rf"{_DAY}|{_WHO}\s*[:：]\s*[^\s:：，。！？；|｜]{{0,24}}|(?<!\w)(?:大|中|小|打印|分享|收藏)(?!\w)")
+_ABOUT = re.compile(
+    rf"{_DAY}|{_WHO}\s*[:：]\s*[^\s:：，。！？；|｜]{{0,24}}|(?<!\w)(?:大|中|小|放大|正常|缩小|默认|超大|打印|分享|收藏)(?!\w)"
+)
 _NAMED = re.compile(rf"{_WHO}\s*[:：]")
 _LONGEST_ABOUT = 90
 """Characters of a line about the article (day, source, editor, checks and sizes of letters come to 70)."""

@@ -50,7 +50,7 @@ def with_opening(
         return lines if few or _in_reply(page, message, found) else found
     if not few or headline < 0:
         return found
-    first = _first_sentence(page, title, headline, is_frame, even_plain=not found)
+    first = _first_sentence(page, title, headline, is_frame)
     if first < 0 or id(page.blocks[first]) in kept or (found and not _apart(page, first, found[0])):
         return found
     return _run(page, first)
@@ -59,11 +59,14 @@ def with_opening(
 def first_message(page: Page, headline: int) -> int:
     """The node of the first post after the headline, -1 without one that says anything."""
     suspects = _suspects(page, headline, 2)
+    tried = 0  # what is inside an element that says nothing says nothing either
     for index, node in enumerate(page.nodes):
-        if node.first <= headline or node.last == node.first or suspects[index] or not MESSAGE.search(node.marks):
+        if node.first <= headline or node.last <= max(node.first, tried) or suspects[index]:
             continue
-        if _lines(page, index, ""):
-            return index
+        if MESSAGE.search(node.marks):
+            if _lines(page, index, ""):
+                return index
+            tried = node.last
     return -1
 
 
@@ -95,10 +98,14 @@ def _in_reply(page: Page, message: int, found: list[Block]) -> bool:
 
 
 def _lines(page: Page, index: int, title: str) -> list[Block]:
-    """The lines of a post without buttons, times and the title said again."""
+    """The lines of a post without buttons, times and the title said again.
+
+    A post may be about what elsewhere is a footer's ("转载请注明出处，……"): if nothing else is in it, that is its text.
+    """
     node = page.nodes[index]
-    shown = page.blocks[node.first : node.last]
-    return [block for block in shown if _says(block) and (not title or block.text != title)]
+    shown = [block for block in page.blocks[node.first : node.last] if not title or block.text != title]
+    said = [block for block in shown if _says(block)]
+    return said or [block for block in shown if block.stops and not block.hidden and block.linked * 2 <= block.size]
 
 
 def _says(block: Block) -> bool:
@@ -126,28 +133,22 @@ def _suspects(page: Page, headline: int, level: int) -> list[bool]:
     return suspects
 
 
-def _first_sentence(
-    page: Page, title: str, headline: int, is_frame: Callable[[str], bool] | None, *, even_plain: bool
-) -> int:
-    """The first line after the headline that reads like a sentence; with `even_plain` else one after a time; or -1."""
-    plain = -1
+def _first_sentence(page: Page, title: str, headline: int, is_frame: Callable[[str], bool] | None) -> int:
+    """The first line after the headline that reads like a sentence, or -1.
+
+    A line without any mark of a sentence is not taken: it may be somebody's name.
+    """
     for level in (1, 2):
         suspects = _suspects(page, headline, level)
-        marked = False
         for index in range(headline + 1, min(len(page.blocks), headline + _NEAR)):
             block = page.blocks[index]
             if is_footer(block) or (4 < block.size <= 60 and END.match(block.text)):
                 break
-            marked = marked or (block.size <= 60 and _MARKER.search(block.text) is not None)
             if suspects[block.node] or block.named or block.heading or not _says(block) or block.text == title:
                 continue
-            if is_frame is not None and is_frame(block.text):
-                continue
-            if _STOP.search(block.text):
+            if _STOP.search(block.text) and (is_frame is None or not is_frame(block.text)):
                 return index
-            if plain < 0 and marked and level == 1:
-                plain = index
-    return plain if even_plain else -1
+    return -1
 
 
 def _apart(page: Page, first: int, other: Block) -> bool:

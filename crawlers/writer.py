@@ -40,8 +40,8 @@ _LABEL = re.compile(
 )
 # Not names: times, counts, buttons, and what forum software says of itself.
 _NO_NAME = re.compile(
-    r"^[\W\d_]*$|\d{1,2}:\d\d|\d{4}\s*[-/.年]\s*\d|(?:秒|分钟|小时|天|月|年)前|^(?:刚刚|昨天|前天|今天)|^(?:发表|发布|回复)于|"
-    r"://|^www\.|^@?(?:作者|楼主|只看该作者|只看楼主|匿名|游客|网友|管理员|"
+    r"^[\W\d_]*$|[:：]|@\S*\.|\d{1,2}:\d\d|\d{4}\s*[-/.年]\s*\d|(?:秒|分钟|小时|天|月|年)前|^(?:刚刚|昨天|前天|今天)|^(?:发表|发布|回复)于|"
+    r"://|^www\.|^@?(?:作者|楼主|只看该作者|只看楼主|匿名|游客|未知|佚名|本站|原创|网友|管理员|"
     r"登[录陆入]|注册|退出|(?:加|已)?关注|私信|回复|编辑|admin|login|sign ?in|administrator|null|undefined|none|"
     r"unknown)$|"
     r"discuz|comsenz|phpwind|wordpress|[。！？|｜]",
@@ -64,7 +64,8 @@ def writer(body: bytes, content_type: str = "") -> str | None:
     own = {flat(name) for name in meta.sites}
     for name in _names(page, meta):
         found = _nickname(name)
-        if found and flat(found) not in own:
+        # The site's own name, stated or at the end of <title>: the source is the voice.
+        if found and flat(found) not in own and not flat(meta.page_title).endswith(flat(found)):
             return found
     return None
 

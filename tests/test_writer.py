@@ -72,6 +72,9 @@ def test_the_writer_is_found_in_many_layouts(markup: str) -> None:
         page(post=f'<span class="author">发表于 2021-3-4 22:05</span><span class="username">登录</span>{POST}'),
         page(post=f'<span class="author">2031</span><a rel="author" href="#">只看该作者</a>{POST}'),
         page(f'<meta name="author" content="{"很长的一句话" * 20}">'),
+        page('<meta name="author" content="潮声论坛">'),  # as at the end of <title>
+        page('<meta name="author" content="name, email@mail.example">'),
+        page(post=f'<span class="author">未知 责任编辑：云小编</span>{POST}'),
         '<nav><a class="username" href="/me">早班车的风</a></nav>' + page(after=""),
         "",
         "\0\0",
