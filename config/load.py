@@ -10,7 +10,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic_core import ErrorDetails
 
 DEFAULTS = Path(__file__).parent
@@ -49,6 +57,14 @@ def duration(value: object) -> object:
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 Word = Annotated[str, Field(pattern=r"\S")]  # an empty word would be found in every post
 
+
+def _beside(path: Path, info: ValidationInfo) -> Path:
+    """A relative path starts at the file that names it, not where the program happens to run."""
+    return info.context / path if isinstance(info.context, Path) else path
+
+
+SecretFile = Annotated[Path, AfterValidator(_beside)]  # a file that holds one secret
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -63,7 +79,7 @@ def read(directory: Path | None, name: str, kind: type[M]) -> M:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as err:
         raise ConfigError([f"{path}: {err}"]) from err
     try:
-        return kind.model_validate(data)
+        return kind.model_validate(data, context=path.parent)
     except ValidationError as err:
         raise ConfigError(_mistake(path, data, kind, one) for one in err.errors()) from err
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tingchao.config.load import Block, ConfigError, Duration, read
+from tingchao.config.load import Block, ConfigError, Duration, SecretFile, read
 from tingchao.config.rules import Rule, RulesFile
 from tingchao.config.sources import Source, SourcesFile
 from tingchao.config.topics import Topic, TopicsFile
@@ -34,7 +34,7 @@ class PageSettings(Block):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8760, ge=0, le=65535)
-    token_file: Path | None = None  # needed for any host but loopback
+    token_file: SecretFile | None = None  # needed for any host but loopback
 
     @model_validator(mode="after")
     def _only_loopback_without_token(self) -> PageSettings:
@@ -64,7 +64,7 @@ class Webhook(Block):
     kind: Literal["webhook"]
     name: str
     url: str
-    token_file: Path | None = None  # sent as `Authorization: Bearer …`
+    token_file: SecretFile | None = None  # sent as `Authorization: Bearer …`
     min_level: int = Field(default=1, ge=1, le=3)
     timeout: Duration = timedelta(seconds=10)
 
@@ -78,7 +78,7 @@ class Mail(Block):
     port: int = Field(default=25, ge=1, le=65535)
     security: Literal["none", "starttls", "tls"] = "none"
     user: str = ""
-    password_file: Path | None = None
+    password_file: SecretFile | None = None
     sender: str
     to: list[str] = Field(min_length=1)
     min_level: int = Field(default=1, ge=1, le=3)

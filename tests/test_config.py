@@ -192,3 +192,8 @@ def test_the_language_of_the_command_line(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert language.from_environment() == expected
+
+
+def test_a_secret_file_stands_beside_the_settings_that_name_it(tmp_path: Path) -> None:
+    (tmp_path / "tingchao.toml").write_text('[page]\nhost = "0.0.0.0"\ntoken_file = "page.token"\n')
+    assert load(tmp_path).main.page.token_file == tmp_path / "page.token"
