@@ -81,7 +81,10 @@ class Shelves:
             shelf.touched = max(shelf.touched, at)
 
     def pick(self, topic: str, buckets: range, signal: int | None) -> tuple[Evidence, ...]:
-        """The first post of the buckets and the strongest: of one signal, or of any and then by anger."""
+        """The first post and the strongest: of one signal, or of any and then by anger.
+
+        With a signal the first is the first that likely tells of it: talk about a metro is older than its fire.
+        """
         firsts: list[Shown] = []
         strong: list[tuple[int, Shown]] = []
         for number in buckets:
@@ -92,7 +95,8 @@ class Shelves:
                 strong += [(s, one) for s, found in shelf.strong.items() for one in found]
         if not firsts:
             return ()
-        first = min(firsts, key=lambda one: (one.at, one.id))
+        telling = [one for kept_under, one in strong if kept_under == signal and one.weight >= _LIKELY * UNIT]
+        first = min(telling or firsts, key=lambda one: (one.at, one.id))
         ranked = [one for _, one in sorted(strong, key=lambda item: (_order(item[0], signal), *item[1].rank()))]
         chosen: dict[int, Evidence] = {}
         for one in ranked:
