@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -73,3 +75,15 @@ def test_a_batch_says_the_same_as_each_text_alone(scorer: Scorer) -> None:
             alone = scorer.why(text, head)
             assert [word for word, _ in found[head]] == [word for word, _ in alone]
             assert [moved for _, moved in found[head]] == pytest.approx([moved for _, moved in alone], abs=1e-3)
+
+
+@pytest.mark.parametrize("cutter", ["rjieba", "jieba"])
+def test_texts_cut_together_have_the_words_that_each_has_alone(cutter: str) -> None:
+    cut = importlib.import_module(cutter).cut
+    texts = ["地铁停运了", "", " ", "Line 3 停运\r\n两小时", "", "，，", "火车站着火"]
+    together = plain_batch(texts)
+    words = words_of(together, lambda text: list(cut(text)))
+    for number, text in enumerate(texts):
+        alone = words_of(plain_batch([text]), lambda one: list(cut(one)))
+        mine = words.texts == number
+        assert words.lengths[mine].tolist() == alone.lengths.tolist()
