@@ -151,15 +151,15 @@ def _run_crawl(settings: Settings, db: Path, clock: Clock, stop: threading.Event
 
 
 def _notifiers(settings: Settings, db: Path, clock: Clock, stop: threading.Event) -> list[threading.Thread]:
-    """One thread a channel: a slow one delays nobody else."""
+    """One thread a channel: a slow one delays nobody else, and one that fails begins anew."""
     from tingchao.alerts import notify
-    from tingchao.pipeline.roles import run_stages
+    from tingchao.pipeline.roles import keep_running, run_stages
 
     def thread(plan: Any) -> threading.Thread:
         def work() -> None:
             run_stages([plan], SqliteLog(db), clock, stop, lambda: None)
 
-        return threading.Thread(target=work, daemon=True, name=plan.name)
+        return threading.Thread(target=keep_running, args=(plan.name, work, stop), daemon=True, name=plan.name)
 
     return [thread(plan) for plan in notify.plans(settings, say, clock)]
 
@@ -190,9 +190,11 @@ def crawl(
         if fetch.message:
             say(fetch.message, error=True)
 
-    code = crawl_once(settings, SqliteLog(db), clock_from(clock), sources or [], url, on_post, on_fetch)
+    log = SqliteLog(db)
+    code = crawl_once(settings, log, clock_from(clock), sources or [], url, on_post, on_fetch)
     if not json:
         say(_t("said.crawled", posts=shown))
+        _tell_waiting(log, db)
     raise typer.Exit(code)
 
 
@@ -215,15 +217,19 @@ def ingest(
         with _rows(file, form) as (lines, size), _progress() as bar:
             reading = bar.add_task(_t("said.reading"), total=size)
             report = publish(lines, log, clock_from(clock), source, file, lambda n: bar.advance(reading, n))
+            buried = log.end("dead")
             working = bar.add_task(_t("said.working"), total=1.0)
             wait(log, helpers.alive, lambda share: bar.update(working, completed=share))
     finally:
         helpers.stop()
+    later = dead_letters.since(log, buried)
     say(_t("said.published", posts=report.published, dead=report.dead.total()))
-    for reason, count in report.dead.most_common():
+    for reason, count in (report.dead + later).most_common():
         say(_t("said.dead_reason", count=count, reason=reason))
-    if report.dead:
+    if report.dead or later:
         say(_t("said.see_dead"))
+    if later or not report.published:
+        raise typer.Exit(1)
     say(_t("said.done"))
 
 
@@ -281,8 +287,10 @@ def search(
 ) -> None:
     _one_of("--sentiment", sentiment, ("negative", "neutral", "positive"))
     _one_of("--signal", signal_name, SIGNALS)
-    if topic:
-        _one_of("--topic", topic, tuple(known.name for known in load(config).topics))
+    if json and csv:
+        raise Refused("--json and --csv: choose one of them")
+    topics = tuple(known.name for known in load(config).topics)
+    _one_of("--topic", topic, topics)
     now = SystemClock().now()
     wanted = Query(
         expression=parse(query),
@@ -397,8 +405,21 @@ def dead_replay(
     config: ConfigDir = None,  # noqa: ARG001 every command takes it
     db: Database = DB,
 ) -> None:
-    count = dead_letters.replay(SqliteLog(_there(db)), SystemClock(), ids or [])
+    log = SqliteLog(_there(db))
+    count = dead_letters.replay(log, SystemClock(), ids or [])
     say(_t("said.replayed", count=count))
+    if left := len(dead_letters.letters(log)):
+        say(_t("said.not_replayable", count=left))
+    _tell_waiting(log, db)
+
+
+def _tell_waiting(log: Log, db: Path) -> None:
+    """Say that posts wait for their stages, when nobody runs these."""
+    from tingchao.pipeline.roles import Role
+
+    waiting = log.end("posts") - log.position("score", "posts")
+    if waiting and not Role(db, "stages").held():
+        say(_t("said.waiting", count=waiting))
 
 
 # ---------------------------------------------------------------- models, configuration, machine
@@ -415,18 +436,17 @@ def train(
     out(str(training.train(data, to or Path(training.__file__).parent, seed, say)))
 
 
-@app.command(help=_help("evaluate"))
-def evaluate(data: DataFolder) -> None:
-    from tingchao.models import evaluate as evaluation
-
-    report = evaluation.evaluate(data)
-    out(str(report))
-    raise typer.Exit(0 if report.floors_hold else 1)
-
-
 @app.command(help=_help("check"))
 def check(config: ConfigDir = None, db: Database = DB) -> None:  # noqa: ARG001 every command takes it
-    settings = load(config)
+    from tingchao.crawlers.run import kinds
+
+    settings, known = load(config), sorted(kinds())
+    strange = [source for source in settings.sources if source.kind not in known]
+    if strange:
+        expected = ", ".join(known)
+        raise ConfigError(
+            f"sources.toml: source ({one.name}).kind: expected one of {expected}; got {one.kind!r}" for one in strange
+        )
     counts = {"sources": settings.sources, "topics": settings.topics, "rules": settings.rules}
     sizes = {name: len(values) for name, values in counts.items()}
     out(_t("said.config_right", channels=len(settings.main.notify), **sizes))

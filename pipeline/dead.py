@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -16,6 +17,16 @@ def letters(log: Log, *, replayed: bool = False) -> list[Dead]:
     """Dead letters, oldest first; those that were replayed only when asked for."""
     found = [decode(Dead, entry.value) for entry in log.newest("dead")]
     return [letter for letter in found if replayed or letter.replayed_at is None]
+
+
+def since(log: Log, offset: int) -> Counter[str]:
+    """How many records were set aside after this offset of [dead], by stage and reason."""
+    found: Counter[str] = Counter()
+    while entries := log.scan("dead", offset):
+        offset = entries[-1].offset
+        letters = [decode(Dead, entry.value) for entry in entries]
+        found.update(f"{letter.stage} {letter.reason}" for letter in letters if letter.replayed_at is None)
+    return found
 
 
 def replay(log: Log, clock: Clock, ids: Sequence[str]) -> int:

@@ -70,7 +70,9 @@ def _config(config: Path | None) -> Finding:
 
 def _models() -> Finding:
     try:
-        return Finding("models", Scorer.load().version)
+        scorer = Scorer.load()
+        scorer.score(["地铁停运"])
+        return Finding("models", scorer.version)
     except ModelError as err:
         return Finding("models", str(err), well=False)
 

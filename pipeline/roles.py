@@ -32,6 +32,7 @@ from tingchao.pipeline.voice import destroy_keys
 logger = structlog.get_logger()
 _POLL = 0.05  # seconds between looks at an idle log: far below the 2 s that an alert may take in all
 _STOP_SECONDS = 3.0  # then a child is killed; its transactions make that harmless
+_AGAIN = 5.0  # seconds before a thread that failed begins anew
 HELD = 3  # exit code of a child that found its role held by another process
 _RETENTION_EVERY = timedelta(hours=1)
 
@@ -175,6 +176,16 @@ def in_thread(name: str, work: Callable[[], None], stop: threading.Event) -> thr
     return threading.Thread(target=guarded, daemon=True, name=name)
 
 
+def keep_running(name: str, work: Callable[[], None], stop: threading.Event) -> None:
+    """Do the work until `stop`; when it fails, say so and begin anew after a while."""
+    while not stop.is_set():
+        try:
+            work()
+        except Exception:  # whatever it is: alerts must go out again
+            logger.exception("thread.failed", name=name, again_in=_AGAIN)
+            stop.wait(_AGAIN)
+
+
 class Retention:
     """Lets data age out, once an hour and only when `plans` have read all, so that nothing unread is dropped."""
 
@@ -187,13 +198,13 @@ class Retention:
         now = self._clock.now()
         if self._last is not None and now - self._last < _RETENTION_EVERY:
             return
-        if any(self._log.position(group, topic) < self._log.end(topic) for group, topic in self._reads):
-            return
-        self._last = now
         try:
+            keys = destroy_keys(self._log, now - self._keep.lateness)
+            if any(self._log.position(group, topic) < self._log.end(topic) for group, topic in self._reads):
+                return
+            self._last = now
             entries = self._log.trim(now - self._keep.log)
             posts = self._store.delete_before(now - self._keep.posts)
-            keys = destroy_keys(self._log, now - self._keep.lateness)
         except Retry as err:
             logger.warning("retention.retry", error=str(err))
             return

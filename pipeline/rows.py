@@ -69,7 +69,7 @@ def read_csv(stream: IO[bytes]) -> Iterator[Line]:
     header = next(reader, [])
     columns = [_BY_NAME.get(name.strip().lower()) for name in header]
     if "text" not in columns:
-        raise Refused(f"CSV header {','.join(header)[:200]!r}: no text column; name one of them 'text'")
+        raise Refused(f"CSV header with {len(header)} columns: none of them is called 'text'; name one so")
     while True:
         before = reader.line_num
         try:

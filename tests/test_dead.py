@@ -1,0 +1,55 @@
+"""What was set aside can be listed, counted and put back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tingchao.pipeline.clock import ManualClock
+from tingchao.pipeline.dead import letters, replay, since
+from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.log import Log, output
+from tingchao.pipeline.records import Dead
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+KEPT = Dead(
+    id="a1",
+    stage="score",
+    reason="bug.ValueError",
+    error="e",
+    at=NOW,
+    origin="posts/0/7",
+    topic="posts",
+    key="k",
+    value='{"v":1}',
+)
+LOST = Dead(id="b2", stage="ingest", reason="line.not_json", error="e", at=NOW, origin="file:3", hash="00")
+
+
+@pytest.fixture
+def with_letters(log: Log) -> Log:
+    log.publish([output("dead", one.id, one) for one in (KEPT, LOST)], NOW)
+    return log
+
+
+def test_a_letter_is_put_back_once(with_letters: Log) -> None:
+    assert replay(with_letters, ManualClock(NOW), []) == 1
+    (entry,) = with_letters.scan("posts")
+    assert (entry.key, entry.value) == ("k", b'{"v":1}')
+    assert [one.id for one in letters(with_letters)] == ["b2"]
+    assert replay(with_letters, ManualClock(NOW), []) == 0
+
+
+@pytest.mark.parametrize(("wanted", "told"), [("b2", "content was not kept"), ("zz", "not there")])
+def test_what_cannot_be_put_back_says_why(with_letters: Log, wanted: str, told: str) -> None:
+    with pytest.raises(Refused, match=told):
+        replay(with_letters, ManualClock(NOW), [wanted])
+
+
+def test_what_died_since_is_counted_by_stage_and_reason(with_letters: Log) -> None:
+    before = with_letters.end("dead")
+    assert since(with_letters, before) == {}
+    assert since(with_letters, 0) == {"score bug.ValueError": 1, "ingest line.not_json": 1}
+    replay(with_letters, ManualClock(NOW), ["a1"])
+    assert since(with_letters, before) == {}
