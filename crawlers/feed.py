@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 
 from tingchao.crawlers.base import Found, SourceSpider
@@ -22,13 +22,21 @@ class FeedSpider(SourceSpider):
         source, visit = self.source, self.visit
         feed = read_feed(answer.body, answer.url, answer.content_type, answer.fetched_at, source.encoding)
         visit.charset = feed.charset
-        links = Counter(canonical(entry.link) for entry in feed.entries if entry.link)
-        # Once entries share a link the feed is known for it, so that an entry keeps its id when the others are gone.
-        visit.by_guid = visit.by_guid or any(number > 1 for number in links.values())
+        behind: defaultdict[str, set[str]] = defaultdict(set)
         for entry in feed.entries:
-            yield self._found(entry, answer)
+            behind[canonical(entry.link) if entry.link else ""].add(_mark(entry))
+        for entry in feed.entries:
+            yield self._found(entry, answer, self._basis(entry, behind))
 
-    def _found(self, entry: Entry, answer: Answer) -> Found:
+    def _basis(self, entry: Entry, behind: dict[str, set[str]]) -> str:
+        """'' (the link tells) unless there is no link or different entries (`behind` a link, by guid) share it."""
+        link = canonical(entry.link) if entry.link else ""
+        basis = f"{link}#{_mark(entry)}"
+        # An entry that once shared its link keeps its id when the others are gone.
+        known = self.visit.pages.get(self.visit.pages.key(basis)) is not None
+        return basis if not link or known or len(behind[link]) > 1 else ""
+
+    def _found(self, entry: Entry, answer: Answer, basis: str) -> Found:
         raw = self.raw(
             answer,
             title=entry.title,
@@ -36,14 +44,12 @@ class FeedSpider(SourceSpider):
             url=entry.link,
             author=entry.author or None,
             published_at=entry.published_at,
-            basis=_basis(entry, by_guid=self.visit.by_guid),
+            basis=basis,
         )
         wanted = bool(self.source.options.get("full_text")) and bool(entry.link)
         return Found(raw, entry.updated, follow=wanted and (not entry.whole or len(entry.text) < SHORT))
 
 
-def _basis(entry: Entry, *, by_guid: bool) -> str:
-    """'' (the link tells) unless there is no link or several entries share theirs."""
-    if entry.link and not by_guid:
-        return ""
-    return f"{canonical(entry.link) if entry.link else ''}#{entry.guid or entry.title or entry.text[:200]}"
+def _mark(entry: Entry) -> str:
+    """What tells an entry from others with its link."""
+    return entry.guid or entry.title or entry.text[:200]

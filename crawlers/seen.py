@@ -104,7 +104,6 @@ class SourceState(msgspec.Struct, frozen=True, omit_defaults=True):
     etag: str = ""
     modified: str = ""
     at: datetime | None = None  # the last finished visit, by the crawl's clock
-    by_guid: bool = False  # entries of this feed share their links, so that ids tell them apart
 
 
 def read_source(state: Mapping[str, bytes], name: str) -> SourceState:

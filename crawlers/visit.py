@@ -93,7 +93,6 @@ class Visit:
         self.anew = anew  # read and publish also what is known and unchanged (a person asked for this page)
         state = read_source(office.log.state(GROUP, f"source/{source.name}"), source.name)
         self.known = state if state.url == source.url else SourceState(url=source.url, at=state.at)
-        self.by_guid = state.by_guid
         self.items = 0  # posts published
         self.failed = 0  # articles that failed
         self.learned: dict[str, int] = {}  # site -> pages its frame learned from
@@ -191,7 +190,7 @@ class Visit:
         kept = self._answer if self.complete and trouble.outcome == "ok" else SourceState(url=self.source.url)
         if trouble.outcome not in {"ok", "empty"}:  # nothing was read: what was known still holds
             kept = self.known
-        kept = msgspec.structs.replace(kept, at=now, by_guid=self.by_guid)
+        kept = msgspec.structs.replace(kept, at=now)
         state: dict[str, bytes | None] = {f"source/{self.source.name}": msgspec.json.encode(kept)}
         state |= self.pages.forget(self.listed)
         state |= {f"frame/{site}": self.office.frame(f"//{site}").to_json() for site in self.learned}

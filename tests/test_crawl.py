@@ -136,6 +136,31 @@ def test_entries_without_links_or_with_one_link_for_all_stay_apart(desk: Any, si
     assert len(desk.posts()) == len({post.id for post in desk.posts()}) == 6
 
 
+def test_an_entry_that_stands_twice_changes_no_ids(desk: Any, site: Any):
+    old = [item(f"停水 {n}", "通知", f"/n/{n}", more=f"<guid>urn:{n}</guid>") for n in range(3)]
+    site["/feed"] = rss(*old)
+    desk.source("water", "feed", "/feed")
+    desk.visit()
+    desk.visit()
+    new = item("停水 3", "通知", "/n/3", more="<guid>urn:3</guid>")
+    site["/feed"] = rss(new, new, *old)
+    assert desk.visit()["water"].items == 1
+    site["/feed"] = rss(new, *old)
+    assert desk.visit()["water"].items == 0
+
+    assert len(desk.posts()) == len({post.id for post in desk.posts()}) == 4
+
+
+def test_entries_that_share_a_link_leave_the_others_alone(desk: Any, site: Any):
+    old = [item(f"停水 {n}", "通知", f"/n/{n}", more=f"<guid>urn:{n}</guid>") for n in range(3)]
+    site["/feed"] = rss(*old)
+    desk.source("water", "feed", "/feed")
+    desk.visit()
+    new = [item(f"地震 {n}", "速报", "/home", more=f"<guid>urn:x{n}</guid>") for n in range(2)]
+    site["/feed"] = rss(*new, *old)
+    assert desk.visit()["water"].items == 2
+
+
 def test_full_text_fetches_the_article_of_a_summary_only(desk: Any, site: Any):
     whole = (
         "<content:encoded xmlns:content='http://purl.org/rss/1.0/modules/content/'>"
