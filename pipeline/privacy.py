@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 # Digits and letters in other dress: people write １３８… or 𝟏𝟑𝟖… to get past filters. One character for one, so that
 # positions stay. Full width, Arabic, Persian, and the five sets of mathematical digits.
@@ -58,6 +58,11 @@ _NAME = r"[\w\u3400-\u9fff·-]"
 _AT_LONG = re.compile(rf"@{_NAME}{{30}}(?={_NAME})")
 _AT = re.compile(rf"@{_NAME}{{1,30}}")
 
+# Whole segments of a path. Article numbers of 11 digits are common, so a phone number is one only behind such a word.
+_PHONE_SEGMENT = re.compile(r"(?:(?:\+|00)?86-?)?1[3-9][0-9]{9}")
+_OF_PERSON = frozenset({"u", "user", "users", "people", "profile", "tel", "phone", "member"})
+_PIXELS = re.compile(r"@[0-9]x\.", re.IGNORECASE)  # logo@2x.png is no address
+
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)  # GB 11643-1999
 _CHECK = "10X98765432"
 
@@ -83,7 +88,7 @@ def _once(text: str) -> str:
 def mask_url(url: str) -> str:
     """The URL with personal data masked in parameters and fragment, and without a user's name and password.
 
-    Its path stays, so that the link still works.
+    Of its path only segments that are nothing but personal data are masked, so that links to articles still work.
     """
     try:
         parts = urlsplit(url)
@@ -92,8 +97,35 @@ def mask_url(url: str) -> str:
     given = parse_qsl(parts.query, keep_blank_values=True, errors="surrogateescape")
     pairs = [(mask(name), mask(value)) for name, value in given]
     query = parts.query if pairs == given else urlencode(pairs, errors="surrogateescape")
-    kept = parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query, fragment=mask(parts.fragment))
+    kept = parts._replace(
+        netloc=parts.netloc.rpartition("@")[2],
+        path=_mask_path(parts.path),
+        query=query,
+        fragment=mask(parts.fragment),
+    )
     return url if kept == parts else urlunsplit(kept)
+
+
+def _mask_path(path: str) -> str:
+    segments = path.split("/")
+    before = ["", *(segment.lower() for segment in segments)]
+    return "/".join(_mask_segment(segment, word) for segment, word in zip(segments, before, strict=False))
+
+
+def _mask_segment(segment: str, before: str) -> str:
+    """A segment of a path behind the segment `before`, or the mark of the personal data that it is."""
+    said = unquote(segment).translate(_WIDE).strip()
+    if len(said) > 1 and said.startswith("@"):
+        mark = "@某人"
+    elif _EMAIL.fullmatch(said) and not _PIXELS.search(said):
+        mark = "[邮箱]"
+    elif identity_holds(said):
+        mark = "[身份证号]"
+    elif before in _OF_PERSON and _PHONE_SEGMENT.fullmatch(said):
+        mark = "[手机号]"
+    else:
+        return segment
+    return quote(mark, safe="@")
 
 
 def identity_holds(digits: str) -> bool:

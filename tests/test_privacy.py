@@ -302,5 +302,52 @@ def test_one_megabyte_of_personal_data_is_masked_to_the_last() -> None:
         ("", ""),
     ],
 )
-def test_urls_are_masked_in_all_but_their_path(url: str, masked: str) -> None:
+def test_urls_are_masked_and_still_lead_to_their_article(url: str, masked: str) -> None:
     assert mask_url(url) == masked
+
+
+SOMEBODY, PHONE = "@%E6%9F%90%E4%BA%BA", "%5B%E6%89%8B%E6%9C%BA%E5%8F%B7%5D"
+MAIL, IDENTITY = "%5B%E9%82%AE%E7%AE%B1%5D", "%5B%E8%BA%AB%E4%BB%BD%E8%AF%81%E5%8F%B7%5D"
+
+
+@pytest.mark.parametrize(
+    ("path", "masked"),
+    [
+        ("/@zhangsan/", f"/{SOMEBODY}/"),
+        ("/%40zhangsan/post/12?p=2", f"/{SOMEBODY}/post/12?p=2"),
+        ("/@zhang@m.example/1", f"/{SOMEBODY}/1"),
+        ("/@张三", f"/{SOMEBODY}"),
+        ("/u/a.b@example.com/x", f"/u/{MAIL}/x"),
+        ("/a%40example.com", f"/{MAIL}"),
+        ("/id/11010519491231002X", f"/id/{IDENTITY}"),
+        ("/id/11010519491231002x/", f"/id/{IDENTITY}/"),
+        *((f"/{word}/13812345678/a", f"/{word}/{PHONE}/a") for word in ("u", "user", "Users", "people", "profile")),
+        *((f"/{word}/13812345678", f"/{word}/{PHONE}") for word in ("tel", "phone", "member")),
+        ("/tel/+8613812345678", f"/tel/{PHONE}"),
+    ],
+)
+def test_a_segment_of_a_path_that_is_personal_data_is_masked(path: str, masked: str) -> None:
+    assert mask_url("https://a.example" + path) == "https://a.example" + masked
+    assert mask_url("https://a.example" + masked) == "https://a.example" + masked
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/13812345678",
+        "/a/13812345678",
+        "/a/13812345678.html",
+        "/u/news/13812345678",
+        "/user/12812345678",
+        "/user/138123456789",
+        "/u/1381234567",
+        "/a/110105194912310021",  # 18 digits with a date, and another check character
+        "/a/202603011234567890",
+        "/img/logo@2x.png",
+        "/a/@",
+        "/a/2026-03-01/c_1127123456.htm",
+        "/%B5%D8%CC%FA//x;y=1",
+    ],
+)
+def test_numbers_of_articles_stay(path: str) -> None:
+    assert mask_url("https://a.example" + path) == "https://a.example" + path
