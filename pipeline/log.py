@@ -114,4 +114,7 @@ class Log(Protocol):
     def trim(self, before: datetime) -> int:
         """Drop entries written before `before`; of compacted topics only those with a newer one. How many."""
 
+    def forget(self, topic: str, keys: Sequence[str]) -> None:
+        """Delete all entries of these keys of a compacted topic."""
+
     def close(self) -> None: ...

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +25,7 @@ from tingchao.config.settings import KeepSettings
 from tingchao.pipeline.clock import Clock, stopwatch
 from tingchao.pipeline.errors import Refused, Retry
 from tingchao.pipeline.log import Log
+from tingchao.pipeline.records import ACTIVE, Alert, Dead, decode
 from tingchao.pipeline.stage import Plan, Runner
 from tingchao.pipeline.store import Store
 from tingchao.pipeline.voice import destroy_keys
@@ -205,11 +206,27 @@ class Retention:
             self._last = now
             entries = self._log.trim(now - self._keep.log)
             posts = self._store.delete_before(now - self._keep.posts)
+            self._log.forget("alerts", list(_ended(self._log, now - self._keep.posts)))
+            self._log.forget("dead", list(_buried(self._log, now - self._keep.posts)))
         except Retry as err:
             logger.warning("retention.retry", error=str(err))
             return
         if entries or posts or keys:
             logger.info("retention.done", log_entries=entries, posts=posts, voice_keys=keys)
+
+
+def _ended(log: Log, before: datetime) -> Iterator[str]:
+    """Alerts that ended long ago: they hold excerpts of posts, and age out with them."""
+    for entry in log.newest("alerts"):
+        if entry.at < before and decode(Alert, entry.value).state not in ACTIVE:
+            yield entry.key
+
+
+def _buried(log: Log, before: datetime) -> Iterator[str]:
+    """Dead letters that were put back, or that nobody wanted for as long as a post is kept."""
+    for entry in log.newest("dead"):
+        if entry.at < before or decode(Dead, entry.value).replayed_at is not None:
+            yield entry.key
 
 
 class Helpers:

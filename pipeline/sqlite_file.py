@@ -60,7 +60,7 @@ def connect(path: Path) -> sqlite3.Connection:
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """All or nothing. Raises Retry, with the cause by name, when the file is locked or the disk full."""
-    with _outside_named():
+    with named_errors():
         db.execute("BEGIN IMMEDIATE")
         try:
             yield db
@@ -73,12 +73,13 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 def rows(db: sqlite3.Connection, statement: str, values: tuple[object, ...] = ()) -> list[Any]:
     """All rows of a query. Raises Retry like `transaction`."""
-    with _outside_named():
+    with named_errors():
         return db.execute(statement, values).fetchall()
 
 
 @contextmanager
-def _outside_named() -> Iterator[None]:
+def named_errors() -> Iterator[None]:
+    """Errors of the file as Retry, with the cause by name; others go through."""
     try:
         yield
     except sqlite3.DatabaseError as err:

@@ -12,7 +12,7 @@ from tingchao.pipeline.clock import from_millis, millis
 from tingchao.pipeline.errors import Poison
 from tingchao.pipeline.log import STATE_LIMIT, VALUE_LIMIT, Batch, Entry, Output
 from tingchao.pipeline.records import COMPACTED, TOPICS
-from tingchao.pipeline.sqlite_file import connect, rows, transaction
+from tingchao.pipeline.sqlite_file import connect, named_errors, rows, transaction
 
 # AUTOINCREMENT: an offset is never given twice, also after the newest entries were trimmed.
 _SCHEMA = [
@@ -27,6 +27,7 @@ _SCHEMA = [
     """CREATE TABLE IF NOT EXISTS state ("group" TEXT, key TEXT, value BLOB NOT NULL,
     PRIMARY KEY ("group", key)) WITHOUT ROWID""",
 ]
+_READ_STEP = 50  # rows
 _TRIM_STEP = 5000  # rows a transaction, so that no writer waits long
 _BATCH_BYTES = 8 * 1024 * 1024  # a batch of 500 long texts would be 128 MB, several times over while it is worked on
 
@@ -94,6 +95,17 @@ class SqliteLog:
         statement = f"SELECT offset, key, at, value FROM log_{_known(topic)} WHERE offset > ? ORDER BY offset LIMIT ?"  # noqa: S608 known names
         return [_entry(topic, row) for row in rows(self._db, statement, (after, limit))]
 
+    def scan_fitting(self, topic: str, after: int, limit: int) -> list[Entry]:
+        """Like `scan`, but stops soon after the bytes of a batch: long posts are not read only to be read again."""
+        statement = f"SELECT offset, key, at, value FROM log_{_known(topic)} WHERE offset > ? ORDER BY offset LIMIT ?"  # noqa: S608 known names
+        found: list[Entry] = []
+        with named_errors():
+            cursor = self._db.execute(statement, (after, limit))
+            while (part := cursor.fetchmany(_READ_STEP)) and sum(len(one.value) for one in found) <= _BATCH_BYTES:
+                found += (_entry(topic, row) for row in part)
+            cursor.close()
+        return found
+
     def newest(self, topic: str) -> Iterator[Entry]:
         statement = f"SELECT max(offset), key, at, value FROM log_{_known(topic)} GROUP BY key ORDER BY 1"  # noqa: S608 known names
         return (_entry(topic, row) for row in rows(self._db, statement))
@@ -124,6 +136,10 @@ class SqliteLog:
             if step < _TRIM_STEP:
                 return dropped
 
+    def forget(self, topic: str, keys: Sequence[str]) -> None:
+        with transaction(self._db) as db:
+            db.executemany(f"DELETE FROM log_{_known(topic)} WHERE key = ?", [(key,) for key in keys])  # noqa: S608 known names
+
     def close(self) -> None:
         self._db.close()
 
@@ -136,7 +152,7 @@ class SqliteReader:
         self._at = {topic: log.position(group, topic) for topic in topics}
 
     def read(self, limit: int) -> Batch | None:
-        waiting = [_timed(self._log.scan(topic, self._at[topic], limit)) for topic in self._topics]
+        waiting = [_timed(self._log.scan_fitting(topic, self._at[topic], limit)) for topic in self._topics]
         merged = heapq.merge(*waiting, key=lambda timed: timed[0])  # stable: equal times in the order of the topics
         entries = list(islice(_fitting(entry for _, entry in merged), limit))
         return Batch(0, entries) if entries else None
