@@ -18,8 +18,11 @@ from tingchao.config.settings import Webhook
 from tingchao.pipeline.clock import Clock
 from tingchao.pipeline.errors import Poison, Retry
 
-# Of the refusals these are asked to be tried again (RFC 9110 and 8470: time-out, too early; RFC 6585: too many).
-_TRY_AGAIN = frozenset({408, 425, 429})
+# The refusals that are about the message itself (RFC 9110: bad request, too large, not this type, not understood).
+# All others may be mended at either end (a new token, a desk that moved or is set up later), and the message waits.
+_REFUSED = frozenset({400, 413, 415, 422})
+# To these somebody has to do something; the other 4xx (RFC 9110, 8470 and 6585: time-out, too early, too many) pass.
+_MEND = frozenset({401, 403, 404, 405, 407, 410})
 LONGEST_WAIT = 3600.0  # seconds; a longer Retry-After is a service's mistake more often than its wish
 _LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
 
@@ -81,8 +84,10 @@ class WebhookChannel:
         if 200 <= status < 300:
             return
         where = self._where(httpx.URL(self._settings.url))
-        if 400 <= status < 500 and status not in _TRY_AGAIN:
-            raise Poison("notify.refused", f"{where} answered {status}: look at its url and token_file")
+        if status in _REFUSED:
+            raise Poison("notify.refused", f"{where} answered {status}: it does not take this message; look at its url")
+        if status in _MEND:
+            raise Retry(f"{where} answered {status}: look at its url and token_file; the message waits")
         if 300 <= status < 400:
             raise Retry(f"{where} answered {status}: it has moved; change its url")
         raise Retry(f"{where} answered {status}", _seconds(retry_after, self._clock.now()))

@@ -268,7 +268,29 @@ def test_refusal_is_set_aside_and_stops_nobody_else(house: House, desk: Desk) ->
     assert len(desk.seen) == 2
 
 
-@pytest.mark.parametrize("status", [302, 408, 425, 429, 500, 599])
+@pytest.mark.parametrize("status", [413, 415, 422])
+def test_what_is_wrong_with_the_message_itself_is_set_aside(house: House, desk: Desk, status: int) -> None:
+    desk.answer = lambda: Response("bad", status)
+    house.publish(alert())
+    house.run()
+    assert (house.outbox().waiting, len(house.dead())) == (0, 1)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 407, 410])
+def test_a_rotated_token_or_a_moved_desk_is_waited_for(house: House, desk: Desk, status: int) -> None:
+    desk.answer = lambda: Response("no", status)
+    house.publish(alert())
+    house.run()
+    for wait in (5, 10, 20, 40, 80, 160, 320, 600, 600):
+        house.wait(wait)
+    assert (house.outbox().waiting, house.dead(), len(desk.seen)) == (1, [], 10)
+    assert "token_file" in house.outbox().health.error
+    desk.answer = lambda: Response("thanks", 200)
+    house.wait(600)
+    assert (house.outbox().waiting, desk.events()) == (0, ["opened"] * 11)
+
+
+@pytest.mark.parametrize("status", [302, 408, 409, 425, 429, 500, 599])
 def test_what_may_work_later_waits(house: House, desk: Desk, status: int) -> None:
     desk.answer = lambda: Response("later", status, headers={"Location": "/elsewhere"})
     house.publish(alert())
