@@ -2,7 +2,8 @@
 
 Each channel is a stage of its own. It decides on every change of an alert, with a reason; what is to be told waits in
 an outbox (keyed state, at most one message an alert) and is sent at a later call only, so that whatever may have been
-sent is committed: a kill between sending and commit sends the same message again, under the same id.
+sent is committed: a kill between sending and commit sends the same message again, under the same id. When the commit
+fails and the process lives on, it remembers what was delivered, and only the commit is tried again.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ _PRUNE_EVERY = timedelta(days=1)
 _FARTHEST = 2 * 3600 * 1000  # milliseconds; a wait is at most an hour, so what is further off stems from another clock
 _NEWS: frozenset[Event] = frozenset({"opened", "raised"})
 _SIZE = 48 * 1024  # bytes of a waiting message, below log.STATE_LIMIT with room for what is around it
+_DELIVERED = 1000  # deliveries remembered while their commit fails; each failed commit adds at most one
 _WAIT, _TOLD, _HEALTH, _BEGAN = "wait:", "told:", "@health", "@began"
 
 
@@ -85,6 +87,13 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     paused_until: int = 0  # milliseconds; the other side asked for it
 
 
+class _Try(NamedTuple):
+    """One try of one message; the number grows with each one that was committed."""
+
+    id: str
+    tries: int
+
+
 class _Fresh(NamedTuple):
     """A message of the call that is under way."""
 
@@ -124,9 +133,11 @@ def outbox(name: str, state: Mapping[str, bytes]) -> Outbox:
 
 def _plan(channel: Channel, settings: Settings, clock: Clock | None) -> Plan:
     name = f"notify.{channel.name}"
+    delivered: dict[_Try, Report] = {}  # outlives the stages: after a failed commit the next one is made from the log
 
     def make(memory: Memory) -> Notify:
-        return Notify(name, channel, memory, clock or SystemClock(), settings.main.decide.past if clock else None)
+        past = settings.main.decide.past if clock else None
+        return Notify(name, channel, memory, clock or SystemClock(), past, delivered)
 
     return Plan(name, ("alerts",), make, batch=100, idle=True)
 
@@ -146,7 +157,17 @@ def _channel(
 class Notify:
     """The stage of one channel. A call takes in a batch and sends at most one message, so that it ends soon."""
 
-    def __init__(self, name: str, channel: Channel, memory: Memory, clock: Clock, past: timedelta | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        channel: Channel,
+        memory: Memory,
+        clock: Clock,
+        past: timedelta | None,
+        delivered: dict[_Try, Report],
+    ) -> None:
+        self._uncommitted = delivered  # by try: delivered, but not known to be committed
+        self._last: _Try | None = None
         self._name, self._channel, self._memory, self._clock = name, channel, memory, clock
         self._told = _load(memory, _TOLD, Told)
         self._waiting = _load(memory, _WAIT, Waiting)
@@ -156,6 +177,9 @@ class Notify:
 
     def process(self, inputs: Sequence[Input]) -> Result:
         """Outcomes are the values of `Why`; outputs are dead letters of what was refused for good."""
+        if self._last is not None:  # this stage lives on, so its last call was committed
+            self._uncommitted.pop(self._last, None)
+            self._last = None
         if not inputs and not self._waiting:
             return Result((), ())
         now = self._clock.now()
@@ -235,6 +259,10 @@ class Notify:
         if waiting is None:
             return []
         message = waiting.message
+        self._last = _Try(message.id, waiting.tries)
+        known = self._uncommitted.get(self._last)
+        if known is not None:
+            return self._delivered(waiting, known)
         try:
             report = self._channel.send(message)
         except Poison as err:
@@ -248,6 +276,13 @@ class Notify:
             place = traceback.extract_tb(err.__traceback__)[-1]
             self._postpone(waiting, f"bug: {type(err).__name__}, {Path(place.filename).name}:{place.lineno}", 1.0)
             return []
+        while len(self._uncommitted) >= _DELIVERED:
+            del self._uncommitted[next(iter(self._uncommitted))]
+        self._uncommitted[self._last] = report
+        if not report.later:
+            logger.info(
+                "notify.sent", channel=self._channel.name, id=message.id, alert=message.alert.id, what=message.event
+            )
         return self._delivered(waiting, report)
 
     def _next(self, now: int, fresh: Mapping[str, _Fresh]) -> Waiting | None:
@@ -271,9 +306,6 @@ class Notify:
         self._drop(message.alert.id)
         self._tell(message.alert.id, Told(message.alert.level, message.event, millis(message.alert.updated_at)))
         self._feel(sent=self._health.sent + 1, error=report.why, paused_until=0)
-        logger.info(
-            "notify.sent", channel=self._channel.name, id=message.id, alert=message.alert.id, what=message.event
-        )
         return outputs
 
     def _postpone(self, waiting: Waiting, error: str, after: float) -> None:

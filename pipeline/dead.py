@@ -40,8 +40,8 @@ def replay(log: Log, clock: Clock, ids: Sequence[str]) -> int:
             raise Refused(f"dead letter {wanted!r}: not there or replayed already; see 'tingchao dead list'")
         if not waiting[wanted].topic:
             raise Refused(
-                f"dead letter {wanted}: it failed before personal data was masked, so its content was not kept; "
-                f"mend {waiting[wanted].origin} and read it again"
+                f"dead letter {wanted}: its content was not kept (personal data not yet masked, a message that was "
+                f"refused, or too large), so it cannot be put back; look at {waiting[wanted].origin}"
             )
     chosen = [waiting[name] for name in ids] if ids else [one for one in waiting.values() if one.topic]
     now = clock.now()

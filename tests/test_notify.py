@@ -27,6 +27,7 @@ from werkzeug import Request, Response
 from tingchao.alerts import notify
 from tingchao.config.settings import MainFile, Settings
 from tingchao.pipeline.clock import ManualClock
+from tingchao.pipeline.errors import Retry
 from tingchao.pipeline.log import output
 from tingchao.pipeline.records import Alert, Dead, Evidence, Reason, decode
 from tingchao.pipeline.sqlite_log import SqliteLog
@@ -381,6 +382,53 @@ def test_killed_between_sending_and_commit_sends_again_with_the_same_id(house: H
     assert len({body["id"] for _, body in desk.seen}) == 1
     house.wait(3600)
     assert len(desk.seen) == 2
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_while_the_commit_fails_the_message_is_not_sent_again(
+    house: House, desk: Desk, monkeypatch: pytest.MonkeyPatch, *, batch: bool
+) -> None:
+    def full(*_: object) -> None:
+        raise Retry("database or disk is full")
+
+    house.publish(alert())
+    house.runner.step()  # takes it in
+    with monkeypatch.context() as patch:
+        patch.setattr(house.runner._reader, "commit", full)
+        for n in range(20):
+            if batch and n == 5:
+                house.publish(alert(1, id="a2"))
+            house.wait(5)
+    assert desk.events() == ["opened"]
+    assert house.outbox().waiting == 1
+    house.wait(5)
+    assert [body["alert"]["id"] for _, body in desk.seen] == ["a1", "a2"][: 1 + batch]
+    assert (house.outbox().waiting, house.outbox().health.sent) == (0, 1 + batch)
+    house.publish(alert(2, level=3))
+    house.run()
+    assert desk.events()[1 + batch :] == ["raised"]
+
+
+def test_one_recipient_later_is_still_tried_after_a_commit_that_failed(
+    tmp_path: Path, postbox: tuple[Postbox, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise Retry("database or disk is full")
+
+    box, port = postbox
+    box.refuse = {"full@example.org": "452 4.2.2 mailbox full"}
+    house = House(tmp_path / "t.db", mail_block(port, "duty@example.org", "full@example.org"))
+    house.publish(alert())
+    house.runner.step()
+    with monkeypatch.context() as patch:
+        patch.setattr(house.runner._reader, "commit", full)
+        for _ in range(3):
+            house.wait(5)
+    house.wait(5)
+    box.refuse.clear()
+    house.wait(5)
+    assert [to for to, _ in box.mails] == [["duty@example.org"], ["full@example.org"]]
+    assert house.outbox().waiting == 0
 
 
 # ---------------------------------------------------------------- secrets
