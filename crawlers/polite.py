@@ -156,6 +156,8 @@ class Robots:
         rules = await sites.rules(request.url, self._crawler)
         if not rules.available:
             request.meta[ROBOTS] = f"unavailable: {rules.answer}"
+            if isinstance(rules.cause, Waiting):
+                raise Waiting(request.url)
             raise RobotsUnavailable(rules.answer, rules.cause)
         allowed = rules.parser is None or rules.parser.can_fetch(request.url, sites.agent)
         delay = f", crawl-delay {rules.delay:g}" if rules.delay else ""
@@ -182,12 +184,6 @@ class Patience:
         if visit.gave_up or visit.office.sites.held_for(urlsplit(request.url).netloc):
             raise Waiting(request.url)
 
-    def process_response(self, request: Request, response: Response) -> Response:
-        wait = retry_after(response)
-        if wait is not None:
-            _sites(self._crawler).hold(urlsplit(request.url).netloc, wait)
-        return response
-
 
 class OneAtATime:
     """At most `requests_per_site` requests to one host, whichever sources they are for, and the delay between them."""
@@ -200,11 +196,17 @@ class OneAtATime:
         return cls(crawler)
 
     async def process_request(self, request: Request) -> None:
-        sites = _sites(self._crawler)
-        await sites.gate(urlsplit(request.url).netloc).enter(sites.delay(request.url))
+        sites, host = _sites(self._crawler), urlsplit(request.url).netloc
+        await sites.gate(host).enter(sites.delay(request.url))
         request.meta[_ENTERED] = True
+        if sites.held_for(host):  # since this request passed Patience, another one's answer asked for it
+            self._leave(request)
+            raise Waiting(request.url)
 
     def process_response(self, request: Request, response: Response) -> Response:
+        wait = retry_after(response)
+        if wait is not None:  # before the next request comes in
+            _sites(self._crawler).hold(urlsplit(request.url).netloc, wait)
         self._leave(request)
         return response
 

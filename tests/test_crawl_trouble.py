@@ -116,6 +116,16 @@ def test_a_bad_feed_is_one_clear_record_and_the_rest_unharmed(desk: Any, site: A
     assert desk.dead() == []
 
 
+def test_who_waits_at_the_gate_is_not_sent_after_a_429(desk: Any, site: Any):
+    for n in range(4):
+        site[f"/{n}"] = Page("slow down", 429, headers={"Retry-After": "3600"})
+        desk.source(f"feed{n}", "feed", f"/{n}")
+
+    desk.visit()
+
+    assert sum(site.counts().get(f"/{n}", 0) for n in range(4)) == 1
+
+
 LIST = listing(("/bad", "海城地铁二号线突发故障停运"), ("/good", "海城自来水公司发布停水通知"))
 BAD_ARTICLES = {
     name: BAD[name] for name in ["404", "500", "time-out", "redirect loop", "short body", "50 MB unsaid"]
