@@ -23,7 +23,7 @@ from tingchao.crawlers.outcome import Trouble, of_error, of_status, passing
 from tingchao.crawlers.polite import conditional, validators
 from tingchao.crawlers.seen import Seen, basis_of, digest, text_digest
 from tingchao.crawlers.visit import FRAME_PAGES, Answer, Harvest, Visit, seen_now
-from tingchao.crawlers.writer import writer
+from tingchao.crawlers.writer import without_name, writer
 from tingchao.pipeline.clock import BEIJING
 from tingchao.pipeline.errors import Poison
 from tingchao.pipeline.intake import Raw
@@ -215,9 +215,11 @@ class SourceSpider(Spider):
         if wall:
             return listed, Trouble("login", detail=wall)
         # For the voice only: Intake hashes it and drops it.
-        author = listed.author or writer(answer.body, self.content_type(answer))
+        name = writer(answer.body, self.content_type(answer))
+        author = listed.author or name
         self._learn(answer, author)
         raw = _with_article(replace(listed, fetched_at=answer.fetched_at, author=author), article)
+        raw = replace(raw, title=without_name(raw.title, name), text=without_name(raw.text, name))
         if not article.text:
             return replace(raw, flags=(*raw.flags, "title_only")) if not raw.text else raw, Trouble("empty")
         return raw, None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from tingchao.crawlers.blocks import Block, Page
-from tingchao.crawlers.lines import EDITOR, END, is_dateline
+from tingchao.crawlers.lines import CREDIT, EDITOR, END, is_dateline
 from tingchao.crawlers.suspects import judge
 
 # How much one character of surroundings weighs against one of article when the part is chosen. At 1 a list of
@@ -155,6 +155,8 @@ def _trim(page: Page, indices: list[int], worth: Sequence[float], title: str) ->
         if block.size <= 100 and EDITOR.match(text):
             if left[place + 1] < 0.2 * left[0]:
                 break
+            continue
+        if block.size <= 70 and CREDIT.match(text):
             continue
         if not kept and ((flat_title and _flat(text) == flat_title) or is_dateline(text)):
             continue

@@ -47,6 +47,9 @@ _NO_NAME = re.compile(
     r"discuz|comsenz|phpwind|wordpress|[。！？|｜]",
     re.IGNORECASE,
 )
+_BYLINE = re.compile(r"^(\W{0,3}作者\s*[:：]\s*)[\u4e00-\u9fff·]{2,4}(?=[\s。，,；;|｜/／（(]|$)", re.MULTILINE)
+SOMEBODY = "某人"
+_LATIN = re.compile(r"[A-Za-z0-9_]")
 _TEXT_TAGS = frozenset({"script", "style", "head", "title", "noscript", "template"})
 
 
@@ -68,6 +71,19 @@ def writer(body: bytes, content_type: str = "") -> str | None:
         if found and flat(found) not in own and not flat(meta.page_title).endswith(flat(found)):
             return found
     return None
+
+
+def without_name(text: str, name: str | None) -> str:
+    """The text with the writer's name, and the one of a byline at the beginning of a line, replaced by 某人.
+
+    A name of one character stays: it is a word of any text. One of Latin letters is only replaced as a whole word.
+    """
+    text = _BYLINE.sub(rf"\1{SOMEBODY}", text)
+    if not name or len(name) < 2 or name not in text:
+        return text
+    before = r"(?<![A-Za-z0-9_])" if _LATIN.match(name[0]) else ""
+    after = r"(?![A-Za-z0-9_])" if _LATIN.match(name[-1]) else ""
+    return re.sub(before + re.escape(name) + after, SOMEBODY, text)
 
 
 def _names(page: Page, meta: Metadata) -> Iterator[str]:

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tingchao.crawlers.article import Article
+from tingchao.crawlers.lines import CREDIT
 from tingchao.crawlers.metadata import Metadata
 from tingchao.crawlers.visit import Answer
-from tingchao.crawlers.writer import writer
+from tingchao.crawlers.writer import without_name, writer
 from tingchao.pipeline.records import Dead, Fetch, Post
 
 _spec = importlib.util.spec_from_file_location("local_site", Path(__file__).with_name("local_site.py"))
@@ -201,3 +202,52 @@ def test_the_authors_of_a_feed_s_entries_are_voices(desk: Any, site: Any):
 
     voices = {post.title: post.voice for post in desk.posts()}
     assert voices["水"] == voices["电"] != voices["气"]
+
+
+def test_the_writer_s_name_in_title_and_text_becomes_somebody(desk: Any, site: Any):
+    title = f"{NAME}：今早水面有雾气很大"
+    site["/list"] = listing(("/t/0", title), ("/t/1", "小区门口路灯又坏了"))
+    site["/t/0"] = thread(title, f"我是{NAME}，雾挺大的，钓鱼的朋友注意脚下。", NAME)
+    site["/t/1"] = thread("小区门口路灯又坏了", "没人修，走夜路的邻居都摔了。", "豆浆不加糖")
+    desk.source("forum", "site", "/list", articles=r"/t/\d+$")
+
+    desk.visit()
+
+    found = {post.title: post.text for post in desk.posts()}
+    assert found["某人：今早水面有雾气很大"] == "我是某人，雾挺大的，钓鱼的朋友注意脚下。"
+    assert found["小区门口路灯又坏了"] == "没人修，走夜路的邻居都摔了。"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "left"),
+    [
+        ("鹭溪老渔翁说", NAME, "某人说"),
+        ("一个人", "人", "一个人"),
+        ("an 在 Shanghai，An", "an", "某人 在 Shanghai，An"),
+        ("a.b(c 来了", "a.b(c", "某人 来了"),
+        ("停水。\n作者：张小三。没人管", None, "停水。\n作者：某人。没人管"),
+        ("作者：张小三", "", "作者：某人"),
+        ("本书作者：这个问题我们已经说过很多次了", None, "本书作者：这个问题我们已经说过很多次了"),
+        ("作者：这个问题我们已经说过很多次了", None, "作者：这个问题我们已经说过很多次了"),
+    ],
+)
+def test_a_name_is_replaced_as_a_word(text: str, name: str | None, left: str):
+    assert without_name(text, name) == left
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["文/张三", "摄影／李四", "文 | 张三 图 | 李四", "图/文 张三", "作者：张三", "（记者 张三 通讯员 李四）",
+     "（海城日报记者张三）", "(通讯员 李四)"],
+)  # fmt: skip
+def test_a_line_that_is_only_a_credit_is_known(line: str):
+    assert CREDIT.match(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["文/理科分数线公布，考生可查询。", "文化/旅游", "记者 张三 报道了停水。", "停水三天（记者 张三）",
+     "（记者在现场看到，水已经退了）", "文明城市"],
+)  # fmt: skip
+def test_a_sentence_is_no_credit(line: str):
+    assert not CREDIT.match(line)
