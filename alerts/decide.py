@@ -1,7 +1,8 @@
 """[candidates] and [commands] → decide → [alerts]: the one place where an alert begins, changes and ends.
 
 What belongs together is one alert: candidates of one topic whose windows lie within `decide.quiet` of each other.
-State keys: `a/id`, one alert with what decide must know of it beside what everybody sees.
+An alert that ended by itself is opened again by such a candidate; one that staff ended swallows it for a while.
+State keys: `a/id`, one alert with what decide must know of it beside what everybody sees; `@ticked`, the last tick.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from tingchao.pipeline.records import ACTIVE, Alert, Candidate, Command, State, 
 from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
 
 TICK = timedelta(seconds=5)
+GAP = timedelta(minutes=10)  # between two ticks: longer, and we were down rather than busy
+FALSE_ALARM = timedelta(hours=24)  # the longest that a false alarm swallows the talk that goes on
+_TICKED = "@ticked"
 FORGET = timedelta(days=7)  # ended alerts; the log keeps them
 _COMMANDS = 50  # ids of commands remembered an alert, so that one that comes twice does nothing
 
@@ -53,8 +57,10 @@ class Held(msgspec.Struct, frozen=True):
     """An alert and what decide must know of it."""
 
     alert: Alert
-    heard: datetime  # event time: the end of the newest window, also of candidates that changed nothing
+    # Event time: the end of the newest window, later when staff ended or reopened the alert or we were down after it.
+    heard: datetime
     commands: tuple[str, ...] = ()
+    ended: datetime | None = None  # `heard` when the alert ended
 
 
 class Decide:
@@ -68,6 +74,7 @@ class Decide:
         self._topics: dict[str, str] = {}  # id -> topic
         self._changed: set[str] = set()
         self._forgot: datetime | None = None
+        self._ticked = datetime.fromisoformat(memory[_TICKED].decode()) if _TICKED in memory else None
         for key in list(memory):
             if key.startswith("a/") and "#" not in key:
                 held = _HELD.decode(shards.get(memory, key))
@@ -105,11 +112,12 @@ class Decide:
         ended = self._nearest(candidate, {"resolved", "false_alarm"})
         if ended is None:
             return self._open(candidate, at, late=late)
-        if candidate.level > ended.alert.level and not late:
+        if not late and (candidate.level > ended.alert.level or _by_itself(ended.alert)):
             alert = changed(updated(ended.alert, candidate, at), at, "reopened", state="open")
             self._hold(ended, alert, candidate)
             return "reopened", [alert]
-        self._hold(ended, ended.alert, candidate)
+        if ended.alert.state == "false_alarm":
+            self._put(msgspec.structs.replace(ended, heard=max(ended.heard, candidate.reason.end)))
         return "swallowed", []
 
     def _open(self, candidate: Candidate, at: datetime, *, late: bool) -> tuple[str, list[Alert]]:
@@ -125,9 +133,23 @@ class Decide:
         found = [
             (gap, held.alert.id, held)
             for held in self._held.get(candidate.topic, {}).values()
-            if held.alert.state in states and (gap := _gap(held, candidate)) <= self._quiet
+            if held.alert.state in states
+            and (gap := _gap(held, candidate)) <= self._quiet
+            and self._reaches(held, candidate)
         ]
         return min(found)[2] if found else None
+
+    def _reaches(self, held: Held, candidate: Candidate) -> bool:
+        """Whether an alert that staff ended still stands for the candidate.
+
+        The whole window counts: what is talked of for longer than the quiet after the end is told anew.
+        """
+        if held.alert.state not in {"resolved", "false_alarm"} or _by_itself(held.alert):
+            return True
+        until = held.heard + self._quiet
+        if held.alert.state == "false_alarm":
+            until = min(until, (held.ended or held.alert.updated_at) + FALSE_ALARM)
+        return candidate.reason.end <= until
 
     def _id(self, candidate: Candidate) -> str:
         """From topic and first window; two alerts with the same first window are told apart by a number."""
@@ -149,17 +171,27 @@ class Decide:
             return "refused", []
         what = "reopened" if command.action == "reopen" else state
         alert = changed(held.alert, at, what, note=command.note, state=state)
-        # Opened again by hand: the quiet begins anew, or the next tick would end it at once.
-        heard = max(held.heard, at) if command.action == "reopen" else held.heard
-        self._put(Held(alert, heard, (*held.commands, command.id)[-_COMMANDS:]))
+        heard, ended = held.heard, held.ended
+        if command.action == "reopen":  # the quiet begins anew, or the next tick would end it at once
+            heard, ended = max(heard, at), None
+        elif held.alert.state in ACTIVE and state not in ACTIVE:  # a later verdict does not move the end
+            heard = ended = max(heard, at)
+        self._put(Held(alert, heard, (*held.commands, command.id)[-_COMMANDS:], ended))
         return "done", [alert]
 
     def _tick(self, at: datetime) -> Iterator[Alert]:
         """What is due by the clock: what is quiet ends, what ended long ago is forgotten."""
+        down = self._ticked is None or at - self._ticked > GAP
+        self._ticked = at
+        self._memory[_TICKED] = at.isoformat().encode()
         for held in list(self._all()):
-            if held.alert.state in ACTIVE and at - held.heard > self._quiet:
+            if held.alert.state not in ACTIVE:
+                continue
+            if down:  # nobody listened, so that it was silent is not known
+                self._put(msgspec.structs.replace(held, heard=max(held.heard, at)))
+            elif at - held.heard > self._quiet:
                 alert = changed(held.alert, at, "quiet", state="resolved")
-                self._put(Held(alert, held.heard, held.commands))
+                self._put(Held(alert, held.heard, held.commands, held.heard))
                 yield alert
         if self._forgot is not None and at - self._forgot < timedelta(hours=1):
             return
@@ -194,6 +226,11 @@ class Decide:
 
 _ENCODER = msgspec.json.Encoder()
 _HELD = msgspec.json.Decoder(Held)
+
+
+def _by_itself(alert: Alert) -> bool:
+    """Whether the alert ended because nothing more was heard, not by what staff did."""
+    return alert.state == "resolved" and alert.history[-1].what == "quiet"
 
 
 def _gap(held: Held, candidate: Candidate) -> timedelta:

@@ -220,6 +220,57 @@ def test_a_resolved_alert_is_followed_by_a_new_one_only_after_the_quiet(desk: De
     assert [alert.state for alert in desk.alerts] == ["resolved", "open"]
 
 
+def test_an_alert_that_ended_by_itself_swallows_nothing(desk: Desk) -> None:
+    desk.said(5, "safety").at(140)
+    assert desk.alert.history[-1].what == "quiet"
+    desk.at(150).said(5, "safety")
+    assert (desk.alert.state, desk.alert.history[-1].what) == ("open", "reopened")
+    desk.at(600)
+    assert desk.alert.history[-1].what == "quiet"
+    for minute in range(610, 1200, 30):
+        desk.at(minute).said(4, "safety")
+    assert [alert.state for alert in desk.alerts] == ["resolved", "open"]
+
+
+def test_what_staff_resolved_swallows_no_longer_than_the_quiet(desk: Desk) -> None:
+    desk.said(5, "safety").at(60).does("resolve")
+    for minute in range(70, 60 + 120, 20):
+        desk.at(minute).said(4, "safety")
+        assert desk.alert.state == "resolved"
+    desk.at(200).said(4, "safety")
+    assert [alert.state for alert in desk.alerts] == ["resolved", "open"]
+
+
+def test_a_false_alarm_swallows_for_a_day_at_most() -> None:
+    stage, _, _ = one_alert("false_alarm")
+    for minute in range(30, 24 * 60 + 1, 30):
+        now = T0 + minute * MINUTE
+        assert stage.process([Input(candidate(now), now)]).outcomes == ["swallowed"]
+    now += 30 * MINUTE
+    assert stage.process([Input(candidate(now), now)]).outcomes == ["opened"]
+
+
+def test_a_verdict_that_comes_late_swallows_no_new_incident() -> None:
+    stage, alert, _ = one_alert("resolved")
+    now = T0 + 10 * HOUR
+    assert stage.process([Input(Command(id="v", alert=alert.id, action="false_alarm"), now)]).outcomes == ["done"]
+    now += 30 * MINUTE
+    assert stage.process([Input(candidate(now), now)]).outcomes == ["opened"]
+
+
+def test_after_we_were_down_the_quiet_begins_anew() -> None:
+    stage, _, memory = one_alert()
+    assert stage.process([Input(Tick(at=T0), T0)]).outputs == []
+    stage = Decide(memory, load())
+    back = T0 + 5 * HOUR
+    for minute in range(0, 121, 5):
+        now = back + minute * MINUTE
+        assert stage.process([Input(Tick(at=now), now)]).outputs == []
+    now += 5 * MINUTE
+    (out,) = stage.process([Input(Tick(at=now), now)]).outputs
+    assert decode(Alert, out.value).history[-1].what == "quiet"
+
+
 def test_reopened_by_hand_it_stays_open_for_the_quiet(desk: Desk) -> None:
     desk.said(5, "safety").at(600).does("reopen")
     desk.at(700)
