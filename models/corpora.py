@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tingchao.models.normalise import normalise
+from tingchao.models.normalise import plain_batch
 from tingchao.models.scores import SENTIMENTS, SIGNALS
 
 JUDGES_ONLY = frozenset({"rumour_weibo21", "thucnews_titles"})
@@ -127,9 +127,43 @@ def _with_key(row: Row, key: str) -> Row:
     )
 
 
+def unlabelled(shared: Path) -> list[str]:
+    """Texts without labels, each once: they only tell which words stand together."""
+    data = shared / "data"
+    texts = {row["title"]: None for row in _table(data / "weibo_hot_titles/daily_titles_2021_2022.csv.gz")}
+    texts |= {_told(row): None for row in _table(data / "weibo_hot_hourly/dev_topics.csv.gz")}
+    texts |= {row["title"]: None for row in _table(data / "zhihu_hot/dev.csv.gz")}
+    for name in (
+        "cctv_weibo2020/posts.csv.gz",
+        "tnews_few/unlabelled.csv.gz",
+        "tnews_few/dev.csv",
+        "rumour_ced/dev.csv",
+    ):
+        texts |= {row["text"]: None for row in _table(data / name)}
+    texts |= {f"{row['title']}。{row['text'][:300]}": None for row in _table(data / "gov_complaints/dev.csv")}
+    texts |= {row["text"]: None for row in _table(data / "weibo2018/topics_unlabelled.csv")}
+    texts |= dict.fromkeys(_answers(data / "rumour_ced/spread_dev.jsonl.gz"))
+    return list(texts)
+
+
+def _told(row: dict[str, str]) -> str:
+    """A hot title and its description, unless that says the same."""
+    title, description = row["title"], row["description"][:200]
+    return title if not description or description.strip(" ！!。") == title else f"{title}。{description}"
+
+
+def _answers(path: Path) -> Iterator[str]:
+    """The first reposts of each post, those that say something."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        for line in file:
+            for _, text in json.loads(line).get("first_texts", [])[:40]:
+                if len(text) > 12:
+                    yield text
+
+
 def _marks(text: str) -> tuple[str, str]:
     """What near-duplicates share: the first or the last 20 letters of the normalised text."""
-    letters = "".join(filter(str.isalnum, normalise(text)))
+    letters = "".join(filter(str.isalnum, text))
     return f"<{letters[:20]}", f"{letters[-20:]}>"
 
 
@@ -144,7 +178,7 @@ def grouped(texts: list[str]) -> list[str]:
         return mark
 
     first = []
-    for text in texts:
+    for text in plain_batch(texts).texts:
         start, end = _marks(text)
         first.append(start)
         if len(start) > 8:  # shorter ones are equal by chance

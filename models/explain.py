@@ -11,16 +11,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from tingchao.models.features import RUNS, Vocabulary, Words, hashes_of
+from tingchao.models.features import RUNS, Reading, Vocabulary, Words
 from tingchao.models.layers import Matrix
 from tingchao.models.normalise import Plain
 
 Ids = npt.NDArray[np.int64]
 
 
-def word_shares(plain: Plain, words: Words, vocabulary: Vocabulary, weights: Matrix) -> Matrix:
+def word_shares(reading: Reading, vocabulary: Vocabulary, weights: Matrix) -> Matrix:
     """One row a word of the batch, one column a column of `weights`: what the word adds to its text's raw outputs."""
-    texts, hashes = hashes_of(plain, words)
+    plain, words, texts, hashes = reading
     starts, lengths = spans(plain, words)
     column, known = vocabulary.found(hashes)
     column, texts, starts, lengths = column[known], texts[known], starts[known], lengths[known]
@@ -35,7 +35,7 @@ def word_shares(plain: Plain, words: Words, vocabulary: Vocabulary, weights: Mat
 
 
 def spans(plain: Plain, words: Words) -> tuple[Ids, Ids]:
-    """Position and length in characters of each feature of `hashes_of`, in its order."""
+    """Position and length in characters of each feature of a `Reading`, in its order."""
     follows = words.texts[1:] == words.texts[:-1]
     pairs = (words.starts[1:] + words.lengths[1:] - words.starts[:-1])[follows]
     starts, lengths = [words.starts, words.starts[:-1][follows]], [words.lengths, pairs]

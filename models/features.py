@@ -86,8 +86,28 @@ def _word_hashes(codes: Hashes, words: Words) -> Hashes:
     return _mixed((sums[words.starts + words.lengths] - sums[words.starts]) * inverses[words.starts])
 
 
-def hashes_of(plain: Plain, words: Words) -> tuple[Ids, Hashes]:
-    """Every feature of a batch: the number of its text, and its hash (with repeats, in no order)."""
+class Reading(NamedTuple):
+    """A batch as the models read it. Features: number of the text and hash, with repeats; the words come first."""
+
+    plain: Plain
+    words: Words
+    texts: Ids
+    hashes: Hashes
+
+    @property
+    def word_hashes(self) -> Hashes:
+        """The hash of each of `words`."""
+        return self.hashes[: len(self.words.starts)]
+
+
+def read(texts: Sequence[str]) -> Reading:
+    """Normalise, cut and hash a batch."""
+    return reading_of(plain_batch(texts))
+
+
+def reading_of(plain: Plain) -> Reading:
+    """Cut and hash a batch that is normalised."""
+    words = words_of(plain)
     codes = _mixed((plain.codes.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
     inside = plain.codes != _NEWLINE
     text = np.cumsum(~inside) - ~inside
@@ -102,7 +122,7 @@ def hashes_of(plain: Plain, words: Words) -> tuple[Ids, Hashes]:
         whole = whole[:size] & inside[length - 1 :]
         texts.append(text[:size][whole])
         hashes.append(_mixed(run[whole] + _SALT[length]))
-    return np.concatenate(texts), np.concatenate(hashes)
+    return Reading(plain, words, np.concatenate(texts), np.concatenate(hashes))
 
 
 class Vocabulary:
@@ -111,10 +131,18 @@ class Vocabulary:
     def __init__(self, hashes: Hashes) -> None:
         """`hashes`: as chosen by `chosen`, so that no two share a slot."""
         self.hashes = hashes
-        self._shift = np.uint64(64 - _slot_bits(len(hashes)))
-        self._slots = np.full(1 << _slot_bits(len(hashes)), len(hashes), dtype=np.int32)
+        self._shift = self.shift(len(hashes))
+        self._slots = np.full(1 << (64 - int(self._shift)), len(hashes), dtype=np.int32)
         self._slots[hashes >> self._shift] = np.arange(len(hashes), dtype=np.int32)
         self._prints = np.append(hashes, np.uint64(0)).astype(np.uint32)  # the low half tells features of a slot apart
+
+    @staticmethod
+    def shift(size: int) -> np.uint64:
+        """How far a hash is shifted to give its slot among the slots for `size` features.
+
+        Four to eight slots a feature: about 10 % of the chosen features lose theirs to a more frequent one.
+        """
+        return np.uint64(64 - max(10, (4 * size - 1).bit_length()))
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -124,20 +152,19 @@ class Vocabulary:
         column = self._slots[hashes >> self._shift]
         return column, (self._prints[column] == hashes.astype(np.uint32)) & (column < len(self.hashes))
 
-    def matrix(self, plain: Plain, words: Words) -> csr_matrix:
+    def matrix(self, reading: Reading) -> csr_matrix:
         """One row a text, of length 1; every known feature counts once however often it stands there."""
-        text, hashes = hashes_of(plain, words)
-        found, known = self.found(hashes)
-        width = len(self.hashes)
-        cells = _distinct(text[known] * width + found[known])
+        found, known = self.found(reading.hashes)
+        width, height = len(self.hashes), len(reading.plain.texts)
+        cells = distinct(reading.texts[known] * width + found[known])
         row, column = np.divmod(cells, width) if width else (cells, cells)
-        counts = np.bincount(row, minlength=len(plain.texts))
+        counts = np.bincount(row, minlength=height)
         ends = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(counts)))
         values = np.repeat(1 / np.sqrt(np.maximum(counts, 1)), counts).astype(np.float32)
-        return csr_matrix((values, column.astype(np.int32), ends.astype(np.int32)), shape=(len(plain.texts), width))
+        return csr_matrix((values, column.astype(np.int32), ends.astype(np.int32)), shape=(height, width))
 
 
-def _distinct(numbers: Ids) -> Ids:
+def distinct(numbers: Ids) -> Ids:
     """Sorted, each once. np.unique hashes since NumPy 2.3, which took 25 times as long for 100,000 cells."""
     numbers.sort()
     new = np.ones(len(numbers), dtype=np.bool_)
@@ -145,17 +172,11 @@ def _distinct(numbers: Ids) -> Ids:
     return numbers[new]
 
 
-def _slot_bits(size: int) -> int:
-    """Four to eight slots a feature: about 10 % of the chosen features lose theirs to a more frequent one."""
-    return max(10, (4 * size - 1).bit_length())
-
-
 def chosen(texts: Sequence[str], least: int, most: int) -> Hashes:
     """The features to know: in at least `least` texts, the `most` most frequent, one a slot (the more frequent)."""
     seen = []
     for first in range(0, len(texts), 500):
-        plain = plain_batch(texts[first : first + 500])
-        text, hashes = hashes_of(plain, words_of(plain))
+        _, _, text, hashes = read(texts[first : first + 500])
         order = np.lexsort((text, hashes))
         text, hashes = text[order], hashes[order]
         new = np.ones(len(hashes), dtype=np.bool_)
@@ -164,8 +185,11 @@ def chosen(texts: Sequence[str], least: int, most: int) -> Hashes:
     hashes, counts = np.unique(np.concatenate(seen), return_counts=True)
     hashes, counts = hashes[counts >= least], counts[counts >= least]
     order = np.argsort(-counts, kind="stable")[:most]
-    hashes = hashes[order]
-    shift = np.uint64(64 - _slot_bits(len(hashes)))
-    _, first_seen = np.unique(hashes >> shift, return_index=True)
-    result: Hashes = hashes[np.sort(first_seen)]
-    return result
+    return one_a_slot(hashes[order])
+
+
+def one_a_slot(hashes: Hashes) -> Hashes:
+    """Of the hashes that share a slot the first, until no two share one."""
+    _, first = np.unique(hashes >> Vocabulary.shift(len(hashes)), return_index=True)
+    kept: Hashes = hashes[np.sort(first)]
+    return kept if len(kept) == len(hashes) else one_a_slot(kept)

@@ -21,12 +21,16 @@ KINDS = ("weibo", "review", "usual", "virus", "car", "annotated")
 POLARITY = ("all", "weibo", "review", "smp")  # positive against negative, each expert trained mostly on its own sets
 NEUTRAL = ("smp", "car", "annotated")  # neutral against the rest; the other sets have no neutral texts
 SINGLE = (*SIGNALS, "severity 1", "severity 2", "severity 3", "live", "advert")
-COLUMNS = (
+# What the table of features gives, one column each.
+TABLE = (
     *(f"gate {name}" for name in KINDS),
     *(f"polarity {name}" for name in POLARITY),
     *(f"neutral {name}" for name in NEUTRAL),
     *SINGLE,
 )
+# What the network on the word vectors gives: the same questions asked of the meaning of the words.
+DEEP = ("deep polarity", "deep neutral smp", "deep neutral annotated", *(f"deep {name}" for name in SINGLE[:-1]))
+COLUMNS = (*TABLE, *DEEP)
 _GATES, _POLARITY, _NEUTRAL = len(KINDS), len(POLARITY), len(NEUTRAL)
 
 
@@ -35,7 +39,7 @@ class Layers(NamedTuple):
 
     polarity: Matrix  # weights of `mixture`, the last is the constant
     neutral: Matrix
-    single: Matrix  # scale and shift a head of SINGLE
+    single: Matrix  # for each head of SINGLE the scale of its table column, of its deep column, and the shift
 
 
 def sigmoid(value: Matrix) -> Matrix:
@@ -55,10 +59,17 @@ def mixtures(raw: Matrix) -> tuple[Matrix, Matrix]:
     gates = raw[:, :_GATES] - raw[:, :_GATES].max(axis=1, keepdims=True)
     gates = np.exp(gates)
     gates /= gates.sum(axis=1, keepdims=True)
-    polarity = raw[:, _GATES : _GATES + _POLARITY]
-    neutral = raw[:, _GATES + _POLARITY : _GATES + _POLARITY + _NEUTRAL]
+    table, deep = raw[:, _GATES : len(TABLE)], raw[:, len(TABLE) :]
+    polarity = np.concatenate((table[:, :_POLARITY], deep[:, :1]), axis=1)
+    neutral = np.concatenate((table[:, _POLARITY : _POLARITY + _NEUTRAL], deep[:, 1:3]), axis=1)
     size = np.abs(polarity)  # a text without any polarity is rather neutral
     return _mixture(gates, polarity), _mixture(gates, np.concatenate((neutral, size), axis=1))
+
+
+def single_inputs(raw: Matrix, name: str) -> Matrix:
+    """The two outputs on which a head of SINGLE rests: the table's and the network's (0 if it has none)."""
+    deep = raw[:, COLUMNS.index(f"deep {name}")] if f"deep {name}" in DEEP else np.zeros(len(raw), dtype=np.float32)
+    return np.stack((raw[:, COLUMNS.index(name)], deep), axis=1)
 
 
 def probabilities(raw: Matrix, layers: Layers) -> Matrix:
@@ -66,7 +77,10 @@ def probabilities(raw: Matrix, layers: Layers) -> Matrix:
     polarity, neutral = mixtures(raw)
     positive = sigmoid(polarity @ layers.polarity)
     plain = sigmoid(neutral @ layers.neutral)
-    single = sigmoid(raw[:, -len(SINGLE) :] * layers.single[0] + layers.single[1])
+    table, deep = raw[:, len(TABLE) - len(SINGLE) : len(TABLE)], raw[:, -len(SINGLE) + 1 :]
+    logits = table * layers.single[0] + layers.single[2]
+    logits[:, :-1] += deep * layers.single[1, :-1]
+    single = sigmoid(logits)
     signals, steps, rest = single[:, : len(SIGNALS)], single[:, len(SIGNALS) : -2], single[:, -2:]
     severity = np.minimum.accumulate(steps, axis=1).sum(axis=1)  # P(>=1) + P(>=2) + P(>=3) is the expected value
     feeling = np.stack(((1 - plain) * (1 - positive), plain, (1 - plain) * positive), axis=1)

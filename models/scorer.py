@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from tingchao.models.explain import word_shares
-from tingchao.models.features import Vocabulary, words_of
+from tingchao.models.features import Reading, Vocabulary, read
 from tingchao.models.files import FILE, Array, read_model
 from tingchao.models.language import CHINESE, languages
-from tingchao.models.layers import COLUMNS, Layers, Matrix, probabilities
-from tingchao.models.normalise import Plain, plain_batch
+from tingchao.models.layers import COLUMNS, DEEP, TABLE, Layers, Matrix, probabilities
+from tingchao.models.meaning import Meaning
 from tingchao.models.scores import HEADS, SIGNALS, ModelError, Scores
 
 BATCH = 500  # texts scored at once; larger batches were not faster
+_EXPLAINED = 100  # texts explained at once: their words, each left out once, take 10 MB
 _FIRST_SIGNAL = 3
 _LAST_SIGNAL = _FIRST_SIGNAL + len(SIGNALS)
 _SEVERITY = HEADS.index("severity")
@@ -27,8 +28,9 @@ class Model(NamedTuple):
     """What a model file holds, ready for use."""
 
     vocabulary: Vocabulary
-    weights: Matrix  # one row a feature, one column a name of COLUMNS
+    weights: Matrix  # one row a feature, one column a name of TABLE
     bias: Matrix
+    meaning: Meaning
     layers: Layers
     thresholds: Matrix  # one a signal
     base: Matrix  # what the heads say of a text that they cannot judge, in the order of HEADS
@@ -57,8 +59,10 @@ def model_from(arrays: dict[str, Array], settings: dict[str, Any], sha256: str) 
     if tuple(settings["columns"]) != COLUMNS or tuple(settings["signals"]) != SIGNALS:
         raise ValueError("its heads are not those of this program")
     weights = unpacked_weights(arrays["weights"], arrays["scale"])
-    if weights.shape != (len(arrays["hashes"]), len(COLUMNS)):
-        raise ValueError(f"weights of shape {weights.shape}, expected {(len(arrays['hashes']), len(COLUMNS))}")
+    if weights.shape != (len(arrays["hashes"]), len(TABLE)):
+        raise ValueError(f"weights of shape {weights.shape}, expected {(len(arrays['hashes']), len(TABLE))}")
+    if arrays["deep constant"].shape != (len(DEEP),):
+        raise ValueError(f"a network of {len(arrays['deep constant'])} outputs, expected {len(DEEP)}")
     base = np.array(settings["base"], dtype=np.float32)
     if base.shape != (len(HEADS),):
         raise ValueError(f"{len(base)} base rates, expected {len(HEADS)}")
@@ -66,6 +70,7 @@ def model_from(arrays: dict[str, Array], settings: dict[str, Any], sha256: str) 
         Vocabulary(arrays["hashes"]),
         weights,
         arrays["bias"],
+        Meaning(arrays),
         Layers(arrays["polarity"], arrays["neutral"], arrays["single"]),
         arrays["thresholds"],
         base,
@@ -116,19 +121,27 @@ class Scorer:
         return [scores for first in range(0, len(texts), BATCH) for scores in self._batch(texts[first : first + BATCH])]
 
     def _batch(self, texts: Sequence[str]) -> Iterator[Scores]:
-        plain = plain_batch(texts)
+        reading = read(texts)
         model = self._model
-        numbers = self.numbers(plain)
-        langs = languages(plain)
+        numbers = self.numbers(reading)
+        langs = languages(reading.plain)
         strange = np.array([lang != CHINESE for lang in langs], dtype=np.bool_)
         given = (numbers[:, _FIRST_SIGNAL:_LAST_SIGNAL] >= model.thresholds) & ~strange[:, None]
         numbers[strange] = model.base
         for row, over, lang in zip(numbers.tolist(), given.tolist(), langs, strict=True):
             yield _scores(row, over, lang, abstained=lang != CHINESE)
 
-    def numbers(self, plain: Plain) -> Matrix:
+    def numbers(self, reading: Reading) -> Matrix:
         """One row a text, one column a name of HEADS."""
-        raw = self._model.vocabulary.matrix(plain, words_of(plain)) @ self._model.weights + self._model.bias
+        return self._numbers(*self._inner(reading))
+
+    def _inner(self, reading: Reading) -> tuple[Matrix, Matrix]:
+        """What is added up over a text: the outputs of the table, and the first layer of the network."""
+        model = self._model
+        return model.vocabulary.matrix(reading) @ model.weights + model.bias, model.meaning.hidden(reading)
+
+    def _numbers(self, table: Matrix, hidden: Matrix) -> Matrix:
+        raw = np.concatenate((table, self._model.meaning.outputs(hidden)), axis=1)
         return probabilities(raw, self._model.layers)
 
     def why(self, text: str, head: str, limit: int = 8) -> list[tuple[str, float]]:
@@ -144,29 +157,32 @@ class Scorer:
         """`why` for a batch: for each text the heads that are asked of it."""
         if unknown := {head for asked in heads for head in asked} - set(HEADS):
             raise ValueError(f"no head {', '.join(map(repr, unknown))}; expected some of {', '.join(HEADS)}")
-        plain = plain_batch(texts)
-        words, model = words_of(plain), self._model
-        raw = model.vocabulary.matrix(plain, words) @ model.weights + model.bias
-        shares = word_shares(plain, words, model.vocabulary, model.weights)
-        whole = probabilities(raw, model.layers)
-        without = probabilities(raw[words.texts] - shares, model.layers) if len(shares) else whole[:0]
-        ends = np.searchsorted(words.texts, np.arange(len(texts) + 1))
-        begins = np.concatenate(([0], np.cumsum([len(one) + 1 for one in plain.texts])))  # a newline ends each text
         found: list[dict[str, list[tuple[str, float]]]] = []
+        for first in range(0, len(texts), _EXPLAINED):
+            reading = read(texts[first : first + _EXPLAINED])
+            found += self._reasons(reading, heads[first : first + _EXPLAINED], limit)
+        return found
+
+    def _reasons(
+        self, reading: Reading, heads: Sequence[Sequence[str]], limit: int
+    ) -> Iterator[dict[str, list[tuple[str, float]]]]:
+        plain, words, model = reading.plain, reading.words, self._model
+        table, hidden = self._inner(reading)
+        whole = self._numbers(table, hidden)
+        without = whole[:0]
+        if len(words.texts):
+            shares = word_shares(reading, model.vocabulary, model.weights)
+            without = self._numbers(table[words.texts] - shares, hidden[words.texts] - model.meaning.shares(reading))
+        ends = np.searchsorted(words.texts, np.arange(len(plain.texts) + 1))
+        begins = np.concatenate(([0], np.cumsum([len(one) + 1 for one in plain.texts])))  # a newline ends each text
         for number, (lang, asked) in enumerate(zip(languages(plain), heads, strict=True)):
             part = slice(ends[number], ends[number + 1])
             starts = (words.starts[part] - begins[number]).tolist()
             spans = zip(starts, words.lengths[part].tolist(), strict=True)
             written = [plain.texts[number][start : start + length] for start, length in spans]
             values = np.concatenate((whole[number : number + 1], without[part]))
-            reasons = lang == CHINESE
-            found.append(
-                {
-                    head: _strongest(written, _moved(values, HEADS.index(head)), limit) if reasons else []
-                    for head in asked
-                }
-            )
-        return found
+            moved = {head: _moved(values, HEADS.index(head)) if lang == CHINESE else [] for head in asked}
+            yield {head: _strongest(written, change, limit) if change else [] for head, change in moved.items()}
 
 
 def _moved(values: Matrix, column: int) -> list[float]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tingchao.models.explain import spans, word_shares
-from tingchao.models.features import hashes_of, words_of
+from tingchao.models.features import read, words_of
 from tingchao.models.normalise import plain_batch
 from tingchao.models.scorer import Scorer
 from tingchao.models.scores import HEADS
@@ -39,7 +39,7 @@ def test_a_word_moves_the_head_about_as_far_as_leaving_it_out_does(
     scorer: Scorer, text: str, head: str, word: str
 ) -> None:
     def odds(changed: str) -> float:
-        chance = float(np.clip(scorer.numbers(plain_batch([changed]))[0, HEADS.index(head)], 1e-6, 1 - 1e-6))
+        chance = float(np.clip(scorer.numbers(read([changed]))[0, HEADS.index(head)], 1e-6, 1 - 1e-6))
         return float(np.log(chance / (1 - chance)))
 
     left_out = odds(text) - odds(text.replace(word, " "))
@@ -47,14 +47,15 @@ def test_a_word_moves_the_head_about_as_far_as_leaving_it_out_does(
 
 
 def test_every_feature_has_its_span_and_the_shares_add_up(scorer: Scorer) -> None:
-    plain = plain_batch(["地铁三号线停运，停运了！"])
-    words, model = words_of(plain), scorer._model
-    starts, lengths = spans(plain, words)
-    assert len(starts) == len(lengths) == len(hashes_of(plain, words)[1])
-    assert (starts + lengths).max() < len(plain.codes)
-    shares = word_shares(plain, words, model.vocabulary, model.weights)
-    added = model.vocabulary.matrix(plain, words) @ model.weights
+    reading, model = read(["地铁三号线停运，停运了！"]), scorer._model
+    starts, lengths = spans(reading.plain, reading.words)
+    assert len(starts) == len(lengths) == len(reading.hashes)
+    assert (starts + lengths).max() < len(reading.plain.codes)
+    shares = word_shares(reading, model.vocabulary, model.weights)
+    added = model.vocabulary.matrix(reading) @ model.weights
     assert shares.sum(axis=0) == pytest.approx(added[0], rel=1e-3, abs=1e-3)
+    hidden = model.meaning.shares(reading).sum(axis=0)
+    assert hidden == pytest.approx(model.meaning.hidden(reading)[0], rel=1e-3, abs=1e-3)
 
 
 def test_an_unknown_head_is_named(scorer: Scorer) -> None:

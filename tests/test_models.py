@@ -239,6 +239,6 @@ def test_the_slow_cutter_gives_nearly_the_same_words():
 
 def test_the_same_feature_has_the_same_hash_wherever_it_stands():
     one, two = plain_batch(["火灾"]), plain_batch(["今天天气很好，没有什么", "火灾"])
-    first = set(features.hashes_of(one, features.words_of(one))[1].tolist())
-    texts, hashes = features.hashes_of(two, features.words_of(two))
+    first = set(features.reading_of(one).hashes.tolist())
+    _, _, texts, hashes = features.reading_of(two)
     assert first == set(hashes[texts == 1].tolist())

@@ -1,0 +1,109 @@
+"""Tasks become the weights of the table and of the network; unlabelled texts join in with what a first round says.
+
+The second round (self-training) adds to each annotated task unlabelled texts with the first round's probability as
+their label: by cross-fitting the nine signals gained 0.4 points of F1 and 0.3 of average precision.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_matrix
+from sklearn.linear_model import LogisticRegression
+
+from tingchao.models.layers import COLUMNS, SINGLE, TABLE, Matrix, sigmoid
+from tingchao.models.network import Network, fitted_network
+from tingchao.models.scores import SIGNALS
+from tingchao.models.tasks import Flags, Floats, Task, questions_of
+
+_TAUGHT = SINGLE[:-1]  # every head but advert
+# How the first round's two outputs become log-odds. Calibration finds about 0.45 and 0.4; labels as unsure as that
+# lost 0.4 points of average precision.
+_TABLE_SCALE, _DEEP_SCALE = 0.8, 0.6
+_INTERESTING = 0.2  # unlabelled texts in which the first round gives some signal at least this chance are used, and
+_QUIET = 15_000  # so many others
+_TRUST = 0.3  # what an unlabelled text counts beside a labelled one
+_WORTH = 0.02  # a chance below that is taken for 0
+
+
+class Material(NamedTuple):
+    """All texts as both learners see them: the labelled rows first, the unlabelled ones after them."""
+
+    features: csr_matrix
+    means: Matrix
+    labelled: int
+
+
+class Fit(NamedTuple):
+    """What was learned."""
+
+    weights: Matrix  # of the table, one column a name of TABLE
+    bias: Matrix
+    network: Network
+
+    def raw(self, features: csr_matrix, means: Matrix) -> Matrix:
+        """One row a text, one column a name of COLUMNS."""
+        return np.concatenate((features @ self.weights + self.bias, self.network.outputs(means)), axis=1)
+
+
+def fit(material: Material, tasks: dict[str, Task], seed: int) -> Fit:
+    """Both rounds."""
+    count = material.labelled
+    questions = questions_of(tasks, count)
+    some = np.flatnonzero(questions.times)
+    network = fitted_network(
+        material.means[some], questions.truth[some], questions.asked[some], questions.times[some], seed
+    )
+    weights = np.zeros((material.features.shape[1], len(TABLE)), dtype=np.float32)
+    bias = np.zeros(len(TABLE), dtype=np.float32)
+    for number, name in enumerate(TABLE):
+        weights[:, number], bias[number] = _column(material.features, tasks[name], seed)
+    first = Fit(weights, bias, network)
+    for name, task in _taught(material, tasks, first, seed).items():
+        number = TABLE.index(name)
+        weights[:, number], bias[number] = _column(material.features, task, seed)
+    return Fit(weights, bias, network)
+
+
+def _column(features: csr_matrix, task: Task, seed: int) -> tuple[Floats, float]:
+    """Weights and constant of one column."""
+    model = LogisticRegression(
+        C=task.strength, solver="liblinear", dual=True, tol=0.01, max_iter=300, random_state=seed
+    )
+    model.fit(features[task.rows], task.truth, sample_weight=task.weight)
+    return model.coef_[0], float(model.intercept_[0])
+
+
+def _taught(material: Material, tasks: dict[str, Task], first: Fit, seed: int) -> dict[str, Task]:
+    """The annotated tasks with unlabelled texts."""
+    raw = first.raw(material.features[material.labelled :], material.means[material.labelled :])
+    table = raw[:, [COLUMNS.index(name) for name in _TAUGHT]]
+    deep = raw[:, [COLUMNS.index(f"deep {name}") for name in _TAUGHT]]
+    chance = sigmoid(_TABLE_SCALE * table + _DEEP_SCALE * deep)
+    interesting = chance[:, : len(SIGNALS)].max(axis=1) > _INTERESTING
+    quiet = np.random.default_rng(seed).permutation(len(chance))[:_QUIET]
+    interesting[quiet] = True
+    return {
+        name: _with(tasks[name], chance[:, number], interesting, material.labelled)
+        for number, name in enumerate(_TAUGHT)
+    }
+
+
+def _with(task: Task, chance: Matrix, used: Flags, first: int) -> Task:
+    """Each used text once as false and, if there is a chance, once as true, each with its part of the weight."""
+    false, true = np.flatnonzero(used), np.flatnonzero(used & (chance > _WORTH))
+    return Task(
+        np.concatenate((task.rows, false + first, true + first)),
+        np.concatenate((task.truth, np.zeros(len(false), dtype=np.bool_), np.ones(len(true), dtype=np.bool_))),
+        np.concatenate((task.weight, _TRUST * (1 - chance[false]), _TRUST * chance[true])),
+        task.strength,
+    )
+
+
+def crossed(material: Material, tasks: dict[str, Task], fold: npt.NDArray[np.int64], number: int, seed: int) -> Matrix:
+    """Raw outputs for the rows of one fold, by a fit that saw only the others."""
+    others = {name: task.only(fold[task.rows] != number) for name, task in tasks.items()}
+    out = np.flatnonzero(fold == number)
+    return fit(material, others, seed).raw(material.features[out], material.means[out])

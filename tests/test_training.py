@@ -1,0 +1,246 @@
+"""From a folder of labelled texts to a model file, and what may and may not train; the floors of the shipped model."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tingchao.models import measures
+from tingchao.models.calibrate import fitted_scale, fitted_threshold
+from tingchao.models.corpora import JUDGES_ONLY, DataError, corpora, grouped, part_of
+from tingchao.models.evaluate import Floor, evaluate, pin, read_floors
+from tingchao.models.meaning import packed_rows
+from tingchao.models.network import fitted_network
+from tingchao.models.scorer import Scorer
+from tingchao.models.scores import SIGNALS
+from tingchao.models.train import Trained, is_held, train
+
+# One telling word a signal, and words around them; a tiny world in which a model can learn everything.
+WORDS = ("爆炸", "地震", "中毒", "停电", "差评", "诈骗", "网传", "泄露", "求助")
+PLACES = ("东城", "西山", "南湖", "北港", "中关", "新区", "古镇", "河口", "海岛", "平原")
+MOODS = {"0": "糟糕难受", "1": "开心喜欢"}
+
+
+def _csv(path: Path, rows: Sequence[dict[str, str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    raw = text.getvalue().encode()
+    path.write_bytes(gzip.compress(raw) if path.suffix == ".gz" else raw)
+
+
+def _text(number: int, word: str) -> str:
+    place = PLACES[number % 10] + PLACES[number // 10 % 10]
+    return f"{number}号{place}今天{word}了，第{number * 7}次，{PLACES[number // 3 % 10]}的人都说{word}"
+
+
+def _labelled(number: int) -> dict[str, object]:
+    signal = number % (len(SIGNALS) + 3)
+    given = [SIGNALS[signal]] if signal < len(SIGNALS) else []
+    return {
+        "id": str(number),
+        "drawn": "random" if number % 2 else "keyword:safety",
+        "signals": given,
+        "severity": number % 4 if given else 0,
+        "live": bool(given),
+        "sentiment": ("negative", "neutral", "positive")[number % 3],
+        "set": "rumour_weibo21" if number % 10 == 9 else "weibo2018",
+        "text": _text(number, WORDS[signal] if given else "散步"),
+    }
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in the documented format, with nothing real in it."""
+    folder = tmp_path_factory.mktemp("shared")
+    data = folder / "data"
+    moody = [{"label": str(n % 2), "text": _text(n, MOODS[str(n % 2)])} for n in range(120)]
+    _csv(data / "weibo2018/dev.csv.gz", moody)
+    _csv(data / "chnsenticorp/dev.csv.gz", [row | {"text": "酒店" + row["text"]} for row in moody])
+    _csv(
+        data / "online_shopping10/dev.csv.gz",
+        [row | {"text": "水果" + row["text"], "category": "水果"} for row in moody],
+    )
+    names = ("negative", "neutral", "positive")
+    three = [
+        {"sentiment": names[n % 3], "emotion": "x", "text": _text(n, "心情" + "坏平好"[n % 3])} for n in range(120)
+    ]
+    _csv(data / "smp2020_ewect/dev_usual.csv", three)
+    _csv(data / "smp2020_ewect/dev_virus.csv.gz", [row | {"text": "疫情" + row["text"]} for row in three])
+    _csv(data / "bdci_car2018/dev.csv.gz", [row | {"text": "汽车" + row["text"]} for row in three])
+    spam = [{"label": "ad", "text": f"PLACE 优惠 大 促销 {n} 折 点击 URL 退订 {PLACES[n % 10]}"} for n in range(60)]
+    _csv(data / "spam_fbs_sms/dev.csv.gz", spam)
+    _csv(data / "weibo_hot_titles/daily_titles_2021_2022.csv.gz", [{"title": _text(n, "下雨")} for n in range(50)])
+    _csv(data / "weibo_hot_hourly/dev_topics.csv.gz", [{"title": f"{n}热", "description": "某事"} for n in range(9)])
+    _csv(data / "zhihu_hot/dev.csv.gz", [{"title": f"如何看待{n}"} for n in range(9)])
+    for name in (
+        "cctv_weibo2020/posts.csv.gz",
+        "tnews_few/unlabelled.csv.gz",
+        "tnews_few/dev.csv",
+        "rumour_ced/dev.csv",
+    ):
+        _csv(data / name, [{"text": f"{name}{n}新闻"} for n in range(9)])
+    _csv(data / "gov_complaints/dev.csv", [{"title": "来信", "text": f"{n}请处理"} for n in range(9)])
+    _csv(data / "weibo2018/topics_unlabelled.csv", [{"text": f"{n}话题"} for n in range(9)])
+    with gzip.open(data / "rumour_ced/spread_dev.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.write(json.dumps({"first_texts": [[1, "这条消息是真的吗请大家核实一下"]]}) + "\n")
+    (folder / "annotation").mkdir()
+    lines = "".join(json.dumps(_labelled(n), ensure_ascii=False) + "\n" for n in range(480))
+    (folder / "annotation/labelled.jsonl").write_text(lines, "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return train(tiny, tmp_path_factory.mktemp("model"), seed=3)
+
+
+def test_training_makes_a_model_that_learned(trained: Trained) -> None:
+    scorer = Scorer.load(trained.path.parent)
+    assert trained.sha256.startswith(scorer.version)
+    for signal, word in zip(SIGNALS, WORDS, strict=True):
+        assert signal in scorer.score([_text(777, word)])[0].given
+    happy, sad = scorer.score([_text(777, MOODS["1"]), _text(777, MOODS["0"])])
+    assert happy.positive > happy.negative
+    assert sad.negative > sad.positive
+    assert scorer.score(["优惠大促销点击退订优惠大促销点击"])[0].advert > 0.5
+
+
+def test_the_same_seed_trains_the_same_model(tiny: Path, trained: Trained, tmp_path: Path) -> None:
+    assert train(tiny, tmp_path / "again", seed=3).sha256 == trained.sha256
+
+
+def test_evaluation_writes_a_card_and_checks_the_floors(tiny: Path, trained: Trained, tmp_path: Path) -> None:
+    folder = trained.path.parent
+    report = evaluate(tiny, folder, tmp_path / "CARD.md")
+    assert report.floors_hold
+    text = (tmp_path / "CARD.md").read_text("utf-8")
+    assert report.version in text
+    assert all(name in text for name in ("weibo2018", "smp2020 virus", "macro-F1 of nine signals", "Calibration"))
+    assert "95 %" in str(report)
+    pin(report, folder / "floors.json")
+    floors = read_floors(folder / "floors.json")
+    assert evaluate(tiny, folder, tmp_path / "CARD.md").floors_hold
+    high = [Floor(floors[0].name, floors[0].metric, 1.1, floors[0].data)]
+    pin_raw(folder / "floors.json", high)
+    broken = evaluate(tiny, folder, tmp_path / "CARD.md")
+    assert not broken.floors_hold
+    assert "at least 1.1" in broken.broken[0]
+    pin_raw(folder / "floors.json", [Floor(floors[0].name, floors[0].metric, 0.0, "other texts")])
+    assert "evaluation data" in evaluate(tiny, folder, tmp_path / "CARD.md").broken[0]
+    (folder / "floors.json").unlink()
+
+
+def pin_raw(path: Path, floors: list[Floor]) -> None:
+    rows = [{"name": one.name, "metric": one.metric, "least": one.least, "data": one.data} for one in floors]
+    path.write_text(json.dumps(rows), "utf-8")
+
+
+def test_texts_whose_terms_forbid_it_never_train(tiny: Path) -> None:
+    rows = corpora(tiny)
+    assert any(row.part in JUDGES_ONLY for row in rows)
+    assert all(is_held(row) for row in rows if row.part in JUDGES_ONLY)
+
+
+def test_a_damaged_annotation_is_named_with_its_line(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to(tiny / "data")
+    (tmp_path / "annotation").mkdir()
+    (tmp_path / "annotation/labelled.jsonl").write_text('{"text": "x"}\n', "utf-8")
+    with pytest.raises(DataError, match=r"labelled\.jsonl, line 1"):
+        corpora(tmp_path)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="weibo2018"):
+        corpora(tmp_path)
+
+
+def test_near_duplicates_stay_on_one_side() -> None:
+    start, end = "昨天夜里三号线停运两个小时没有人管乘客都在骂", "地铁公司今天早上终于道歉了大家说太晚了不接受"
+    keys = grouped([start + "一", start + end, "二二二" + end, "别的事情别的事情别的事情别的事情别的事情别的事情"])
+    assert keys[0] == keys[1] == keys[2] != keys[3]
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.sampled_from(PLACES), min_size=12, max_size=15).map("".join), min_size=1, max_size=20))
+def test_equal_beginnings_have_equal_keys(texts: list[str]) -> None:
+    keys = grouped([*texts, *(f"{text}，{number}又有新的说法" for number, text in enumerate(texts))])
+    assert keys[: len(texts)] == keys[len(texts) :]
+
+
+@given(st.text(), st.integers(1, 20))
+def test_a_group_is_always_in_the_same_part(key: str, parts: int) -> None:
+    assert part_of(key, parts) == part_of(key, parts)
+    assert 0 <= part_of(key, parts) < parts
+
+
+def test_calibration_keeps_the_rate_of_the_texts_drawn_at_random() -> None:
+    generator = np.random.default_rng(0)
+    outputs = generator.normal(size=(4000, 2)).astype(np.float32)
+    truth = outputs[:, 0] + generator.normal(size=4000) > 0.3
+    random = generator.random(4000) < 0.5
+    kept = ~random | ~truth | (generator.random(4000) < 0.2)  # fewer true ones among the random
+    outputs, truth, random = outputs[kept], truth[kept], random[kept]
+    table, deep, shift = fitted_scale(outputs, truth, random)
+    chance = 1 / (1 + np.exp(-(outputs @ np.array([table, deep]) + shift)))
+    assert chance[random].mean() == pytest.approx(truth[random].mean(), abs=0.005)
+    assert table > 5 * abs(deep)
+
+
+def test_a_threshold_is_where_f1_is_best() -> None:
+    chance = np.array([0.1, 0.2, 0.6, 0.7, 0.8], dtype=np.float32)
+    assert fitted_threshold(chance, np.array([False, False, True, False, True])) == pytest.approx(0.4)
+
+
+def test_the_network_learns_what_is_asked_and_only_that() -> None:
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(size=(3000, 20)).astype(np.float32)
+    truth = np.stack((inputs[:, 0] * inputs[:, 1] > 0, inputs[:, 2] > 0), axis=1).astype(np.float32)
+    asked = np.tile(np.array([1, 0], dtype=np.float32), (3000, 1))
+    network = fitted_network(inputs, truth, asked, np.full(3000, 4), seed=0)
+    right = (network.outputs(inputs) > 0) == truth
+    assert right[:, 0].mean() > 0.8
+    assert right[:, 1].mean() < 0.6
+
+
+def test_word_rows_survive_packing() -> None:
+    rows = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
+    small, size = packed_rows(rows)
+    assert np.abs(small * size[:, None] - rows).max() <= np.abs(rows).max() / 250
+
+
+def test_measures_against_known_answers() -> None:
+    truth = np.array([0, 0, 1, 1, 2])
+    said = np.array([0, 1, 1, 1, 2])
+    assert measures.accuracy(truth, said) == pytest.approx(0.8)
+    assert measures.macro_f1(truth, said) == pytest.approx((2 / 3 + 0.8 + 1) / 3)
+    assert measures.quadratic_kappa(truth, truth) == pytest.approx(1)
+    assert measures.quadratic_kappa(np.array([0, 3]), np.array([3, 0])) == pytest.approx(-1)
+    assert measures.average_precision(np.array([True, False, True]), np.array([0.9, 0.8, 0.7])) == pytest.approx(5 / 6)
+    even = np.linspace(0, 1, 1000)
+    assert measures.calibration_error(even, np.random.default_rng(0).random(1000) < even) < 0.06
+    assert measures.calibration_error(np.full(1000, 0.9), np.zeros(1000, dtype=np.bool_)) == pytest.approx(0.9)
+
+
+@pytest.mark.shared
+def test_the_shipped_model_is_above_its_floors(shared: Path, tmp_path: Path) -> None:
+    report = evaluate(shared, card_to=tmp_path / "CARD.md")
+    assert report.broken == ()
+    assert read_floors(Path(str(measures.__file__)).parent / "floors.json")
+
+
+@pytest.mark.shared
+def test_the_card_tells_of_the_shipped_model() -> None:
+    folder = Path(str(measures.__file__)).parent
+    assert Scorer.load().version in (folder / "CARD.md").read_text("utf-8")
