@@ -17,8 +17,11 @@ from tingchao.models.layers import COLUMNS, DEEP, TABLE, Layers, Matrix, probabi
 from tingchao.models.meaning import Meaning
 from tingchao.models.scores import HEADS, SIGNALS, ModelError, Scores
 
+Floats = npt.NDArray[np.float64]
+
 BATCH = 500  # texts scored at once; larger batches were not faster
 _EXPLAINED = 100  # texts explained at once: their words, each left out once, take 10 MB
+_LEAST_CHANGE = 0.01  # of log-odds: less is not worth a word
 _FIRST_SIGNAL = 3
 _LAST_SIGNAL = _FIRST_SIGNAL + len(SIGNALS)
 _SEVERITY = HEADS.index("severity")
@@ -181,26 +184,29 @@ class Scorer:
             spans = zip(starts, words.lengths[part].tolist(), strict=True)
             written = [plain.texts[number][start : start + length] for start, length in spans]
             values = np.concatenate((whole[number : number + 1], without[part]))
-            moved = {head: _moved(values, HEADS.index(head)) if lang == CHINESE else [] for head in asked}
-            yield {head: _strongest(written, change, limit) if change else [] for head, change in moved.items()}
+            told = limit if lang == CHINESE else 0
+            yield {head: _strongest(written, _moved(values, HEADS.index(head)), told) for head in asked}
 
 
-def _moved(values: Matrix, column: int) -> list[float]:
+def _moved(values: Matrix, column: int) -> Floats:
     """How far the first row lies above each other one, in log-odds (for severity: as it is)."""
     chances = values[:, column].astype(np.float64)
     if column != _SEVERITY:
         chances = np.clip(chances, 1e-6, 1 - 1e-6)
         chances = np.log(chances / (1 - chances))
-    moved: list[float] = (chances[0] - chances[1:]).tolist()
+    moved: Floats = chances[0] - chances[1:]
     return moved
 
 
-def _strongest(words: list[str], moved: list[float], limit: int) -> list[tuple[str, float]]:
+def _strongest(words: list[str], moved: Floats, limit: int) -> list[tuple[str, float]]:
+    """The first `limit` distinct words by the size of their change, each with its largest."""
     found: dict[str, float] = {}
-    for word, change in zip(words, moved, strict=True):
-        if abs(change) > 0.01 and _readable(word):
-            found[word] = max(found.get(word, 0.0), change, key=abs)
-    return sorted(found.items(), key=lambda item: -abs(item[1]))[:limit]
+    for place in np.argsort(-np.abs(moved), kind="stable").tolist():
+        if len(found) == limit or abs(moved[place]) <= _LEAST_CHANGE:
+            break
+        if words[place] not in found and _readable(words[place]):
+            found[words[place]] = float(moved[place])
+    return list(found.items())
 
 
 def _readable(word: str) -> bool:
