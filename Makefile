@@ -5,7 +5,7 @@ SHARED ?= ../shared
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check bench train lock clean
+.PHONY: help run demo test check bench train evaluate lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -40,6 +40,9 @@ bench: .venv/dev ## Measure speed and size, each beside a peer in the same run
 
 train: .venv/run ## Train the models anew from SHARED (default ../shared)
 	$(BIN)/tingchao train $(SHARED)
+
+evaluate: .venv/run ## Evaluate the models on SHARED, check the floors, write models/CARD.md
+	$(BIN)/tingchao evaluate $(SHARED)
 
 lock: ## Pin what the present environment has
 	$(BIN)/pip freeze --exclude-editable | grep -v '^-' > requirements.lock

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tingchao.models.normalise import plain_batch
-from tingchao.models.scores import SENTIMENTS, SIGNALS
+from tingchao.models.scores import SENTIMENTS, SIGNALS, ModelError
 
 JUDGES_ONLY = frozenset({"rumour_weibo21", "thucnews_titles"})
 _SENTIMENT = {name: number for number, name in enumerate(SENTIMENTS)} | {"mixed": 1, "0": 0, "1": 2}
@@ -24,7 +24,7 @@ _SENTIMENT = {name: number for number, name in enumerate(SENTIMENTS)} | {"mixed"
 _SMS_MASK = re.compile(r"URL\w*|DIGIT|PLACE|NAME|CELLPHONE|TELEPHONE|EMAIL|MONEY|TIME|DATE")
 
 
-class DataError(Exception):
+class DataError(ModelError):
     """A data folder is not as described; the message names the file."""
 
 

@@ -24,6 +24,7 @@ from tingchao.config.language import from_environment, text
 from tingchao.config.load import ConfigError
 from tingchao.config.settings import Settings, load
 from tingchao.config.signals import SIGNALS
+from tingchao.models.scores import ModelError
 from tingchao.pipeline import dead as dead_letters
 from tingchao.pipeline import shows
 from tingchao.pipeline.clock import Clock, SystemClock, clock_from
@@ -436,6 +437,15 @@ def train(
     out(str(training.train(data, to or Path(training.__file__).parent, seed, say)))
 
 
+@app.command(help=_help("evaluate"))
+def evaluate(data: DataFolder) -> None:
+    from tingchao.models import evaluate as evaluation
+
+    report = evaluation.evaluate(data)
+    out(str(report))
+    raise typer.Exit(0 if report.floors_hold else 1)
+
+
 @app.command(help=_help("check"))
 def check(config: ConfigDir = None, db: Database = DB) -> None:  # noqa: ARG001 every command takes it
     from tingchao.crawlers.run import kinds
@@ -532,7 +542,7 @@ def main() -> None:
         for mistake in err.mistakes:
             say(f"  {mistake}", error=True)
         sys.exit(1)
-    except TingchaoError as err:
+    except (TingchaoError, ModelError) as err:
         say(_t("said.error", message=err), error=True)
         sys.exit(1)
     except BrokenPipeError:  # `tingchao search … | head`
