@@ -1,4 +1,4 @@
-"""[candidates] and [commands] → decide → [alerts]: the one place where an alert begins, changes and ends.
+"""[candidates] and [commands] → decide → [alerts], [verdicts]: the one place where an alert begins, changes and ends.
 
 What belongs together is one alert: candidates of one topic whose windows lie within `decide.quiet` of each other.
 An alert that ended by itself is opened again by such a candidate; one that staff ended swallows it for a while.
@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from tingchao.alerts import shards
-from tingchao.alerts.merge import changed, opened, updated
+from tingchao.alerts.merge import changed, judged, opened, updated
 from tingchao.config.settings import Settings
 from tingchao.pipeline.log import Output, output
 from tingchao.pipeline.records import ACTIVE, Alert, Candidate, Command, State, Tick
@@ -91,6 +91,8 @@ class Decide:
                     outcome, alerts = self._candidate(candidate, given.at)
                 case Command() as command:
                     outcome, alerts = self._command(command, given.at)
+                    if outcome == "done" and command.example is not None:
+                        outputs.append(output("verdicts", command.example.post, command.example))
                 case Tick() as tick:
                     outcome, alerts = "tick", list(self._tick(tick.at))
                 case other:
@@ -166,15 +168,13 @@ class Decide:
         held = self._held[topic][command.alert]
         if command.id in held.commands:
             return "repeated", []
-        state = NEXT.get((held.alert.state, command.action))
-        if state is None:
+        alert = _done(held.alert, command, at)
+        if alert is None:
             return "refused", []
-        what = "reopened" if command.action == "reopen" else state
-        alert = changed(held.alert, at, what, note=command.note, state=state)
         heard, ended = held.heard, held.ended
         if command.action == "reopen":  # the quiet begins anew, or the next tick would end it at once
             heard, ended = max(heard, at), None
-        elif held.alert.state in ACTIVE and state not in ACTIVE:  # a later verdict does not move the end
+        elif held.alert.state in ACTIVE and alert.state not in ACTIVE:  # a later verdict does not move the end
             heard = ended = max(heard, at)
         self._put(Held(alert, heard, (*held.commands, command.id)[-_COMMANDS:], ended))
         return "done", [alert]
@@ -228,9 +228,26 @@ _ENCODER = msgspec.json.Encoder()
 _HELD = msgspec.json.Decoder(Held)
 
 
+def _done(alert: Alert, command: Command, at: datetime) -> Alert | None:
+    """The alert after what staff did with it; None when its state does not allow that."""
+    if command.action == "verdict":
+        return None if command.verdict is None else judged(alert, command, at)
+    state = NEXT.get((alert.state, command.action))
+    if state is None:
+        return None
+    what = "reopened" if command.action == "reopen" else state
+    alert = changed(alert, at, what, note=command.note, state=state)
+    if command.action == "false_alarm":
+        return msgspec.structs.replace(alert, verdict="false_alarm")
+    if command.action == "reopen" and alert.verdict == "false_alarm":
+        return msgspec.structs.replace(alert, verdict=None)
+    return alert
+
+
 def _by_itself(alert: Alert) -> bool:
     """Whether the alert ended because nothing more was heard, not by what staff did."""
-    return alert.state == "resolved" and alert.history[-1].what == "quiet"
+    done = [change.what for change in alert.history if change.what != "judged"]
+    return alert.state == "resolved" and done[-1:] == ["quiet"]
 
 
 def _gap(held: Held, candidate: Candidate) -> timedelta:

@@ -6,11 +6,11 @@ import hashlib
 
 import msgspec
 
-from tingchao.alerts.decide import NEXT
+from tingchao.alerts.decide import FORGET, NEXT
 from tingchao.pipeline.clock import Clock
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.log import Log, output
-from tingchao.pipeline.records import Alert, Command, decode
+from tingchao.pipeline.records import ACTIVE, Alert, Command, Judgement, Verdict, decode
 
 _PAGE = 1000  # entries read at once
 
@@ -50,19 +50,44 @@ class Ledger:
         return changed
 
 
+def known(log: Log, alert: str) -> Alert:
+    """The newest form of the alert. Raises Refused when there is none of that id."""
+    found = alerts(log).get(alert)
+    if found is None:
+        raise Refused(f"no alert {alert!r}; `tingchao alerts list` shows the ids")
+    return found
+
+
 def send(log: Log, clock: Clock, alert: str, action: str, note: str = "") -> str:
     """Publish what staff did with an alert; the id of the command, the same when it is sent twice at once.
 
     `decide` carries it out. Raises Refused for an alert that is not known, or an action that its state does not allow.
     """
-    known = alerts(log).get(alert)
-    if known is None:
-        raise Refused(f"no alert {alert!r}; `tingchao alerts list` shows the ids")
-    if (known.state, action) not in NEXT:
-        allowed = ", ".join(name for state, name in NEXT if state == known.state) or "nothing"
-        raise Refused(f"alert {alert} is {known.state}: {action!r} does not fit; it allows {allowed}")
-    basis = f"{alert} {known.number} {action} {note}"
+    found = known(log, alert)
+    if (found.state, action) not in NEXT:
+        allowed = ", ".join(name for state, name in NEXT if state == found.state) or "nothing"
+        raise Refused(f"alert {alert} is {found.state}: {action!r} does not fit; it allows {allowed}")
+    return publish(log, clock, found, action, note)
+
+
+def publish(
+    log: Log,
+    clock: Clock,
+    alert: Alert,
+    action: str,
+    note: str,
+    *,
+    verdict: Judgement | None = None,
+    example: Verdict | None = None,
+) -> str:
+    """Publish the command; its id. Raises Refused for an alert that decide has forgotten."""
+    now = clock.now()
+    if alert.state not in ACTIVE and now - alert.updated_at > FORGET:
+        raise Refused(f"alert {alert.id} ended more than {FORGET.days} days ago: nothing can be changed any more")
+    said = f"{verdict} {example.post} {example.signals}" if example else verdict or ""
+    basis = f"{alert.id} {alert.number} {action} {note} {said}".rstrip()
     name = hashlib.blake2b(basis.encode("utf-8", "replace"), digest_size=8).hexdigest()
-    command = msgspec.convert({"id": name, "alert": alert, "action": action, "note": note}, Command)
-    log.publish([output("commands", alert, command)], clock.now())
+    fields = {"id": name, "alert": alert.id, "action": action, "note": note, "verdict": verdict}
+    command = msgspec.structs.replace(msgspec.convert(fields, Command), example=example)
+    log.publish([output("commands", alert.id, command)], now)
     return name

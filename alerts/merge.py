@@ -7,12 +7,13 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from tingchao.alerts.windows import OTHERS
-from tingchao.pipeline.records import Alert, Candidate, Change, Evidence, Reason, State
+from tingchao.pipeline.records import Alert, Candidate, Change, Command, Evidence, Judgement, Reason, State
 
 HISTORY = 50  # changes kept; the first one always stays
 _SOURCES = 20  # sources named; the others are summed up
 _STRONG = 5
 _NOTE = 500  # characters
+_JUDGED = 50  # posts that an alert remembers as judged; it shows six at a time
 
 
 def opened(candidate: Candidate, at: datetime, name: str, title: str, *, state: State) -> Alert:
@@ -59,15 +60,44 @@ def updated(alert: Alert, candidate: Candidate, at: datetime) -> Alert:
     return changed(alert, at, what)
 
 
-def changed(alert: Alert, at: datetime, what: str, *, note: str = "", state: State | None = None) -> Alert:
-    """The alert with one more change in its history. Of updates that follow each other only the last is kept."""
+def changed(
+    alert: Alert,
+    at: datetime,
+    what: str,
+    *,
+    note: str = "",
+    state: State | None = None,
+    verdict: Judgement | None = None,
+    post: str = "",
+) -> Alert:
+    """The alert with one more change in its history.
+
+    Of updates, or of verdicts on the same post, that follow each other only the last is kept.
+    """
     history = alert.history
-    if what == "updated" and history and history[-1].what == "updated":
+    if history and what in {"updated", "judged"} and (what, post) == (history[-1].what, history[-1].post):
         history = history[:-1]
-    history = (*history, Change(at=at, what=what, note=note[:_NOTE]))
+    history = (*history, Change(at=at, what=what, note=note[:_NOTE], verdict=verdict, post=post))
     if len(history) > HISTORY:
         history = (history[0], *history[len(history) - HISTORY + 1 :])
     return replace(alert, number=alert.number + 1, state=state or alert.state, updated_at=at, history=history)
+
+
+def judged(alert: Alert, command: Command, at: datetime) -> Alert:
+    """The alert with the verdict of a command. Only a verdict on the whole alert may change its state."""
+    assert command.verdict is not None
+    if command.example is not None:
+        post = command.example.post
+        alert = changed(alert, at, "judged", note=command.note, verdict=command.verdict, post=post)
+        others = [(name, verdict) for name, verdict in alert.judged.items() if name != post]
+        return replace(alert, judged=dict([*others, (post, command.verdict)][-_JUDGED:]))
+    state = alert.state
+    if command.verdict == "false_alarm":
+        state = state if state == "past" else "false_alarm"
+    elif state == "false_alarm":  # it was real after all; it stays ended until somebody reopens it
+        state = "resolved"
+    alert = changed(alert, at, "judged", note=command.note, state=state, verdict=command.verdict)
+    return replace(alert, verdict=command.verdict)
 
 
 def _with_numbers(alert: Alert, candidate: Candidate) -> Alert:

@@ -48,6 +48,7 @@ class KeepSettings(Block):
 
     log: Duration = timedelta(days=7)
     posts: Duration = timedelta(days=180)
+    verdicts: Duration = timedelta(days=730)  # judged posts, from which models may learn
     lateness: Duration = timedelta(days=2)  # later posts count as late; voices' keys are destroyed after it
 
 

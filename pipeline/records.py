@@ -158,12 +158,17 @@ State = Literal["open", "acknowledged", "in_hand", "resolved", "false_alarm", "p
 ACTIVE: frozenset[State] = frozenset({"open", "acknowledged", "in_hand"})
 
 
+Judgement = Literal["true_alarm", "false_alarm", "wrong_signal"]
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of an alert's history."""
 
     at: Aware
-    what: str  # opened, updated, raised, acknowledged, in_hand, resolved, false_alarm, reopened, quiet
+    what: str  # opened, updated, raised, acknowledged, in_hand, resolved, false_alarm, reopened, quiet, judged
     note: str = ""
+    verdict: Judgement | None = None  # of a line `judged`
+    post: str = ""  # the post that was judged; '' = the alert as a whole
 
 
 class Alert(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -191,6 +196,8 @@ class Alert(Record, frozen=True, kw_only=True, omit_defaults=True):
     curve: tuple[int, ...] = ()
     bucket: int = 0
     history: tuple[Change, ...] = ()
+    verdict: Judgement | None = None  # of staff, on the alert as a whole; the newest one stands
+    judged: dict[str, Judgement] = {}  # posts judged one by one, by id
 
 
 class Command(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -198,8 +205,24 @@ class Command(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     id: str
     alert: str
-    action: Literal["acknowledge", "in_hand", "resolve", "false_alarm", "reopen"]
+    action: Literal["acknowledge", "in_hand", "resolve", "false_alarm", "reopen", "verdict"]
     note: str = ""
+    verdict: Judgement | None = None  # of an action `verdict`
+    example: Verdict | None = None  # of a post judged by itself: what a model may learn from it
+
+
+class Verdict(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A post that staff judged, as an example to learn from: keyed by post, the newest one stands.
+
+    It says nothing of who judged and holds no note: those stay in the alert's history. No author, no voice.
+    """
+
+    post: str
+    alert: str
+    at: Aware  # of the judgement
+    verdict: Judgement
+    signals: tuple[str, ...] = ()  # all that the post tells of; no other one
+    text: str = ""  # title and text as they were scored, masked
 
 
 class Fetch(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -240,10 +263,11 @@ TOPICS: dict[str, type[Record]] = {
     "candidates": Candidate,
     "commands": Command,
     "alerts": Alert,
+    "verdicts": Verdict,
     "dead": Dead,
     "fetches": Fetch,
 }
-COMPACTED = frozenset({"alerts", "dead", "fetches"})  # the newest record of a key stands for it
+COMPACTED = frozenset({"alerts", "verdicts", "dead", "fetches"})  # the newest record of a key stands for it
 TICK_KEY = "@tick"
 
 _KINDS: tuple[type[Record], ...] = (*TOPICS.values(), Tick)

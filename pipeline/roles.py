@@ -207,6 +207,7 @@ class Retention:
             entries = self._log.trim(now - self._keep.log)
             posts = self._store.delete_before(now - self._keep.posts)
             self._log.forget("alerts", list(_ended(self._log, now - self._keep.posts)))
+            self._log.forget("verdicts", list(_judged(self._log, now - self._keep.verdicts)))
             self._log.forget("dead", list(_buried(self._log, now - self._keep.posts)))
         except Retry as err:
             logger.warning("retention.retry", error=str(err))
@@ -220,6 +221,11 @@ def _ended(log: Log, before: datetime) -> Iterator[str]:
     for entry in log.newest("alerts"):
         if entry.at < before and decode(Alert, entry.value).state not in ACTIVE:
             yield entry.key
+
+
+def _judged(log: Log, before: datetime) -> Iterator[str]:
+    """Examples for training: they hold the text of a post, and age out too."""
+    return (entry.key for entry in log.newest("verdicts") if entry.at < before)
 
 
 def _buried(log: Log, before: datetime) -> Iterator[str]:
