@@ -5,7 +5,7 @@ SHARED ?= ../shared
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check bench train evaluate lock clean
+.PHONY: help run demo test test-real check bench train evaluate lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -28,6 +28,9 @@ demo: .venv/run ## See an incident unfold, from page to alert, within a minute a
 
 test: .venv/dev ## Run the tests; names what it left out
 	$(BIN)/pytest
+
+test-real: .venv/dev ## Run all tests, also those on a real Kafka and Elasticsearch, which it starts and stops
+	$(BIN)/python tests/services.py run $(BIN)/pytest
 
 check: .venv/dev ## Lint, format and types
 	$(BIN)/ruff check .

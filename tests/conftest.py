@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sqlite3
@@ -40,6 +41,10 @@ NEEDS = {
     ),
     "shared": ((SHARED / "data").is_dir(), "set TINGCHAO_SHARED to the folder with data/ and annotation/"),
 }
+NEEDS["real"] = (
+    bool(os.environ.get("KAFKA_BOOTSTRAP") and os.environ.get("ELASTICSEARCH_URL")),
+    "make test-real, or first: eval $(python tests/services.py up)",
+)
 LEAVE_NOTHING_OUT = os.environ.get("TINGCHAO_LEAVE_NOTHING_OUT") == "1"
 left_out = pytest.StashKey[dict[str, int]]()
 
@@ -48,6 +53,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what cannot run here; `pytest_terminal_summary` names it."""
     counts: dict[str, int] = {}
     for item in items:
+        if item.get_closest_marker("real"):
+            item.add_marker(pytest.mark.timeout(300))  # a server that one test starts takes its time
         for name, (here, how) in NEEDS.items():
             if not here and item.get_closest_marker(name):
                 counts[name] = counts.get(name, 0) + 1
@@ -70,6 +77,56 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def shared() -> Path:
     """The folder with the real data, beside the project; another place by TINGCHAO_SHARED."""
     return SHARED
+
+
+_spec = importlib.util.spec_from_file_location("services", Path(__file__).with_name("services.py"))
+assert _spec is not None
+assert _spec.loader is not None
+services = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(services)
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap() -> str:
+    """The Kafka that all tests share; for tests marked real."""
+    return os.environ["KAFKA_BOOTSTRAP"]
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_url() -> str:
+    """The Elasticsearch that all tests share; for tests marked real."""
+    return os.environ["ELASTICSEARCH_URL"]
+
+
+@pytest.fixture(scope="session")
+def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A Kafka with SASL_SSL and ACLs: `services.Kafka` with port, ca and password(user)."""
+    yield from _serving(services.Kafka(tmp_path_factory.mktemp("secure"), secure=True))
+
+
+@pytest.fixture(scope="session")
+def secure_elasticsearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """An Elasticsearch with TLS and users: `services.Elasticsearch` with port, ca and password(user)."""
+    yield from _serving(services.Elasticsearch(tmp_path_factory.mktemp("secure"), secure=True))
+
+
+@pytest.fixture(scope="module")
+def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A Kafka that the tests of one file may stop, kill and start."""
+    yield from _serving(services.Kafka(tmp_path_factory.mktemp("own")))
+
+
+@pytest.fixture(scope="module")
+def own_elasticsearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """An Elasticsearch that the tests of one file may stop, kill and start."""
+    yield from _serving(services.Elasticsearch(tmp_path_factory.mktemp("own")))
+
+
+def _serving(server: Any) -> Iterator[Any]:
+    services.download()
+    server.start()
+    yield server
+    server.wipe()
 
 
 @pytest.fixture

