@@ -61,7 +61,7 @@ def family_pss(pid: int) -> dict[str, float]:
     sizes: dict[str, float] = {}
     for member in (pid, *_children(pid)):
         arguments = Path(f"/proc/{member}/cmdline").read_bytes().decode().split("\0")
-        name = arguments[arguments.index("run") + 1] if "run" in arguments else "page"
+        name = arguments[arguments.index("run") + 1] if "run" in arguments else "web"
         rollup = Path(f"/proc/{member}/smaps_rollup").read_text()
         sizes[name] = next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
     return sizes

@@ -19,12 +19,11 @@ from tingchao.pipeline.dead import letters
 from tingchao.pipeline.errors import TingchaoError
 from tingchao.pipeline.log import Log
 from tingchao.pipeline.records import Fetch, decode
-from tingchao.pipeline.roles import Role
+from tingchao.pipeline.roles import FLOW, ROLES, Role
 from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.times import local
 
 _FREE_BYTES = 1 << 30  # 500,000 posts with log and index take about as much
-_STAGES = {"score": "posts", "index": "scored", "watch": "mentions", "decide": "candidates"}
 
 
 class Finding(NamedTuple):
@@ -78,11 +77,11 @@ def _models() -> Finding:
 
 
 def _log(log: Log, db: Path) -> Iterator[Finding]:
-    running = [name for name in ("page", "stages", "crawl") if Role(db, name).held()]
+    running = [name for name in ROLES if Role(db, name).held()]
     yield Finding("roles", ", ".join(running) or "-")
-    waiting = {stage: log.end(topic) - log.position(stage, topic) for stage, topic in _STAGES.items()}
+    waiting = {stage: log.end(topic) - log.position(stage, topic) for stage, topic in FLOW}
     yield Finding("waiting", ", ".join(f"{stage} {count}" for stage, count in waiting.items()))
-    for stage in _STAGES:
+    for stage, _ in FLOW:
         counts = msgspec.json.decode(log.state(stage).get("#counts", b"{}"))
         if counts:
             yield Finding("counts", f"{stage}: " + ", ".join(f"{name} {n}" for name, n in counts.items()))

@@ -13,11 +13,10 @@ from tingchao.pipeline.errors import Poison, Retry
 from tingchao.pipeline.intake import Intake
 from tingchao.pipeline.log import Log, Output, output
 from tingchao.pipeline.records import Dead
+from tingchao.pipeline.roles import FLOW
 from tingchao.pipeline.rows import Line, raw
 
 _BATCH = 500  # posts a commit; measured: 1,000 gains less than a tenth and doubles what a kill repeats
-# Each step follows the one before: when `score` has read the posts, all their mentions are in the log.
-_STEPS = (("score", "posts"), ("index", "scored"), ("watch", "mentions"), ("decide", "candidates"))
 
 
 @dataclass
@@ -58,11 +57,11 @@ def wait(log: Log, alive: Callable[[], None], progress: Callable[[float], None])
 
     `alive` is called at each look: it sees to it that somebody runs the stages. `progress` is told the share done.
     """
-    for number, (group, topic) in enumerate(_STEPS):
+    for number, (group, topic) in enumerate(FLOW):
         begin, end = log.position(group, topic), log.end(topic)
         while (position := log.position(group, topic)) < end:
             alive()
-            progress((number + (position - begin) / max(1, end - begin)) / len(_STEPS))
+            progress((number + (position - begin) / max(1, end - begin)) / len(FLOW))
             time.sleep(0.05)
     progress(1.0)
 

@@ -1,7 +1,8 @@
 """Processes of one installation: who holds which role, how they are started, watched over and stopped.
 
-A role (stages, crawl, page) of one database file is held by one process at a time, by a lock that the system frees
-when its holder dies. A child process stops when its standard input ends, so none outlives the one that started it.
+A role (crawl, score, index, watch, decide, notify, web) of one database file is held by one process at a time, by a
+lock that the system frees when its holder dies. A child process stops when its standard input ends, so none outlives
+the one that started it.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ _STOP_SECONDS = 3.0  # then a child is killed; its transactions make that harmle
 _AGAIN = 5.0  # seconds before a thread that failed begins anew
 HELD = 3  # exit code of a child that found its role held by another process
 _RETENTION_EVERY = timedelta(hours=1)
+ROLES = ("crawl", "score", "index", "watch", "decide", "notify", "web")
+# Stage and topic, in the order of the flow: when `score` has read the posts, all their mentions are in the log.
+FLOW = (("score", "posts"), ("index", "scored"), ("watch", "mentions"), ("decide", "candidates"))
 
 
 class Role:
@@ -83,13 +87,13 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """How a role is started: the arguments behind `tingchao run ROLE`."""
+    """How roles that share a process are started: the arguments behind `tingchao run ROLE...`."""
 
-    role: str
+    roles: tuple[str, ...]
     arguments: tuple[str, ...]
 
     def start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tingchao.pipeline.cli", "run", self.role, *self.arguments]
+        command = [sys.executable, "-m", "tingchao.pipeline.cli", "run", *self.roles, "--child", *self.arguments]
         # A session of its own: Ctrl-C reaches the parent alone, which then ends the children's standard input.
         return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 our own program
 
@@ -111,7 +115,7 @@ class Family:
                 wait = self._waits[child]
                 self._waits[child] = min(30.0, 2 * wait)
                 self._again[child] = stopwatch() + wait
-                logger.error("role.died", role=child.role, code=process.returncode, again_in=wait)
+                logger.error("role.died", roles=child.roles, code=process.returncode, again_in=wait)
             elif stopwatch() >= self._again[child]:
                 del self._again[child]
                 self._children[child] = child.start()
@@ -165,18 +169,6 @@ def run_stages(
             runner.close()
 
 
-def in_thread(name: str, work: Callable[[], None], stop: threading.Event) -> threading.Thread:
-    """A thread that does the work; when it fails, the whole process stops, to be started again."""
-
-    def guarded() -> None:
-        try:
-            work()
-        finally:
-            stop.set()
-
-    return threading.Thread(target=guarded, daemon=True, name=name)
-
-
 def keep_running(name: str, work: Callable[[], None], stop: threading.Event) -> None:
     """Do the work until `stop`; when it fails, say so and begin anew after a while."""
     while not stop.is_set():
@@ -188,10 +180,12 @@ def keep_running(name: str, work: Callable[[], None], stop: threading.Event) -> 
 
 
 class Retention:
-    """Lets data age out, once an hour and only when `plans` have read all, so that nothing unread is dropped."""
+    """Lets data age out, once an hour and only when the stages of `flow` have read all: nothing unread is dropped."""
 
-    def __init__(self, plans: Sequence[Plan], log: Log, store: Store, keep: KeepSettings, clock: Clock) -> None:
-        self._reads = [(plan.name, topic) for plan in plans for topic in plan.reads]
+    def __init__(
+        self, flow: Sequence[tuple[str, str]], log: Log, store: Store, keep: KeepSettings, clock: Clock
+    ) -> None:
+        self._reads = flow
         self._log, self._store, self._keep, self._clock = log, store, keep, clock
         self._last: datetime | None = None
 
@@ -236,27 +230,50 @@ def _buried(log: Log, before: datetime) -> Iterator[str]:
 
 
 class Helpers:
-    """Sees to it that somebody runs the stages: the process that holds them, or a child of ours."""
+    """Sees to it that somebody runs what the children would: processes that hold the roles already, or the children."""
 
-    def __init__(self, database: Path, arguments: tuple[str, ...]) -> None:
-        self._role, self._child = Role(database, "stages"), Child("stages", arguments)
-        self._process: subprocess.Popen[bytes] | None = None
+    def __init__(self, database: Path, children: Sequence[Child]) -> None:
+        self._helpers = [_Helper(child, [Role(database, name) for name in child.roles]) for child in children]
         self._looked = 0.0
 
     def alive(self) -> None:
-        if stopwatch() - self._looked < 0.5:
-            return
-        self._looked = stopwatch()
-        if self._process is not None and self._process.poll() not in (None, 0, HELD):
-            raise Refused(f"the stages ended with code {self._process.returncode}; their message stands above")
-        if (self._process is None or self._process.poll() is not None) and not self._role.held():
-            self._process = self._child.start()
+        """Raises Refused when a child ended with an error."""
+        if stopwatch() - self._looked >= 0.5:
+            self._looked = stopwatch()
+            for helper in self._helpers:
+                helper.alive()
 
     def stop(self) -> None:
+        for helper in self._helpers:
+            helper.tell()
+        for helper in self._helpers:
+            helper.end()
+
+
+class _Helper:
+    """One child that is started when nobody holds any of its roles."""
+
+    def __init__(self, child: Child, roles: Sequence[Role]) -> None:
+        self._child, self._roles = child, roles
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def alive(self) -> None:
+        code = None if self._process is None else self._process.poll()
+        if code not in {None, 0, HELD}:
+            names = ", ".join(self._child.roles)
+            raise Refused(f"the process of {names} ended with code {code}; its message stands above")
+        if (self._process is None or code is not None) and not any(role.held() for role in self._roles):
+            self._process = self._child.start()
+
+    def tell(self) -> None:
+        """Let it end."""
         if self._process is not None:
             with suppress(OSError):
                 assert self._process.stdin is not None
                 self._process.stdin.close()
+
+    def end(self) -> None:
+        if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_STOP_SECONDS)
             if self._process.poll() is None:

@@ -28,7 +28,7 @@ from tingchao.config.settings import load
 from tingchao.pipeline.clock import BEIJING, ManualClock, stopwatch
 from tingchao.pipeline.privacy import mask
 from tingchao.pipeline.query import Query, parse
-from tingchao.pipeline.roles import Role
+from tingchao.pipeline.roles import ROLES, Role
 from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.sqlite_store import SqliteStore
 
@@ -221,7 +221,7 @@ def demo(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def held(db: Path) -> list[str]:
-    return [role for role in ("page", "stages", "crawl", "demo") if Role(db, role).held()]
+    return [role for role in (*ROLES, "demo") if Role(db, role).held()]
 
 
 def test_the_demo_ends_with_an_alert_and_leaves_nothing_running(tmp_path: Path) -> None:

@@ -111,7 +111,9 @@ def stages() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 def start_stages(db: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [*COMMAND, "run", "stages", "--db", str(db)], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [*COMMAND, "run", "score", "watch", "decide", "index", "--child", "--db", str(db)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
 
 

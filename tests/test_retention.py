@@ -47,7 +47,7 @@ def dead(name: str, at: datetime, replayed: datetime | None = None) -> Output:
 
 @pytest.fixture
 def retain(log: Log, store: Store) -> Callable[[], None]:
-    return Retention([PLAN], log, store, KeepSettings(), ManualClock(NOW))
+    return Retention([(PLAN.name, topic) for topic in PLAN.reads], log, store, KeepSettings(), ManualClock(NOW))
 
 
 def test_what_is_old_and_ended_goes(log: Log, store: Store, retain: Callable[[], None], make_scored) -> None:  # noqa: ANN001

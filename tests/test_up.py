@@ -105,7 +105,7 @@ FIRE = (
 
 def test_a_day_with_tingchao(here: Installation) -> None:
     process = here.up()
-    assert wait_for(lambda: set(here.roles()) == {"stages", "crawl"})
+    assert wait_for(lambda: set(here.roles()) == {"score", "crawl"})
     assert wait_for(lambda: "gone" in here.told()), "the source without a network says so"
 
     here.tingchao("ingest", "-", data=posts(*FIRE))
@@ -120,9 +120,9 @@ def test_a_day_with_tingchao(here: Installation) -> None:
     assert second.returncode == 1
     assert str(process.pid) in second.stderr.decode()
 
-    stages = here.roles()["stages"]
+    stages = here.roles()["score"]
     os.kill(stages, signal.SIGKILL)
-    assert wait_for(lambda: here.roles().get("stages", stages) != stages), "what dies is started again"
+    assert wait_for(lambda: here.roles().get("score", stages) != stages), "what dies is started again"
 
     children = list(here.roles().values())
     began = time.monotonic()
@@ -138,7 +138,7 @@ def test_a_day_with_tingchao(here: Installation) -> None:
 
 def test_children_end_when_up_is_killed(here: Installation) -> None:
     process = here.up()
-    assert wait_for(lambda: set(here.roles()) == {"stages", "crawl"})
+    assert wait_for(lambda: set(here.roles()) == {"score", "crawl"})
     children = list(here.roles().values())
     process.kill()
     process.wait()

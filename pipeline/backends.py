@@ -1,0 +1,28 @@
+"""Where an installation keeps its log and its posts: in one SQLite file. The only place that chooses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tingchao.config.settings import Settings
+from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.log import Log
+from tingchao.pipeline.sqlite_log import SqliteLog
+from tingchao.pipeline.sqlite_store import SqliteStore
+from tingchao.pipeline.store import Store
+
+
+def open_log(settings: Settings, db: Path) -> Log:  # noqa: ARG001 a cluster's address stands in the settings
+    """The log; one object a thread."""
+    return SqliteLog(db)
+
+
+def open_store(settings: Settings, db: Path) -> Store:  # noqa: ARG001 as above
+    """The store; one object a thread."""
+    return SqliteStore(db)
+
+
+def require(settings: Settings, db: Path) -> None:  # noqa: ARG001 as above
+    """Raises Refused when there is nothing to look at yet: a view must not make an empty database."""
+    if not db.exists():
+        raise Refused(f"database {db}: not there; run 'tingchao up' or 'tingchao ingest' first, or give --db")

@@ -1,0 +1,117 @@
+"""`tingchao alerts`: what staff see and do without the page."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from tingchao.config.settings import Settings, load
+from tingchao.pipeline import shows
+from tingchao.pipeline.backends import open_log, require
+from tingchao.pipeline.clock import SystemClock
+from tingchao.pipeline.commands.base import (
+    DB,
+    LANGUAGE,
+    AsJson,
+    ConfigDir,
+    Database,
+    group,
+    help_of,
+    one_of,
+    out,
+    say,
+    t,
+)
+from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.log import Log
+from tingchao.pipeline.records import Alert
+from tingchao.pipeline.stage import Runner
+
+alerts_app = group("alerts")
+AlertId = Annotated[str, typer.Argument(metavar="ID", help=help_of("alert_id"))]
+Note = Annotated[str, typer.Option("--note", help=help_of("note"))]
+
+
+@alerts_app.command("list", help=help_of("alerts_list"))
+def alerts_list(
+    state: Annotated[str, typer.Option(help=help_of("state"))] = "",
+    topic: Annotated[str, typer.Option(help=help_of("topic"))] = "",
+    limit: Annotated[int, typer.Option(min=1, help=help_of("limit"))] = 50,
+    json: AsJson = False,
+    config: ConfigDir = None,
+    db: Database = DB,
+) -> None:
+    from tingchao.alerts import card, ledger
+
+    one_of("--state", state, ("open", "acknowledged", "in_hand", "resolved", "false_alarm", "past"))
+    found = sorted(
+        ledger.alerts(_log(load(config), db)).values(), key=lambda alert: (alert.since, alert.id), reverse=True
+    )
+    chosen = [a for a in found if state in ("", a.state) and topic in ("", a.topic)][:limit]
+    if json:
+        sys.stdout.write(shows.json_lines(card.as_json(alert) for alert in chosen))
+    elif chosen:
+        shows.console().print(shows.alerts_table(chosen, lambda alert: card.headline(alert, LANGUAGE), LANGUAGE))
+    else:
+        say(t("said.none_found"))
+
+
+@alerts_app.command("show", help=help_of("alerts_show"))
+def alerts_show(alert_id: AlertId, json: AsJson = False, config: ConfigDir = None, db: Database = DB) -> None:
+    from tingchao.alerts import card
+
+    alert = _alert(_log(load(config), db), alert_id)
+    out(msgspec.json.encode(card.as_json(alert)).decode() if json else card.as_text(alert, LANGUAGE))
+
+
+@alerts_app.command("ack", help=help_of("alerts_ack"))
+def alerts_ack(alert_id: AlertId, note: Note = "", config: ConfigDir = None, db: Database = DB) -> None:
+    _command(alert_id, "acknowledge", note, config, db)
+
+
+@alerts_app.command("resolve", help=help_of("alerts_resolve"))
+def alerts_resolve(alert_id: AlertId, note: Note = "", config: ConfigDir = None, db: Database = DB) -> None:
+    _command(alert_id, "resolve", note, config, db)
+
+
+def _command(alert_id: str, action: str, note: str, config: Path | None, db: Path) -> None:
+    """Send it, and wait until decide has carried it out; without anybody who runs decide, do so here."""
+    from tingchao.alerts import decide, ledger
+    from tingchao.pipeline.roles import Role, sleep_until
+
+    settings, clock = load(config), SystemClock()
+    log = _log(settings, db)
+    before = _alert(log, alert_id)
+    ledger.send(log, clock, before.id, action, note)
+    end, role = log.end("commands"), Role(db, "decide")
+    if role.take():
+        runner = Runner(decide.plan(settings), log, clock)
+        while log.position("decide", "commands") < end and runner.step():
+            pass
+    done = sleep_until(lambda: log.position("decide", "commands") >= end, 10)
+    role.leave()
+    after = _alert(log, before.id)
+    say(t("said.now_is", id=after.id[:8], state=t(f"state.{after.state}")))
+    if not done:
+        say(t("said.not_done", id=after.id[:8]), error=True)
+        raise typer.Exit(1)
+
+
+def _alert(log: Log, beginning: str) -> Alert:
+    from tingchao.alerts import ledger
+
+    found: list[Alert] = [alert for name, alert in ledger.alerts(log).items() if name.startswith(beginning)]
+    if not found:
+        raise Refused(t("said.no_alert", id=beginning))
+    if len(found) > 1:
+        raise Refused(t("said.several_alerts", id=beginning, count=len(found)))
+    return found[0]
+
+
+def _log(settings: Settings, db: Path) -> Log:
+    require(settings, db)
+    return open_log(settings, db)

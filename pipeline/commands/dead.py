@@ -1,0 +1,56 @@
+"""`tingchao dead`: what was set aside."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tingchao.config.settings import load
+from tingchao.pipeline import dead as dead_letters
+from tingchao.pipeline import shows
+from tingchao.pipeline.backends import open_log, require
+from tingchao.pipeline.clock import SystemClock
+from tingchao.pipeline.commands.base import DB, LANGUAGE, AsJson, ConfigDir, Database, group, help_of, say, t
+from tingchao.pipeline.log import Log
+from tingchao.pipeline.roles import Role
+
+dead_app = group("dead")
+
+
+@dead_app.command("list", help=help_of("dead_list"))
+def dead_list(json: AsJson = False, config: ConfigDir = None, db: Database = DB) -> None:
+    settings = load(config)
+    require(settings, db)
+    letters = dead_letters.letters(open_log(settings, db))
+    if json:
+        sys.stdout.write(shows.json_lines(letters))
+    elif letters:
+        shows.console().print(shows.dead_table(letters, LANGUAGE))
+    else:
+        say(t("said.none_found"))
+
+
+@dead_app.command("replay", help=help_of("dead_replay"))
+def dead_replay(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help=help_of("dead_ids"))] = None,
+    config: ConfigDir = None,
+    db: Database = DB,
+) -> None:
+    settings = load(config)
+    require(settings, db)
+    log = open_log(settings, db)
+    count = dead_letters.replay(log, SystemClock(), ids or [])
+    say(t("said.replayed", count=count))
+    if left := len(dead_letters.letters(log)):
+        say(t("said.not_replayable", count=left))
+    tell_waiting(log, db)
+
+
+def tell_waiting(log: Log, db: Path) -> None:
+    """Say that posts wait for their stages, when nobody runs these."""
+    waiting = log.end("posts") - log.position("score", "posts")
+    if waiting and not Role(db, "score").held():
+        say(t("said.waiting", count=waiting))

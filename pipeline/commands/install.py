@@ -1,0 +1,35 @@
+"""An installation: check its configuration, examine the machine."""
+
+from __future__ import annotations
+
+import typer
+
+from tingchao.config.load import ConfigError
+from tingchao.config.settings import load
+from tingchao.pipeline.commands.base import DB, ConfigDir, Database, app, help_of, out, t
+
+
+@app.command(help=help_of("check"))
+def check(config: ConfigDir = None, db: Database = DB) -> None:  # noqa: ARG001 every command takes it
+    from tingchao.crawlers.run import kinds
+
+    settings, known = load(config), sorted(kinds())
+    strange = [source for source in settings.sources if source.kind not in known]
+    if strange:
+        expected = ", ".join(known)
+        raise ConfigError(
+            f"sources.toml: source ({one.name}).kind: expected one of {expected}; got {one.kind!r}" for one in strange
+        )
+    counts = {"sources": settings.sources, "topics": settings.topics, "rules": settings.rules}
+    sizes = {name: len(values) for name, values in counts.items()}
+    out(t("said.config_right", channels=len(settings.main.notify), **sizes))
+
+
+@app.command(help=help_of("doctor"))
+def doctor(config: ConfigDir = None, db: Database = DB) -> None:
+    from tingchao.pipeline.doctor import examine
+
+    findings = list(examine(config, db))
+    for finding in findings:
+        out(f"{'✓' if finding.well else '✗'} {t(f'doctor.{finding.what}')}: {finding.message}")
+    raise typer.Exit(0 if all(finding.well for finding in findings) else 1)

@@ -1,0 +1,133 @@
+"""Posts in: crawl, ingest, and score without keeping."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import typer
+
+from tingchao.config.settings import load
+from tingchao.pipeline import dead as dead_letters
+from tingchao.pipeline import shows
+from tingchao.pipeline.backends import open_log
+from tingchao.pipeline.clock import clock_from
+from tingchao.pipeline.commands.base import (
+    DB,
+    AsJson,
+    ClockText,
+    ConfigDir,
+    Database,
+    app,
+    help_of,
+    opened,
+    out,
+    say,
+    t,
+)
+from tingchao.pipeline.commands.dead import tell_waiting
+from tingchao.pipeline.commands.run import JUDGES, arguments
+from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.records import Fetch, Post
+
+
+@app.command(help=help_of("crawl"))
+def crawl(
+    sources: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help=help_of("crawl_sources"))] = None,
+    url: Annotated[str, typer.Option("--url", help=help_of("crawl_url"))] = "",
+    json: AsJson = False,
+    config: ConfigDir = None,
+    db: Database = DB,
+    clock: ClockText = "",
+) -> None:
+    from tingchao.crawlers.run import crawl_once
+
+    settings = load(config)
+    shown = 0
+
+    def on_post(post: Post) -> None:
+        nonlocal shown
+        shown += 1
+        out(shows.json_lines([shows.post_dict(post)]) if json else shows.post_line(post))
+
+    def on_fetch(fetch: Fetch) -> None:
+        if fetch.message:
+            say(fetch.message, error=True)
+
+    log = open_log(settings, db)
+    code = crawl_once(settings, log, clock_from(clock), sources or [], url, on_post, on_fetch)
+    if not json:
+        say(t("said.crawled", posts=shown))
+        tell_waiting(log, db)
+    raise typer.Exit(code)
+
+
+@app.command(help=help_of("ingest"))
+def ingest(
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help=help_of("ingest_file"))],
+    source: Annotated[str, typer.Option("--source", help=help_of("ingest_source"))] = "ingest",
+    form: Annotated[str, typer.Option("--format", help=help_of("ingest_format"))] = "",
+    config: ConfigDir = None,
+    db: Database = DB,
+    clock: ClockText = "",
+) -> None:
+    from tingchao.pipeline.ingest import publish, wait
+    from tingchao.pipeline.roles import Child, Helpers
+
+    given = arguments(config, db, clock)
+    log = open_log(load(config), db)
+    helpers = Helpers(db, [Child(JUDGES, given), Child(("index",), given)])
+    try:
+        helpers.alive()
+        with opened(file) as stream, _progress() as bar:
+            lines, size = _rows(file, form, stream)
+            reading = bar.add_task(t("said.reading"), total=size)
+            report = publish(lines, log, clock_from(clock), source, file, lambda n: bar.advance(reading, n))
+            buried = log.end("dead")
+            working = bar.add_task(t("said.working"), total=1.0)
+            wait(log, helpers.alive, lambda share: bar.update(working, completed=share))
+    finally:
+        helpers.stop()
+    later = dead_letters.since(log, buried)
+    say(t("said.published", posts=report.published, dead=report.dead.total()))
+    for reason, count in (report.dead + later).most_common():
+        say(t("said.dead_reason", count=count, reason=reason))
+    if report.dead or later:
+        say(t("said.see_dead"))
+    if later or not report.published:
+        raise typer.Exit(1)
+    say(t("said.done"))
+
+
+def _rows(file: str, form: str, stream: BinaryIO) -> tuple[Iterator[Any], int | None]:
+    """The lines of a file or of standard input, and its size in bytes if that is known."""
+    from tingchao.pipeline.rows import read_csv, read_jsonl
+
+    form = form or ("csv" if Path(file).suffix.lower() == ".csv" else "jsonl")
+    readers = {"jsonl": read_jsonl, "csv": read_csv}
+    if form not in readers:
+        raise Refused(f"--format {form!r}: expected jsonl or csv")
+    return readers[form](stream), None if file == "-" else Path(file).stat().st_size
+
+
+@app.command(help=help_of("score"))
+def score(file: Annotated[str, typer.Argument(metavar="FILE|-", help=help_of("ingest_file"))]) -> None:
+    from tingchao.models.scorer import Scorer
+    from tingchao.pipeline.texts import batches
+
+    scorer = Scorer.load()
+    with opened(file) as stream:
+        for batch in batches(stream):
+            sys.stdout.write(shows.json_lines(shows.scores_dict(one) for one in scorer.score(batch)))
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=shows.console(error=True), refresh_per_second=4) as bar:
+        yield bar
