@@ -55,11 +55,13 @@ _FAILURES = """
 """
 
 
-def card(version: str, figures: Sequence[Figure], crossed: Crossed | None) -> str:
+def card(version: str, figures: Sequence[Figure], crossed: Crossed | None, contrast: Sequence[Figure] = ()) -> str:
     """The card as Markdown."""
     parts = [_INTRO.format(version=version), *_held(figures)]
     if crossed:
         parts += _crossed(crossed)
+    if contrast:
+        parts += _contrast(contrast)
     return "\n".join([*parts, _FAILURES.strip(), ""])
 
 
@@ -95,3 +97,10 @@ def _crossed(crossed: Crossed) -> Iterator[str]:
         yield f"| {one.head} | {one.count} | {one.rate:.3f} | {one.error:.3f} | {span} | {one.perfect:.3f} | {briers} |"
     yield "\n### Groups of texts (macro-F1 over the signals; few positives make a group look worse than it is)\n"
     yield from _table(crossed.groups)
+
+
+def _contrast(figures: Sequence[Figure]) -> Iterator[str]:
+    yield "## Pairs that differ in a few words and in a label"
+    yield "Written to be hard, never trained or tuned on (`CONTRAST.md`): a pair counts if both sides are right."
+    yield "Whoever answers both alike gets none; the last column is what a list of keywords gets.\n"
+    yield from _table(figures)

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from tingchao.models.card import card
+from tingchao.models.contrast import contrast_figures, read_pairs
 from tingchao.models.corpora import Row, corpora
 from tingchao.models.judge import CROSSED, Crossed, annotated_figures, read_crossed
 from tingchao.models.measures import Figure, class_figure
@@ -45,6 +46,7 @@ class Report(msgspec.Struct, frozen=True):
     crossed: Crossed | None
     hashes: dict[str, str]  # of the texts and labels behind the figures, by their names
     broken: tuple[str, ...]
+    contrast: tuple[Figure, ...] = ()  # no floors: what is pinned gets fitted to
 
     @property
     def floors_hold(self) -> bool:
@@ -57,6 +59,7 @@ class Report(msgspec.Struct, frozen=True):
         lines = [title, head, *map(str, self.figures)]
         if self.crossed:
             lines += map(str, self.crossed.figures)
+        lines += map(str, self.contrast)
         return "\n".join([*lines, *(f"BELOW THE FLOOR: {one}" for one in self.broken)])
 
 
@@ -71,9 +74,10 @@ def evaluate(data: Path, models: Path | None = None, card_to: Path | None = None
     figures = [figure for name, rows in sets.items() for figure in _figures(name, rows, scorer)]
     hashes = {name: data_hash(rows) for name, rows in sets.items()}
     broken = tuple(_broken(figures, hashes, read_floors(folder / FLOORS)))
-    report = Report(scorer.version, tuple(figures), read_crossed(folder / CROSSED), hashes, broken)
+    contrast = tuple(contrast_figures(read_pairs(), scorer.score))
+    report = Report(scorer.version, tuple(figures), read_crossed(folder / CROSSED), hashes, broken, contrast)
     target = card_to or _FOLDER / CARD
-    target.write_text(card(report.version, report.figures, report.crossed), "utf-8")
+    target.write_text(card(report.version, report.figures, report.crossed, report.contrast), "utf-8")
     return report
 
 
