@@ -249,8 +249,8 @@ def test_an_interrupt_ends_all_of_the_demo(tmp_path: Path) -> None:
     db = tmp_path / "tingchao.db"
     with demo(tmp_path) as process:
         began = stopwatch()
-        # All four have begun; asking for the locks themselves would get in their way.
-        while sum(bool(lock.read_text()) for lock in tmp_path.glob("*.lock")) < 4 and stopwatch() < began + 30:
+        # All have begun; asking for the locks themselves would get in their way.
+        while sum(bool(lock.read_text()) for lock in tmp_path.glob("*.lock")) < len(ROLES) + 1 and stopwatch() < began + 30:
             time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=20)
