@@ -250,7 +250,10 @@ def test_an_interrupt_ends_all_of_the_demo(tmp_path: Path) -> None:
     with demo(tmp_path) as process:
         began = stopwatch()
         # All have begun; asking for the locks themselves would get in their way.
-        while sum(bool(lock.read_text()) for lock in tmp_path.glob("*.lock")) < len(ROLES) + 1 and stopwatch() < began + 30:
+        while (
+            sum(bool(lock.read_text()) for lock in tmp_path.glob("*.lock")) < len(ROLES) + 1
+            and stopwatch() < began + 30
+        ):
             time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=20)

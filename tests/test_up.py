@@ -14,6 +14,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Response
 
 COMMAND = (sys.executable, "-m", "tingchao.pipeline.cli")
 
@@ -175,3 +177,58 @@ def test_check_names_file_and_key(here: Installation, file: str, content: str, t
     assert done.returncode == 1
     assert file in done.stderr.decode()
     assert told in done.stderr.decode().replace("\n", "")
+
+
+# What identifies a person, as posts carry it; none of it may be found anywhere behind the reader.
+PERSONAL = (
+    "13800138000",
+    "138-0013-8000",
+    "11010519491231002X",
+    "wang.xiaoming@example.com",
+    "京A12345",
+    "鹭溪老渔翁",
+    "王小明爱钓鱼",
+)
+
+
+def told_by(person: str) -> str:
+    return (
+        f"地铁二号线车厢发生火灾，多人受伤送医，有事找{person}。@鹭溪老渔翁 电话13800138000 或138-0013-8000，{person}"
+    )
+
+
+def test_no_personal_data_stands_in_file_page_exports_or_messages(here: Installation, httpserver: HTTPServer) -> None:
+    body = "".join(f"<p>{told_by(person)}</p>" for person in PERSONAL if person[0] not in "鹭王")
+    title = "地铁火灾 联系wang.xiaoming@example.com"
+    article = (
+        f"<html><head><title>{title}</title><meta name=author content=王小明爱钓鱼></head>"
+        f"<body><h1>{title}</h1><p>作者：王小明爱钓鱼</p>{body}</body></html>"
+    )
+    httpserver.expect_request("/robots.txt").respond_with_data("User-agent: *\nAllow: /\n", content_type="text/plain")
+    httpserver.expect_request("/news.html").respond_with_data(article, content_type="text/html; charset=utf-8")
+    sent: list[bytes] = []
+    httpserver.expect_request("/hook").respond_with_handler(lambda asked: sent.append(asked.data) or Response())  # type: ignore[func-returns-value]
+    with (here.folder / "tingchao.toml").open("a") as file:
+        file.write(f'\n[[notify]]\nkind = "webhook"\nname = "hook"\nurl = "{httpserver.url_for("/hook")}"\n')
+    here.up()
+    outputs = [here.tingchao("crawl", "--url", httpserver.url_for("/news.html"), "--json")]
+    rows = [
+        {"text": told_by(person), "source": f"s{number}", "author": "王小明爱钓鱼", "title": f"着火了 {person}"}
+        for number, person in enumerate(PERSONAL[:5])
+    ]
+    data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    outputs.append(here.tingchao("ingest", "-", data=data + b'{"title": "13800138000", "author": "no text"}\n'))
+    assert wait_for(lambda: sent), "the webhook hears of the alert"
+    hits = here.tingchao("search", "火灾", "--json")
+    assert len(hits.splitlines()) == 6
+    outputs += [hits, here.tingchao("search", "火灾", "--csv"), here.tingchao("alerts", "list", "--json")]
+    outputs += [here.tingchao("alerts", "show", json.loads(outputs[-1].splitlines()[0])["id"])]
+    outputs += [here.tingchao("dead", "list", "--json"), here.told()]
+    for path in ("/", "/api/alerts", "/search", "/sources"):
+        outputs.append(httpx.get(f"http://127.0.0.1:{here.port}{path}", follow_redirects=True).text)
+    files = b"".join(path.read_bytes() for path in here.folder.glob("t.db*"))
+    everything = "\n".join(outputs).encode() + b"\n".join(sent) + files
+
+    assert "[手机号]".encode() in files, "the check sees what was stored"
+    assert "[手机号]" in hits
+    assert [person for person in PERSONAL if person.encode() in everything] == []
