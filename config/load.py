@@ -64,6 +64,7 @@ def _beside(path: Path, info: ValidationInfo) -> Path:
 
 
 SecretFile = Annotated[Path, AfterValidator(_beside)]  # a file that holds one secret
+Folder = Annotated[Path, AfterValidator(_beside)]
 
 M = TypeVar("M", bound=BaseModel)
 

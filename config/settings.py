@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tingchao.config.load import Block, ConfigError, Duration, SecretFile, read
+from tingchao.config.load import Block, ConfigError, Duration, Folder, SecretFile, read
 from tingchao.config.rules import Rule, RulesFile
 from tingchao.config.sources import Source, SourcesFile
 from tingchao.config.topics import Topic, TopicsFile
@@ -50,6 +50,12 @@ class KeepSettings(Block):
     posts: Duration = timedelta(days=180)
     verdicts: Duration = timedelta(days=730)  # judged posts, from which models may learn
     lateness: Duration = timedelta(days=2)  # later posts count as late; voices' keys are destroyed after it
+
+
+class ModelsSettings(Block):
+    """Where models lie that were trained here."""
+
+    dir: Folder | None = None  # by default a folder beside the database; the shipped model until one is promoted
 
 
 class DecideSettings(Block):
@@ -104,6 +110,7 @@ class MainFile(Block):
     crawl: CrawlSettings = CrawlSettings()
     page: PageSettings = PageSettings()
     keep: KeepSettings = KeepSettings()
+    models: ModelsSettings = ModelsSettings()
     decide: DecideSettings = DecideSettings()
     notify: list[Channel] = [Terminal(kind="terminal")]
 

@@ -33,7 +33,7 @@ class Row:
     """One text and what is known of it; None where its set does not say."""
 
     text: str
-    corpus: str  # weibo, review, usual, virus, car, annotated, sms, shop_spam, title
+    corpus: str  # weibo, review, usual, virus, car, annotated, desk (judged by staff), sms, shop_spam, title
     sentiment: int | None = None  # index into SENTIMENTS
     signals: tuple[bool, ...] | None = None
     severity: int | None = None

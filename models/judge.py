@@ -33,7 +33,7 @@ class Crossed(msgspec.Struct, frozen=True):
 
 def crossed_report(rows: Sequence[Row], numbers: Matrix, fold: npt.NDArray[np.int64]) -> str:
     """The report as JSON; `numbers` has one column a name of HEADS, `fold` the part in which each row was left out."""
-    places = [at for at, row in enumerate(rows) if row.signals is not None]
+    places = [at for at, row in enumerate(rows) if row.corpus == "annotated"]
     some, chance = [rows[at] for at in places], numbers[places].astype(np.float64)
     given = _given_by_others(some, chance, fold[places])
     found = Crossed(

@@ -70,15 +70,20 @@ def tasks_of(rows: Sequence[Row], generator: np.random.Generator) -> dict[str, T
     for name, kinds in _NEUTRAL.items():
         three = np.flatnonzero(np.isin(kind, kinds) & (feeling >= 0))
         tasks[f"neutral {name}"] = _task(three, feeling[three] == 1, _STRENGTH_SENTIMENT)
-    return tasks | _annotated(rows, np.flatnonzero(kind == "annotated")) | {"advert": _advert(kind, generator)}
+    return (
+        tasks
+        | _annotated(rows, np.flatnonzero(np.isin(kind, ("annotated", "desk"))))
+        | {"advert": _advert(kind, generator)}
+    )
 
 
 def _annotated(rows: Sequence[Row], some: Rows) -> dict[str, Task]:
     picked = [rows[at] for at in some]
+    graded = np.array([at for at in some if rows[at].severity is not None], dtype=np.int64)  # the desk gives none
     signals = column(picked, lambda row: row.signals)
-    severity = column(picked, lambda row: row.severity)
+    severity = column([rows[at] for at in graded], lambda row: row.severity)
     tasks = {name: _task(some, signals[:, number], _STRENGTH_SIGNAL) for number, name in enumerate(SIGNALS)}
-    tasks |= {f"severity {step}": _task(some, severity >= step, _STRENGTH_SIGNAL) for step in (1, 2, 3)}
+    tasks |= {f"severity {step}": _task(graded, severity >= step, _STRENGTH_SIGNAL) for step in (1, 2, 3)}
     return tasks | {"live": _task(some, column(picked, lambda row: row.live), _STRENGTH_SIGNAL)}
 
 

@@ -59,14 +59,15 @@ def is_held(row: Row) -> bool:
     return not row.may_train or (row.corpus != "annotated" and part_of(row.key, HELD) == 0)
 
 
-def train(data: Path, out: Path, seed: int = 0, say: Say = lambda _: None) -> Trained:
+def train(data: Path, out: Path, seed: int = 0, say: Say = lambda _: None, more: Sequence[Row] = ()) -> Trained:
     """Train every head from the folder `data` (data/ and annotation/ below it) and write the model file into `out`.
 
+    `more`: further rows, of posts that staff judged (see feedback.py).
     Beside it lies what cross-fitting says of the annotated texts, for the model card. DataError names a bad file.
     """
     started = time.monotonic()
     with threadpool_limits(1):  # sums in another order would give another hash
-        arrays, settings, report, count = _trained(data, seed, say)
+        arrays, settings, report, count = _trained(data, seed, say, more)
     out.mkdir(parents=True, exist_ok=True)
     path = out / FILE
     skops.io.dump(packed(arrays, settings), path, compression=8, compresslevel=9)
@@ -74,9 +75,11 @@ def train(data: Path, out: Path, seed: int = 0, say: Say = lambda _: None) -> Tr
     return Trained(path, digest(arrays, settings), len(arrays["hashes"]), count, time.monotonic() - started)
 
 
-def _trained(data: Path, seed: int, say: Say) -> tuple[dict[str, Array], dict[str, object], str, int]:
+def _trained(
+    data: Path, seed: int, say: Say, more: Sequence[Row]
+) -> tuple[dict[str, Array], dict[str, object], str, int]:
     say("reading")
-    rows = [row for row in corpora(data) if not is_held(row)]
+    rows = [*(row for row in corpora(data) if not is_held(row)), *more]
     pool = unlabelled(data)
     vocabulary, words, material = _material([row.text for row in rows], pool, seed, say)
     tasks = tasks_of(rows, np.random.default_rng(seed))

@@ -45,11 +45,6 @@ class Version(msgspec.Struct, frozen=True):
     reason: str  # why it was taken into use, if it ever was
 
 
-def folder_for(configured: Path | None, database: Path) -> Path:
-    """`[models] dir`, by default a folder beside the database."""
-    return configured or database.with_name(f"{database.name}-models")
-
-
 def in_use(folder: Path) -> Path:
     """Where the model in use lies: a version below `folder`, or the shipped one. Raises ModelError if it is gone."""
     name = _steps(folder)[-1].version
@@ -82,12 +77,16 @@ def versions(folder: Path) -> list[Version]:
 def keep(made: Path, folder: Path, sha256: str) -> str:
     """Take a folder with a trained model in as a version; its name."""
     name = sha256[:_NAME]
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / name / FILE).exists():
-        arriving = folder / f".{name}"
+    if (folder / name / FILE).exists():
+        return name
+    arriving = folder / f".{name}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(arriving, ignore_errors=True)
         shutil.copytree(made, arriving)
         arriving.rename(folder / name)
+    except OSError as err:
+        raise _unwritable(folder, err) from err
     return name
 
 
@@ -144,4 +143,8 @@ def _write(folder: Path, steps: list[Step]) -> None:
         arriving.write_bytes(msgspec.json.format(msgspec.json.encode(steps[1:]), indent=1) + b"\n")
         os.replace(arriving, folder / _USE)  # noqa: PTH105 the one call that replaces and is atomic
     except OSError as err:
-        raise ModelError(f"{folder}: {err.strerror}; name a folder that can be written with [models] dir") from err
+        raise _unwritable(folder, err) from err
+
+
+def _unwritable(folder: Path, err: OSError) -> ModelError:
+    return ModelError(f"{folder}: {err.strerror}; name a folder that can be written with [models] dir in tingchao.toml")

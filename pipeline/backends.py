@@ -22,6 +22,11 @@ def open_store(settings: Settings, db: Path) -> Store:  # noqa: ARG001 as above
     return SqliteStore(db)
 
 
+def model_folder(settings: Settings, db: Path) -> Path:
+    """Where models trained here are kept (`models.versions`); on a cluster a folder that all who score can read."""
+    return settings.main.models.dir or db.with_name(f"{db.name}-models")
+
+
 def require(settings: Settings, db: Path) -> None:  # noqa: ARG001 as above
     """Raises Refused when there is nothing to look at yet: a view must not make an empty database."""
     if not db.exists():

@@ -15,6 +15,8 @@ from tingchao.config.load import ConfigError
 from tingchao.config.settings import load
 from tingchao.models.scorer import Scorer
 from tingchao.models.scores import ModelError
+from tingchao.models.versions import in_use
+from tingchao.pipeline.backends import model_folder
 from tingchao.pipeline.dead import letters
 from tingchao.pipeline.errors import TingchaoError
 from tingchao.pipeline.log import Log
@@ -40,7 +42,7 @@ def examine(config: Path | None, db: Path) -> Iterator[Finding]:
     yield Finding("python", version, well=sys.version_info >= (3, 11))
     yield _sqlite()
     yield _config(config)
-    yield _models()
+    yield _models(config, db)
     free = shutil.disk_usage(db.absolute().parent).free
     yield Finding("disk", f"{free / (1 << 30):.1f} GiB", well=free > _FREE_BYTES)
     try:
@@ -67,11 +69,13 @@ def _config(config: Path | None) -> Finding:
     return Finding("config", f"{len(settings.sources)} + {len(settings.topics)} + {len(settings.rules)}")
 
 
-def _models() -> Finding:
+def _models(config: Path | None, db: Path) -> Finding:
     try:
-        scorer = Scorer.load()
+        scorer = Scorer.load(in_use(model_folder(load(config), db)))
         scorer.score(["地铁停运"])
         return Finding("models", scorer.version)
+    except ConfigError as err:
+        return Finding("models", "; ".join(err.mistakes), well=False)
     except ModelError as err:
         return Finding("models", str(err), well=False)
 

@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from tingchao.config.settings import Settings, load
-from tingchao.pipeline.backends import open_log, open_store
+from tingchao.pipeline.backends import model_folder, open_log, open_store
 from tingchao.pipeline.clock import Clock, clock_from
 from tingchao.pipeline.commands.base import DB, ClockText, ConfigDir, Database, app, help_of, say, t
 from tingchao.pipeline.errors import Refused
@@ -134,16 +134,17 @@ def _do(work: Work, names: Sequence[str]) -> None:
     if names[0] in single:
         single[names[0]](work)
     else:
-        run_stages(_judges(work.settings, names), work.log(), work.clock, work.stop, lambda: None)
+        run_stages(_judges(work, names), work.log(), work.clock, work.stop, lambda: None)
 
 
-def _judges(settings: Settings, names: Sequence[str]) -> list[Plan]:
-    plans: list[Plan] = []
+def _judges(work: Work, names: Sequence[str]) -> list[Plan]:
+    settings, plans = work.settings, list[Plan]()
     if "score" in names:
         from tingchao.models.scorer import Scorer
+        from tingchao.models.versions import in_use
         from tingchao.pipeline import score
 
-        plans.append(score.plan(settings, Scorer.load()))
+        plans.append(score.plan(settings, Scorer.load(in_use(model_folder(settings, work.db)))))
     if "watch" in names:
         from tingchao.alerts import watch
 
