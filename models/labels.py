@@ -1,0 +1,125 @@
+"""Labels that a reader gave become labelled texts: two small files beside the code, for training only.
+
+`labels.jsonl` labels texts of the sets in ../shared/data. The texts are not ours to ship, so a line holds a hash of the
+text as `corpora.py` reads it from its set, and the text is looked up when training::
+
+    found = resolved(read_labels(), [*unlabelled(shared), *(row.text for row in rows)])
+    found.texts    # Labelled(text, set, drawn, signals, severity, live, sentiment), in the order of the file
+    found.missing  # labels whose text is in none of those
+
+`handmade.jsonl` holds texts of our own with the same labels (`set` and `drawn` say `handmade`)::
+
+    texts = read_handmade()
+
+Both were labelled by a language model that read each text against ../shared/annotation/GUIDELINE.md, as labelled.jsonl
+was. `drawn` says how a text was chosen: `random`, from the mix of sets of labelled.jsonl's own random part; or
+`model:<head>`, where model 8f82d67c2f3d was near its threshold for that signal (for outage, help and leak also well
+above and below it) or unsure of `live` or `sentiment`. None lies near a text of labelled.jsonl (cosine of character
+pairs and triples at most 0.45) or in a group that `train.is_held` keeps for judging. Handmade texts say nothing of how
+frequent anything is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+
+from tingchao.models.scores import SIGNALS, ModelError
+
+LABELS = Path(__file__).with_name("labels.jsonl")
+HANDMADE = Path(__file__).with_name("handmade.jsonl")
+
+Severity = Annotated[int, msgspec.Meta(ge=0, le=3)]
+Sentiment = Literal["negative", "neutral", "positive"]
+
+
+class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a text says, by the guideline, and the text's hash."""
+
+    hash: str  # of `hash_of`
+    set: str  # the folder in ../shared/data
+    drawn: str
+    signals: tuple[str, ...]  # in the order of SIGNALS
+    severity: Severity
+    live: bool
+    sentiment: Sentiment
+
+
+class Labelled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A text with its labels."""
+
+    text: str
+    set: str
+    drawn: str
+    signals: tuple[str, ...]  # in the order of SIGNALS
+    severity: Severity
+    live: bool
+    sentiment: Sentiment
+
+
+class Resolved(msgspec.Struct, frozen=True):
+    """Labels that met their texts, and how many did not."""
+
+    texts: tuple[Labelled, ...]
+    missing: int
+
+
+Line = TypeVar("Line", Label, Labelled)
+
+
+def hash_of(text: str) -> str:
+    """128 bits of BLAKE2b over the text as it stands in its set, in hex."""
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def read_labels(path: Path = LABELS) -> list[Label]:
+    """The labels of a file; ModelError names the first line that is wrong."""
+    return list(_lines(path, Label))
+
+
+def read_handmade(path: Path = HANDMADE) -> list[Labelled]:
+    """The texts of a file with their labels; ModelError names the first line that is wrong."""
+    return list(_lines(path, Labelled))
+
+
+def resolved(labels: Iterable[Label], texts: Iterable[str]) -> Resolved:
+    """Each label with its text out of `texts`, in the order of the labels; a text may occur repeatedly."""
+    labels = list(labels)
+    wanted = {label.hash for label in labels}
+    known = {key: text for text in texts if (key := hash_of(text)) in wanted}
+    found = tuple(_joined(label, known[label.hash]) for label in labels if label.hash in known)
+    return Resolved(found, len(labels) - len(found))
+
+
+def _joined(label: Label, text: str) -> Labelled:
+    return Labelled(text, label.set, label.drawn, label.signals, label.severity, label.live, label.sentiment)
+
+
+def _lines(path: Path, kind: type[Line]) -> Iterator[Line]:
+    try:
+        raw = path.read_bytes().splitlines()
+    except OSError as err:
+        raise ModelError(f"{path}: {err}; get it with `git checkout -- models/`") from err
+    for number, line in enumerate(raw, 1):
+        try:
+            label = msgspec.json.decode(line, type=kind)
+        except msgspec.DecodeError as err:
+            raise ModelError(
+                f"{path}, line {number}: {err}; expected one JSON object a line, see models/labels.py"
+            ) from err
+        if fault := _fault(label):
+            raise ModelError(f"{path}, line {number}: {fault}; expected labels as in the guideline")
+        yield label
+
+
+def _fault(label: Label | Labelled) -> str:
+    """What the guideline does not allow, or nothing."""
+    if label.signals != tuple(name for name in SIGNALS if name in label.signals):
+        return f"signals {list(label.signals)} are not some of {list(SIGNALS)} in this order"
+    if not label.signals and (label.severity or label.live):
+        return f"severity {label.severity} and live {label.live} without a signal"
+    return ""
