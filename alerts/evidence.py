@@ -172,6 +172,7 @@ def _shown(mention: Mention, text: int, weight: int) -> Shown:
         id=mention.id,
         source=mention.source,
         published_at=mention.published_at.astimezone(UTC),  # as it comes back from the keyed state
+        fetched_at=mention.fetched_at.astimezone(UTC),
         title=mention.title[:_TITLE],
         url=mention.url if len(mention.url) <= _URL else "",
         excerpt=mention.excerpt[:_EXCERPT],

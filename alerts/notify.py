@@ -29,6 +29,7 @@ from tingchao.config.settings import Mail, Settings, Terminal, Webhook
 from tingchao.pipeline.clock import Clock, SystemClock, from_millis, millis
 from tingchao.pipeline.errors import Poison, Retry
 from tingchao.pipeline.log import Output, output
+from tingchao.pipeline.metrics import delayed
 from tingchao.pipeline.records import ACTIVE, Alert, Dead
 from tingchao.pipeline.stage import Input, Memory, Plan, Result
 
@@ -280,6 +281,7 @@ class Notify:
             del self._uncommitted[next(iter(self._uncommitted))]
         self._uncommitted[self._last] = report
         if not report.later:
+            _measure(message, self._clock.now())
             logger.info(
                 "notify.sent", channel=self._channel.name, id=message.id, alert=message.alert.id, what=message.event
             )
@@ -384,6 +386,15 @@ def _load(memory: Memory, prefix: str, kind: type[_S]) -> dict[str, _S]:
         for key, value in memory.items()
         if key.startswith(prefix)
     }
+
+
+def _measure(message: Message, now: datetime) -> None:
+    """The delay of the post that was the last to be seen before staff were told."""
+    if message.event == "opened":
+        seen = [(one.fetched_at, one.published_at) for one in message.alert.evidence if one.fetched_at is not None]
+        if seen:
+            fetched, published = max(seen)
+            delayed("alert", now, [(published, fetched)])
 
 
 def _fit(alert: Alert) -> Alert:

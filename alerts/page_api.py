@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import msgspec
 from fastapi import FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from tingchao.alerts import card
 from tingchao.alerts.desk import ACTIONS, LANGUAGE_COOKIE, Desk
 from tingchao.config.language import LANGUAGES
 from tingchao.pipeline.errors import Refused, Retry
+from tingchao.pipeline.health import HEALTH
 
 _BODY = 8 * 1024  # bytes of a note with what is around it
 _YEAR = 365 * 86400  # seconds
@@ -24,8 +26,18 @@ def add(app: FastAPI, desk: Desk) -> None:
     """Register the routes."""
 
     @app.get("/healthz")
-    async def healthz() -> PlainTextResponse:
-        return PlainTextResponse("ok\n")
+    async def healthz() -> Response:
+        well, said = HEALTH.live()
+        return _json(said, 200 if well else 503)
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        waiting, stuck = HEALTH.troubles(), HEALTH.stuck()
+        return _json({"waiting": waiting, "stuck": stuck}, 503 if waiting or stuck else 200)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(), 200, {"Cache-Control": "no-store"}, CONTENT_TYPE_LATEST)
 
     @app.get("/api/alerts")
     async def alerts(state: str = "") -> Response:

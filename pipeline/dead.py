@@ -19,6 +19,14 @@ def letters(log: Log, *, replayed: bool = False) -> list[Dead]:
     return [letter for letter in found if replayed or letter.replayed_at is None]
 
 
+def letter(log: Log, beginning: str) -> Dead:
+    """The letter whose id begins so, replayed or not. Raises Refused unless there is exactly one."""
+    found = [one for one in letters(log, replayed=True) if one.id.startswith(beginning)]
+    if len(found) != 1:
+        raise Refused(f"dead letter {beginning!r}: {len(found)} have such an id; see 'tingchao dead list'")
+    return found[0]
+
+
 def since(log: Log, offset: int) -> Counter[str]:
     """How many records were set aside after this offset of [dead], by stage and reason."""
     found: Counter[str] = Counter()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
+from tingchao.pipeline.metrics import delayed
 from tingchao.pipeline.records import Scored
 from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
 from tingchao.pipeline.store import Store
@@ -15,7 +17,12 @@ def plan(store: Store) -> Plan:
     def make(_: Memory) -> Stage:
         return Index(store)
 
-    return Plan("index", ("scored",), make)
+    return Plan("index", ("scored",), make, done=_measure)
+
+
+def _measure(inputs: Sequence[Input], now: datetime) -> None:
+    posts = [one.record.post for one in inputs if isinstance(one.record, Scored)]
+    delayed("index", now, ((post.published_at, post.fetched_at) for post in posts))
 
 
 class Index:

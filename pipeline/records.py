@@ -113,6 +113,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     source: str
     published_at: Aware
+    fetched_at: Aware | None = None
     title: str = ""
     url: str = ""
     excerpt: str = ""

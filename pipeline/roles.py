@@ -23,8 +23,10 @@ from typing import IO
 import structlog
 
 from tingchao.config.settings import KeepSettings
+from tingchao.pipeline import metrics
 from tingchao.pipeline.clock import Clock, stopwatch
 from tingchao.pipeline.errors import Refused, Retry
+from tingchao.pipeline.health import HEALTH
 from tingchao.pipeline.log import Log
 from tingchao.pipeline.records import ACTIVE, Alert, Dead, decode
 from tingchao.pipeline.stage import Plan, Runner
@@ -36,6 +38,7 @@ _POLL = 0.05  # seconds between looks at an idle log: far below the 2 s that an 
 _STOP_SECONDS = 3.0  # then a child is killed; its transactions make that harmless
 _AGAIN = 5.0  # seconds before a thread that failed begins anew
 HELD = 3  # exit code of a child that found its role held by another process
+_MEASURE_EVERY = 5.0  # seconds; Prometheus usually asks every 15
 _RETENTION_EVERY = timedelta(hours=1)
 ROLES = ("crawl", "score", "index", "watch", "decide", "notify", "web")
 # Stage and topic, in the order of the flow: when `score` has read the posts, all their mentions are in the log.
@@ -158,15 +161,33 @@ def run_stages(
 ) -> None:
     """Run the stages in turn in this thread until `stop`; `chores` is called whenever nothing waits to be done."""
     runners = [Runner(plan, log, clock) for plan in plans]
+    measured = 0.0
     try:
         while not stop.is_set():
-            stepped = [runner.step() for runner in runners]
+            stepped = [_turn(runner) for runner in runners]
+            if stopwatch() - measured > _MEASURE_EVERY:
+                measured = stopwatch()
+                _measure_lag(runners)
             if not any(stepped):
                 chores()
                 stop.wait(_POLL)
     finally:
         for runner in runners:
+            HEALTH.left(runner.name)
             runner.close()
+
+
+def _turn(runner: Runner) -> bool:
+    did = runner.step()
+    HEALTH.turned(runner.name, runner.trouble)
+    return did
+
+
+def _measure_lag(runners: Sequence[Runner]) -> None:
+    with suppress(Retry):  # the runner's own try tells of it
+        for runner in runners:
+            for topic, waiting in runner.lag().items():
+                metrics.LAG.labels(runner.name, topic).set(waiting)
 
 
 def keep_running(name: str, work: Callable[[], None], stop: threading.Event) -> None:

@@ -108,6 +108,14 @@ def dead_table(letters: Iterable[Dead], language: str) -> Table:
     return table
 
 
+def lag_table(lags: Iterable[dict[str, Any]], language: str) -> Table:
+    """Stage, topic, how far it has read, the end, and how many records wait."""
+    table = _table(language, "stage", "topic", "read", "end", "lag")
+    for one in lags:
+        table.add_row(*(str(one[name]) for name in ("stage", "topic", "read", "end", "lag")))
+    return table
+
+
 def console(*, error: bool = False) -> Console:
     """Plain text when the output is no terminal: wide enough that nothing is wrapped or cut."""
     out = Console(stderr=error, highlight=False, markup=False, emoji=False)

@@ -17,7 +17,8 @@ from typing import NamedTuple, Protocol
 import msgspec
 import structlog
 
-from tingchao.pipeline.clock import Clock
+from tingchao.pipeline import metrics
+from tingchao.pipeline.clock import Clock, stopwatch
 from tingchao.pipeline.errors import Poison, Retry
 from tingchao.pipeline.log import VALUE_LIMIT, Batch, Entry, Log, Output, Reader, output
 from tingchao.pipeline.records import TICK_KEY, TOPICS, Dead, Record, Tick, decode, encode
@@ -86,6 +87,7 @@ class Plan(NamedTuple):
     batch: int = 500  # records; measured: larger ones gain little and cost latency
     tick: timedelta | None = None  # how often the clock is written into the input; None: the stage has no timers
     idle: bool = False  # also called with no inputs, to try again what waits (notify)
+    done: Callable[[Sequence[Input], datetime], None] | None = None  # told of each batch after its commit, to measure
 
 
 class Runner:
@@ -117,6 +119,16 @@ class Runner:
             return False
         self._wait_until, self._complaint = None, ""
         return did
+
+    @property
+    def trouble(self) -> str:
+        """What the stage waits for; empty when it can work."""
+        return self._complaint
+
+    def lag(self) -> dict[str, int]:
+        """How many records of each topic wait for the stage."""
+        name = self._plan.name
+        return {topic: max(0, self._log.end(topic) - self._log.position(name, topic)) for topic in self._plan.reads}
 
     def counts(self) -> dict[str, int]:
         """How many records met which outcome, over all partitions held, since the log began."""
@@ -167,18 +179,25 @@ class Runner:
         return True
 
     def _attempt(self, batch: Batch) -> None:
-        held = self._hold(batch.partition)
+        began, held = stopwatch(), self._hold(batch.partition)
         inputs = [Input(_decode(entry), entry.at) for entry in batch.entries]
         result = held.stage.process(inputs)
         if len(result.outcomes) != len(inputs):
             raise AssertionError(f"{self.name}: {len(inputs)} inputs but {len(result.outcomes)} outcomes")
         self._commit(held, batch, result.outputs, Counter(result.outcomes))
+        metrics.BATCH.labels(self.name).observe(stopwatch() - began)
+        if self._plan.done is not None:
+            self._plan.done(inputs, self._clock.now())
 
     def _commit(self, held: _Held, batch: Batch, outputs: Sequence[Output], outcomes: Counter[str]) -> bool:
         changes = held.memory.changes() | held.count(outcomes)
         if not (batch.entries or outputs or changes):
             return False
         self._reader.commit(batch, outputs, changes, self._clock.now())
+        for outcome, number in outcomes.items():
+            metrics.RECORDS.labels(self.name, outcome).inc(number)
+        for topic, number in Counter(out.topic for out in outputs).items():
+            metrics.OUTPUTS.labels(self.name, topic).inc(number)
         return True
 
     def _bury(self, batch: Batch, err: Exception) -> None:
@@ -196,6 +215,7 @@ class Runner:
         )
         dead = dead_letter(self.name, entry, reason, str(err), self._clock.now())
         self._commit(self._hold(batch.partition), batch, [output("dead", dead.id, dead)], Counter({"dead": 1}))
+        metrics.DEAD.labels(self.name, reason).inc()
 
     def _hold(self, partition: int) -> _Held:
         if partition not in self._held:
@@ -205,6 +225,7 @@ class Runner:
     def _postpone(self, err: Retry, now: datetime) -> None:
         self._held.clear()
         self._wait_until = now + timedelta(seconds=err.after)
+        metrics.RETRIES.labels(self.name).inc()
         if str(err) != self._complaint:  # the same complaint once, not at every try
             self._complaint = str(err)
             logger.warning("stage.retry", stage=self.name, error=str(err), after=err.after)

@@ -217,9 +217,10 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 # ---------------------------------------------------------------- programs
 
 
-def test_healthz_is_plain(site: Site) -> None:
-    answer = site.get("/healthz")
-    assert (answer.status_code, answer.text.strip()) == (200, "ok")
+def test_health_and_metrics_are_for_programs(site: Site) -> None:
+    assert site.get("/healthz").json()["stuck"] == []
+    assert site.get("/readyz").json() == {"waiting": {}, "stuck": []}
+    assert "tingchao_records_total" in site.get("/metrics").text
 
 
 def test_api_gives_alerts_as_json(site: Site) -> None:

@@ -49,6 +49,7 @@ class _InOrder(typer.core.TyperGroup):
         "search",
         "alerts",
         "dead",
+        "lag",
         "check",
         "doctor",
         "train",

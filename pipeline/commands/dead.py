@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from tingchao.config.settings import load
@@ -13,7 +14,7 @@ from tingchao.pipeline import dead as dead_letters
 from tingchao.pipeline import shows
 from tingchao.pipeline.backends import open_log, require
 from tingchao.pipeline.clock import SystemClock
-from tingchao.pipeline.commands.base import DB, LANGUAGE, AsJson, ConfigDir, Database, group, help_of, say, t
+from tingchao.pipeline.commands.base import DB, LANGUAGE, AsJson, ConfigDir, Database, group, help_of, out, say, t
 from tingchao.pipeline.log import Log
 from tingchao.pipeline.roles import Role
 
@@ -31,6 +32,17 @@ def dead_list(json: AsJson = False, config: ConfigDir = None, db: Database = DB)
         shows.console().print(shows.dead_table(letters, LANGUAGE))
     else:
         say(t("said.none_found"))
+
+
+@dead_app.command("show", help=help_of("dead_show"))
+def dead_show(
+    dead_id: Annotated[str, typer.Argument(metavar="ID", help=help_of("dead_id"))],
+    config: ConfigDir = None,
+    db: Database = DB,
+) -> None:
+    settings = load(config)
+    require(settings, db)
+    out(msgspec.json.format(msgspec.json.encode(dead_letters.letter(open_log(settings, db), dead_id))).decode())
 
 
 @dead_app.command("replay", help=help_of("dead_replay"))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 from tingchao.config.load import ConfigError
 from tingchao.config.settings import load
-from tingchao.pipeline.commands.base import DB, ConfigDir, Database, app, help_of, out, t
+from tingchao.pipeline import shows
+from tingchao.pipeline.backends import open_log, require
+from tingchao.pipeline.commands.base import DB, LANGUAGE, AsJson, ConfigDir, Database, app, help_of, out, t
+from tingchao.pipeline.roles import FLOW
 
 
 @app.command(help=help_of("check"))
@@ -23,6 +28,22 @@ def check(config: ConfigDir = None, db: Database = DB) -> None:  # noqa: ARG001 
     counts = {"sources": settings.sources, "topics": settings.topics, "rules": settings.rules}
     sizes = {name: len(values) for name, values in counts.items()}
     out(t("said.config_right", channels=len(settings.main.notify), **sizes))
+
+
+@app.command(help=help_of("lag"))
+def lag(json: AsJson = False, config: ConfigDir = None, db: Database = DB) -> None:
+    settings = load(config)
+    require(settings, db)
+    log = open_log(settings, db)
+    channels = [(f"notify.{channel.name}", "alerts") for channel in settings.main.notify]
+    lags = []
+    for stage, topic in (*FLOW, ("decide", "commands"), *channels):
+        read, end = log.position(stage, topic), log.end(topic)
+        lags.append({"stage": stage, "topic": topic, "read": read, "end": end, "lag": max(0, end - read)})
+    if json:
+        sys.stdout.write(shows.json_lines(lags))
+    else:
+        shows.console().print(shows.lag_table(lags, LANGUAGE))
 
 
 @app.command(help=help_of("doctor"))

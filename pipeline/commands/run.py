@@ -21,6 +21,7 @@ from tingchao.pipeline.backends import model_folder, open_log, open_store
 from tingchao.pipeline.clock import Clock, clock_from
 from tingchao.pipeline.commands.base import DB, ClockText, ConfigDir, Database, app, help_of, say, t
 from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.health import serve
 from tingchao.pipeline.log import Log
 from tingchao.pipeline.roles import (
     FLOW,
@@ -86,6 +87,7 @@ def run(
     config: ConfigDir = None,
     db: Database = DB,
     clock: ClockText = "",
+    health: Annotated[str, typer.Option(envvar="TINGCHAO_HEALTH", metavar="[HOST:]PORT", help=help_of("health"))] = "",
     child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
 ) -> None:
     if unknown := [role for role in roles if role not in ROLES]:
@@ -99,6 +101,8 @@ def run(
     if not all(sleep_until(lambda holder=holder: stop.is_set() or holder.take(), 2) for holder in holders):  # type: ignore[misc]
         raise typer.Exit(HELD)
     work = Work(load(config), db, clock_from(clock), stop)
+    if health:
+        serve(health)
     for names in behind:
         _aside(work, *names)
     _do(work, front)
