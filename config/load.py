@@ -65,6 +65,7 @@ def _beside(path: Path, info: ValidationInfo) -> Path:
 
 SecretFile = Annotated[Path, AfterValidator(_beside)]  # a file that holds one secret
 Folder = Annotated[Path, AfterValidator(_beside)]
+UNSHOWN = "unshown"  # the type of a mistake whose value must not be shown
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -95,6 +96,8 @@ def _mistake(path: Path, data: object, kind: type[BaseModel], error: ErrorDetail
     if error["type"] == "missing":
         return f"{path}: {key}: missing"
     message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == UNSHOWN:
+        return f"{path}: {key}: {message}"
     return f"{path}: {key}: {message}; got {error['input']!r}"
 
 

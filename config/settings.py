@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from tingchao.config.elastic import ElasticSettings, StoreSettings
 from tingchao.config.load import Block, ConfigError, Duration, Folder, SecretFile, read
 from tingchao.config.rules import Rule, RulesFile
 from tingchao.config.sources import Source, SourcesFile
@@ -112,6 +113,8 @@ class MainFile(Block):
     keep: KeepSettings = KeepSettings()
     models: ModelsSettings = ModelsSettings()
     decide: DecideSettings = DecideSettings()
+    store: StoreSettings = StoreSettings()
+    elasticsearch: ElasticSettings = ElasticSettings()
     notify: list[Channel] = [Terminal(kind="terminal")]
 
     @model_validator(mode="after")

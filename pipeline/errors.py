@@ -16,12 +16,12 @@ class TingchaoError(Exception):
 class Retry(TingchaoError):
     """Something outside is not ready; nothing was committed.
 
-    `after` is the number of seconds to wait before the next try.
+    `after` is the number of seconds to wait before the next try; `reason` a short dotted name to count it under.
     """
 
-    def __init__(self, message: str, after: float = 1.0) -> None:
+    def __init__(self, message: str, after: float = 1.0, reason: str = "") -> None:
         super().__init__(message)
-        self.after = after
+        self.after, self.reason = after, reason
 
 
 class Poison(TingchaoError):

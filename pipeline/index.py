@@ -30,7 +30,11 @@ class Index:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._fresh = False
 
     def process(self, inputs: Sequence[Input]) -> Result:
         """Outcome indexed, updated or stale, as the store says."""
+        if not self._fresh:  # whoever had this partition before may have put these very posts a moment ago
+            self._store.refresh()
+            self._fresh = True
         return Result((), self._store.put([one.record for one in inputs if isinstance(one.record, Scored)]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,11 +12,10 @@ import msgspec
 
 from tingchao.pipeline.clock import from_millis, millis
 from tingchao.pipeline.errors import Refused
-from tingchao.pipeline.grams import grams
 from tingchao.pipeline.query import All, Expression, Query, Some, Words
 from tingchao.pipeline.records import Scored, decode, encode
 from tingchao.pipeline.sqlite_file import connect, rows, transaction
-from tingchao.pipeline.store import BUCKET_LIMIT, Bucket
+from tingchao.pipeline.store import BUCKET_LIMIT, Bucket, likeliest, searched, without_voice
 
 # `ascii` splits grams at spaces only: all other bytes above 127 belong to a token. The index is contentless: the
 # text stands once, in posts.record, and a deletion gives the grams again (SQLite before 3.43 asks for that).
@@ -28,6 +27,7 @@ _SCHEMA = (
     "CREATE VIRTUAL TABLE IF NOT EXISTS posts_grams USING fts5 (grams, content='', columnsize=0, tokenize='ascii')",
 )
 _DELETE_STEP = 2000  # posts a transaction, so that no writer waits long
+_REWRITE_STEP = 500
 
 
 class SqliteStore:
@@ -93,6 +93,16 @@ class SqliteStore:
             if len(old) < _DELETE_STEP:
                 return dropped
 
+    def refresh(self) -> None:
+        pass  # a committed transaction is seen at once
+
+    def rewrite(self, since: datetime, change: Callable[[Sequence[Scored]], Sequence[Scored]]) -> Iterator[int]:
+        query = Query(since=since, limit=_REWRITE_STEP)
+        while page := self.search(query):
+            self.put(change(page))  # a revision that came meanwhile is newer and stays
+            yield len(page)
+            query = replace(query, after=(millis(page[-1].post.published_at), page[-1].post.id))
+
     def close(self) -> None:
         self._db.close()
 
@@ -107,7 +117,7 @@ class _Made:
     """A scored post with its row and grams."""
 
     def __init__(self, scored: Scored) -> None:
-        self.scored, self.row, self.grams = scored, _row(scored), _grams(scored)
+        self.scored, self.row, self.grams = scored, _row(scored), searched(scored.post)
 
 
 def _insert(db: sqlite3.Connection, fresh: Sequence[_Made]) -> None:
@@ -136,34 +146,29 @@ def _revise(db: sqlite3.Connection, scored: Scored) -> str:
 
 
 def _drop(db: sqlite3.Connection, number: int, scored: Scored) -> None:
-    db.execute("INSERT INTO posts_grams (posts_grams, rowid, grams) VALUES ('delete', ?, ?)", (number, _grams(scored)))
+    db.execute(
+        "INSERT INTO posts_grams (posts_grams, rowid, grams) VALUES ('delete', ?, ?)", (number, searched(scored.post))
+    )
     db.execute("DELETE FROM posts WHERE number = ?", (number,))
 
 
 def _row(scored: Scored) -> tuple[object, ...]:
     post, scores = scored.post, scored.scores
-    chances = {"negative": scores.negative, "neutral": scores.neutral, "positive": scores.positive}
-    kept = msgspec.structs.replace(scored, post=msgspec.structs.replace(post, voice=""))
     return (
         post.id,
         post.revision,
         millis(post.published_at),
         post.source,
-        max(chances, key=lambda name: chances[name]),
+        likeliest(scores),
         _listed(scored.topics),
         _listed(scores.given),
-        encode(kept),
+        encode(without_voice(scored)),
     )
 
 
 def _listed(names: Sequence[str]) -> str:
     """`|a|b|`: each name can be found with its borders."""
     return "".join(f"|{name}" for name in names) + "|"
-
-
-def _grams(scored: Scored) -> str:
-    # The title ends a run: a pair across title and text would be found though nobody wrote it.
-    return " ".join(grams(f"{scored.post.title}\n{scored.post.text}"))
 
 
 def _where(query: Query) -> tuple[str, tuple[object, ...]]:

@@ -6,12 +6,16 @@ Elasticsearch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
+import msgspec
+
+from tingchao.models.scores import Scores
+from tingchao.pipeline.grams import grams
 from tingchao.pipeline.query import Query
-from tingchao.pipeline.records import Scored
+from tingchao.pipeline.records import Post, Scored
 
 BUCKET_LIMIT = 100_000  # buckets of one answer: 69 days of minutes, 11 years of hours
 
@@ -29,8 +33,13 @@ class Store(Protocol):
     def put(self, batch: Sequence[Scored]) -> list[str]:
         """Outcomes in order: indexed (a new id), updated (a newer or equal revision), stale (an older one).
 
-        Durable when it returns. Raises Retry when the store cannot take it now.
+        Durable when it returns; a search sees it at the latest after `refresh`. Posts of one id are put by one
+        process at a time (the log sees to that). Raises Retry when the store cannot take it now: part of the batch may
+        stand then, and the same batch is put again. Raises Poison when it never will take a post of the batch.
         """
+
+    def refresh(self) -> None:
+        """What any process has put before this call is seen by all that follows."""
 
     def search(self, query: Query) -> list[Scored]:
         """Hits by `published_at`, then id, newest first; at most `query.limit`."""
@@ -47,7 +56,31 @@ class Store(Protocol):
     def delete_before(self, when: datetime) -> int:
         """Delete what was both published and last fetched before `when`, and how many that were.
 
-        Both: history that was read in today is kept as long as news of today.
+        Both: history that was read in today is kept as long as news of today. On a cluster whole months go at once:
+        a post is kept until all posts of its month may go.
+        """
+
+    def rewrite(self, since: datetime, change: Callable[[Sequence[Scored]], Sequence[Scored]]) -> Iterator[int]:
+        """Replace each post published at or after `since` by what `change` makes of it; how many, batch by batch.
+
+        `change` keeps ids and times. Posts may be put and searched meanwhile: each is found once, in its old or its
+        new form. Broken off, it may be run again.
         """
 
     def close(self) -> None: ...
+
+
+def likeliest(scores: Scores) -> str:
+    """The sentiment that a search goes by."""
+    chances = {"negative": scores.negative, "neutral": scores.neutral, "positive": scores.positive}
+    return max(chances, key=lambda name: chances[name])
+
+
+def searched(post: Post) -> str:
+    """The grams of a post. The title ends a run: a pair across title and text would be found though nobody wrote it."""
+    return " ".join(grams(f"{post.title}\n{post.text}"))
+
+
+def without_voice(scored: Scored) -> Scored:
+    """The form in which a post is stored."""
+    return msgspec.structs.replace(scored, post=msgspec.structs.replace(scored.post, voice=""))

@@ -8,7 +8,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,8 +18,12 @@ from typing import Any, Protocol
 import hypothesis
 import pytest
 
+from tingchao.config.elastic import ElasticSettings
 from tingchao.models.scores import SIGNALS, Scores
 from tingchao.pipeline.clock import ManualClock
+from tingchao.pipeline.elastic_client import connect
+from tingchao.pipeline.elastic_layout import setup
+from tingchao.pipeline.elastic_store import ElasticStore
 from tingchao.pipeline.log import Log
 from tingchao.pipeline.records import Post, Scored
 from tingchao.pipeline.sqlite_log import SqliteLog
@@ -205,6 +210,51 @@ class Sqlite:
             one._db.execute(statement).fetchall()
 
 
+class PromptStore(ElasticStore):
+    """Shows what was put at once, as a test looks at once."""
+
+    def put(self, batch: Sequence[Scored]) -> list[str]:
+        outcomes = super().put(batch)
+        self.refresh()
+        return outcomes
+
+
+class Elastic:
+    """The store of a cluster, under a prefix of its own."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.settings = ElasticSettings(prefix=f"test-{uuid.uuid4().hex[:12]}", **fields)
+        self.client = connect(self.settings)
+        self.opening = (
+            "from tingchao.config.elastic import ElasticSettings\n"
+            "from tingchao.pipeline.elastic_store import ElasticStore\n"
+            f"store = ElasticStore(ElasticSettings.model_validate_json({self.settings.model_dump_json()!r}))\n"
+        )
+        self._opened: list[ElasticStore] = []
+        setup(self.client, self.settings)
+
+    def store(self) -> ElasticStore:
+        self._opened.append(store := PromptStore(self.settings))
+        return store
+
+    def indices(self) -> list[str]:
+        """The indices of ours that are there."""
+        return sorted(self.client.indices.get(index=f"{self.settings.prefix}-posts-*").body)
+
+    def stored(self) -> bytes:
+        """All that it gives back of what was put."""
+        found = self.client.search(index=f"{self.settings.prefix}-posts", size=1000, fields=["*"])
+        return str(found.body).encode()
+
+    def close(self) -> None:
+        for one in self._opened:
+            one.close()
+        for index in self.indices():
+            self.client.indices.delete(index=index)
+        self.client.indices.delete_index_template(name=f"{self.settings.prefix}-posts")
+        self.client.close()
+
+
 BACKENDS: dict[str, Callable[[Path], Backend]] = {"sqlite": Sqlite}
 
 
@@ -212,6 +262,25 @@ BACKENDS: dict[str, Callable[[Path], Backend]] = {"sqlite": Sqlite}
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     """An empty installation of each kind."""
     made = BACKENDS[request.param](tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def elastic(elasticsearch_url: str) -> Iterator[Elastic]:
+    """An empty store of the cluster that all tests share; for tests marked real."""
+    made = Elastic(urls=[elasticsearch_url])
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("elastic", marks=pytest.mark.real)])
+def store_backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """An empty store of each kind; the names that the contract tests use are those of Backend."""
+    if request.param == "elastic":
+        yield request.getfixturevalue("elastic")
+        return
+    made = Sqlite(tmp_path)
     yield made
     made.close()
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import gzip
+import itertools
 import random
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,16 +18,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tingchao.pipeline.clock import millis
-from tingchao.pipeline.errors import Refused, Retry
+from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.grams import fold
 from tingchao.pipeline.query import Query, parse
 from tingchao.pipeline.records import Counts, Scored
-from tingchao.pipeline.sqlite_store import SqliteStore
 from tingchao.pipeline.store import Store
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 START = datetime(2026, 1, 5, 0, 0, tzinfo=UTC)
 Make = Callable[..., Scored]
+# Each example of a property is a source of its own: what the examples before it put need not be deleted.
+examples = (f"example-{number}" for number in itertools.count())
+
+
+@pytest.fixture
+def backend(store_backend: Any) -> Any:
+    """Each kind of store."""
+    return store_backend
 
 
 def found(store: Store, words: str = "", **fields: Any) -> list[str]:
@@ -105,6 +112,27 @@ def test_the_first_revision_fixes_the_time_of_publication(store: Store, make_sco
     (hit,) = store.search(Query())
     assert (hit.post.published_at, hit.post.fetched_at) == (at(0), at(120))
     assert (found(store, since=at(1)), found(store, until=at(1))) == ([], ["p1"])
+
+
+def test_a_post_stays_where_it_was_first_published(store: Store, make_scored: Make) -> None:
+    # In Beijing 2026-02 begins at 16:00 UTC of January 31st; a page without a time gives that of the fetch.
+    end = datetime(2026, 1, 31, 16, 0, tzinfo=UTC)
+    before, after = end - timedelta(microseconds=1), end + timedelta(minutes=9)
+    store.put([make_scored("p1", "刚刚", published_at=before, fetched_at=before), make_scored("p2", published_at=end)])
+    assert store.put([make_scored("p1", "地铁", published_at=after, fetched_at=after)]) == ["updated"]
+    assert store.put([make_scored("p1", "公交", published_at=end, fetched_at=end)]) == ["stale"]
+    (second, first) = store.search(Query())
+    assert (first.post.id, first.post.text, first.post.published_at) == ("p1", "地铁", before)
+    assert second.post.id == "p2"
+    assert store.count(Query()) == 2
+
+
+def test_revisions_of_one_post_in_one_batch_across_months(store: Store, make_scored: Make) -> None:
+    days = [make_scored("p1", f"第{day}天", minute=day * 1440) for day in (0, 40, 80, 20)]
+    assert store.put(days) == ["indexed", "updated", "updated", "stale"]
+    assert store.put(days) == ["stale", "stale", "updated", "stale"]
+    (hit,) = store.search(Query())
+    assert (hit.post.text, hit.post.published_at, hit.post.fetched_at) == ("第80天", at(0), at(80 * 1440))
 
 
 def test_no_voice_is_in_any_stored_byte(backend: Any, store: Store, make_scored: Make) -> None:
@@ -218,10 +246,9 @@ def test_every_run_of_han_characters_of_a_text_is_found(
     clean = (before + word + after).encode("utf-8", "ignore").decode()
     start = data.draw(st.integers(0, len(word) - 1))
     end = data.draw(st.integers(start + 1, len(word)))
-    store.put([make_scored("p1", clean)])
-    assert found(store, word[start:end]) == ["p1"]
-    store.delete_before(datetime.max.replace(tzinfo=UTC))
-    assert found(store, word[start:end]) == []
+    name = next(examples)
+    store.put([make_scored(name, clean, source=name)])
+    assert found(store, word[start:end], source=name) == [name]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -231,10 +258,12 @@ def test_every_run_of_han_characters_of_a_text_is_found(
 def test_search_agrees_with_looking_for_the_word_in_each_text(
     store: Store, make_scored: Make, texts: list[str], words: list[str]
 ) -> None:
-    store.put([make_scored(f"p{n:02}", text) for n, text in enumerate(texts)])
+    name = next(examples)
+    store.put([make_scored(f"{name}-{n:02}", text, source=name) for n, text in enumerate(texts)])
     for word in words:
-        assert sorted(found(store, word, limit=None)) == [f"p{n:02}" for n, text in enumerate(texts) if word in text]
-    store.delete_before(datetime.max.replace(tzinfo=UTC))
+        assert sorted(found(store, word, limit=None, source=name)) == [
+            f"{name}-{n:02}" for n, text in enumerate(texts) if word in text
+        ]
 
 
 @pytest.mark.shared
@@ -333,13 +362,14 @@ def test_over_time_counts_each_step_also_the_empty_ones(store: Store, make_score
 def test_over_time_puts_each_post_into_its_step_on_both_sides_of_the_epoch(
     store: Store, make_scored: Make, times: list[datetime], hours: int
 ) -> None:
-    store.put([make_scored(f"p{n}", published_at=when) for n, when in enumerate(times)])
+    name = next(examples)
+    store.put([make_scored(f"{name}-{n}", published_at=when, source=name) for n, when in enumerate(times)])
     step = timedelta(hours=hours)
-    for bucket in store.over_time(Query(), step):
+    buckets = store.over_time(Query(source=name), step)
+    for bucket in buckets:
         assert (bucket.start - EPOCH) % step == timedelta(0)
         assert bucket.posts == sum(bucket.start <= when < bucket.start + step for when in times)
-    assert sum(bucket.posts for bucket in store.over_time(Query(), step)) == len(times)
-    store.delete_before(datetime.max.replace(tzinfo=UTC))
+    assert sum(bucket.posts for bucket in buckets) == len(times)
 
 
 def test_over_time_refuses_more_steps_than_anyone_can_look_at(store: Store, make_scored: Make) -> None:
@@ -353,95 +383,61 @@ def test_over_time_refuses_more_steps_than_anyone_can_look_at(store: Store, make
 # Ageing, reopening, trouble
 
 
-def test_delete_before_removes_posts_and_what_the_words_point_to(store: Store, make_scored: Make) -> None:
-    store.put([make_scored(f"p{n}", f"地铁第{n}次停运", minute=n) for n in range(10)])
-    assert store.delete_before(at(6)) == 6
-    assert found(store) == found(store, "停运") == ["p9", "p8", "p7", "p6"]
-    assert (store.count(Query(parse("地铁"))), store.delete_before(at(6))) == (4, 0)
-    # Numbers of deleted posts are given again: nothing may be left that leads to the wrong post.
-    store.put([make_scored(f"q{n}", "公交改线", minute=20 + n) for n in range(10)])
-    assert found(store, "停运") == ["p9", "p8", "p7", "p6"]
-    assert store.delete_before(at(100)) == 14
-    store.put([make_scored("r", "天气", minute=200)])
-    assert (found(store, "公交"), found(store, "天气")) == ([], ["r"])
+def test_months_that_are_over_are_deleted_unless_something_was_read_in_since(store: Store, make_scored: Make) -> None:
+    days = {"may 1": -250, "may 2": -249, "june, read today": -200, "july": -170, "now": 1}
+    for name, day in days.items():
+        fetched = at(60) if "today" in name else at(day * 1440)
+        store.put([make_scored(name, "地铁停运", minute=day * 1440, fetched_at=fetched)])
+    assert store.delete_before(at(-180 * 1440)) == 2
+    assert found(store, "停运") == ["now", "july", "june, read today"]
+    assert store.delete_before(at(-180 * 1440)) == 0
+    assert store.delete_before(datetime(2027, 1, 1, tzinfo=UTC)) == 3
+    assert (store.count(Query()), found(store, "地铁")) == (0, [])
+    assert store.put([make_scored("may 1", "地铁恢复", minute=-250 * 1440)]) == ["indexed"]
+    assert (found(store, "恢复"), found(store, "停运")) == (["may 1"], [])
 
 
-def test_what_was_fetched_lately_is_kept_however_old_it_is(store: Store, make_scored: Make) -> None:
-    # Somebody reads in the posts of 2020: they must not be gone within the hour.
-    store.put([make_scored("read today", "地铁", minute=10, published_at=at(-9999)), make_scored("old", minute=-9999)])
-    assert store.delete_before(at(0)) == 1
-    assert found(store) == ["read today"]
-    assert store.delete_before(at(11)) == 1
-    assert found(store, "地铁") == []
+def test_rewriting_changes_what_was_published_since(store: Store, make_scored: Make) -> None:
+    posts = [make_scored(f"p{n:04}", f"地铁第{n}次", minute=n * 60) for n in range(1200)]
+    store.put(posts)
+
+    def change(page: Sequence[Scored]) -> list[Scored]:
+        scores = msgspec.structs.replace(page[0].scores, negative=0.9, neutral=0.05, positive=0.05)
+        return [msgspec.structs.replace(one, scores=scores, model="new") for one in page]
+
+    assert sum(store.rewrite(at(100 * 60), change)) == 1100
+    assert (store.count(Query()), store.count(Query(sentiment="negative"))) == (1200, 1100)
+    assert found(store, sentiment="neutral", limit=1) == ["p0099"]
+    hits = store.search(Query(limit=None))
+    assert [hit.post for hit in hits] == [one.post for one in reversed(posts)]
+    assert {hit.model for hit in hits if hit.scores.negative == 0.9} == {"new"}
+    # Later revisions find what was rewritten.
+    assert store.put([make_scored("p1000", "公交", minute=999_999)]) == ["updated"]
+    assert store.count(Query()) == 1200
+    store.refresh()
 
 
-def test_deleting_many_thousand_posts(store: Store, make_scored: Make) -> None:
-    store.put([make_scored(f"p{n}", "地铁停运", minute=n) for n in range(5000)])
-    assert store.delete_before(at(4500)) == 4500
-    assert store.count(Query(parse("停运"))) == 500
+def test_what_is_put_while_all_is_rewritten_stands_afterwards(store: Store, make_scored: Make) -> None:
+    store.put([make_scored(f"p{n:04}", "地铁", minute=n) for n in range(1100)])
+    news = iter([make_scored("p0001", "新版", minute=9000), make_scored("p1099", "新版", minute=9000)])
+    more = iter([make_scored("later", "新文", minute=8000), make_scored("even later", "新文", minute=8001)])
+
+    def change(page: Sequence[Scored]) -> list[Scored]:
+        for one in (next(news, None), next(more, None)):
+            if one is not None:
+                store.put([one])
+        return [msgspec.structs.replace(one, model="new") for one in page]
+
+    assert sum(store.rewrite(at(0), change)) >= 1100
+    assert store.count(Query()) == 1102
+    assert sorted(found(store, "新版")) == ["p0001", "p1099"]
+    assert found(store, "新文") == ["even later", "later"]
 
 
 def test_posts_survive_reopening(backend: Any, store: Store, make_scored: Make) -> None:
     store.put([make_scored("p1", "地铁停运")])
     store.close()
     assert found(backend.store(), "停运") == ["p1"]
-
-
-def test_locked_is_retry_and_search_goes_on(backend: Any, store: Store, make_scored: Make) -> None:
-    store.put([make_scored("p1", "地铁停运")])
-    with backend.locked():
-        for write in (lambda: store.put([make_scored("p2", "停运")]), lambda: store.delete_before(at(9))):
-            with pytest.raises(Retry, match="locked"):
-                write()
-        assert found(store, "停运") == ["p1"]
-    store.put([make_scored("p2", "停运")])
-    assert sorted(found(store, "停运")) == ["p1", "p2"]
-
-
-def test_a_full_disk_is_retry_and_nothing_is_half_written(backend: Any, store: Store, make_scored: Make) -> None:
-    store.put([make_scored("p1", "地铁停运")])
-    batch = [make_scored(f"q{n}", "公交改线" * 3000) for n in range(8)]
-    with backend.full():
-        with pytest.raises(Retry, match="full"):
-            store.put(batch)
-        assert (found(store), found(store, "公交")) == (["p1"], [])
-    assert store.put(batch) == ["indexed"] * 8
-    assert store.count(Query(parse("改线"))) == 8
-
-
-def test_kill_in_the_middle_of_puts_keeps_what_was_acknowledged(
-    backend: Any, store: Store, make_scored: Make, child: Callable[[str], subprocess.Popen[str]]
-) -> None:
-    code = """
-import sys
-import msgspec
-from tingchao.pipeline.records import Scored, decode
-model = decode(Scored, sys.stdin.readline().encode())
-for number in range(100_000):
-    text = f"第{number}号停运"
-    posts = [msgspec.structs.replace(model.post, id=f"{number:06}-{part}", text=text) for part in range(3)]
-    store.put([msgspec.structs.replace(model, post=post) for post in posts])
-    print(number, flush=True)
-"""
-    writer = child(code)
-    writer.stdin.write(msgspec.json.encode(make_scored()).decode() + "\n")
-    writer.stdin.flush()
-    for _ in range(25):
-        writer.stdout.readline()
-    writer.kill()
-    last = max([24, *map(int, writer.communicate()[0].split())])
-    stood = sorted(found(store, limit=None))
-    assert stood == [f"{number:06}-{part}" for number in range(len(stood) // 3) for part in range(3)]
-    assert last < len(stood) // 3 <= last + 2
-    assert sorted(found(backend.store(), "停运", limit=None)) == stood
-    assert found(store, f"第{last}号") == [f"{last:06}-{part}" for part in (2, 1, 0)]
-
-
-def test_a_wrong_statement_is_seen_and_not_waited_for(store: SqliteStore, make_scored: Make) -> None:
-    store._db.execute("DROP TABLE posts")
-    with pytest.raises(Exception, match="no such table") as caught:
-        store.put([make_scored()])
-    assert not isinstance(caught.value, Retry)
 
 
 @pytest.mark.parametrize(

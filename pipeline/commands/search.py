@@ -10,7 +10,7 @@ import typer
 from tingchao.config.settings import load
 from tingchao.config.signals import SIGNALS
 from tingchao.pipeline import shows
-from tingchao.pipeline.backends import open_store, require
+from tingchao.pipeline.backends import open_store, require_posts
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.commands.base import DB, LANGUAGE, AsJson, ConfigDir, Database, app, help_of, one_of, say, t
 from tingchao.pipeline.errors import Refused
@@ -50,7 +50,7 @@ def search(
         source=source,
         limit=limit,
     )
-    require(settings, db)
+    require_posts(settings, db)
     hits = open_store(settings, db).search(wanted)
     if json:
         sys.stdout.write(shows.json_lines(shows.scored_dict(hit) for hit in hits))

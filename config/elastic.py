@@ -1,0 +1,58 @@
+"""Settings of a cluster: where posts are searched, and how Elasticsearch is reached."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from tingchao.config.load import UNSHOWN, Block, Duration, SecretFile
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def _address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        raise PydanticCustomError(UNSHOWN, "an address with a password in it; set user and password_file")
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("expected such as https://search-1.example.org:9200")
+    return url
+
+
+class StoreSettings(Block):
+    """Where scored posts are kept and searched."""
+
+    kind: Literal["sqlite", "elasticsearch"] = "sqlite"
+
+
+class ElasticSettings(Block):
+    """An Elasticsearch cluster, version 9. Used when store.kind is elasticsearch."""
+
+    # Of some nodes; one that fails is passed over.
+    urls: list[Annotated[str, AfterValidator(_address)]] = Field(default=["http://127.0.0.1:9200"], min_length=1)
+    # Begins the names of all indices, so that several installations share a cluster.
+    prefix: str = Field(default="tingchao", pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
+    ca_file: SecretFile | None = None  # who vouches for the servers' certificates; None: the machine's authorities
+    user: str = ""
+    password_file: SecretFile | None = None  # or TINGCHAO_ELASTICSEARCH_PASSWORD
+    api_key_file: SecretFile | None = None  # in place of a user; or TINGCHAO_ELASTICSEARCH_API_KEY
+    timeout: Duration = timedelta(seconds=30)  # of one request
+    shards: int = Field(default=1, ge=1, le=1024)  # of a month's index, when it is made
+    replicas: str = Field(default="0-1", pattern=r"^\d+-(\d+|all)$")  # least and most copies, as there are nodes
+
+    @model_validator(mode="after")
+    def _secrets_travel_encrypted(self) -> ElasticSettings:
+        if (self.user or self.password_file or self.api_key_file) and any(map(_in_the_clear, self.urls)):
+            raise ValueError("a password or key would travel unencrypted: use https, or a server on this machine")
+        if self.user and self.api_key_file:
+            raise ValueError("user and api_key_file: choose one of them")
+        return self
+
+
+def _in_the_clear(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "http" and parts.hostname not in _LOOPBACK

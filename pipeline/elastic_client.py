@@ -1,0 +1,132 @@
+"""The connection to Elasticsearch, and its errors under names of ours."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from elasticsearch import (
+    ApiError,
+    AuthenticationException,
+    AuthorizationException,
+    ConnectionTimeout,
+    Elasticsearch,
+    NotFoundError,
+    SSLError,
+    TransportError,
+    UnsupportedProductError,
+)
+
+from tingchao.config.elastic import ElasticSettings
+from tingchao.pipeline.errors import Refused, Retry
+
+PASSWORD_VARIABLE = "TINGCHAO_ELASTICSEARCH_PASSWORD"  # noqa: S105 a name
+API_KEY_VARIABLE = "TINGCHAO_ELASTICSEARCH_API_KEY"
+# What answers like that is not ready, or has too much to do: too many requests, and all faults of the server.
+_BUSY = frozenset({429, 500, 502, 503, 504})
+_WAIT = 2.0  # seconds before the next try where an operator or a restart must help
+
+
+def connect(settings: ElasticSettings) -> Elasticsearch:
+    """A client; nothing is sent yet. Raises Refused when a secret cannot be read."""
+    # The transport tells of each failed attempt; the one error that comes of them tells enough.
+    logging.getLogger("elastic_transport").setLevel(logging.ERROR)
+    options: dict[str, Any] = {}
+    if settings.user:
+        options["basic_auth"] = (settings.user, _secret(settings.password_file, "password_file", PASSWORD_VARIABLE))
+    elif settings.api_key_file is not None or os.environ.get(API_KEY_VARIABLE):
+        options["api_key"] = _secret(settings.api_key_file, "api_key_file", API_KEY_VARIABLE)
+    if settings.ca_file is not None:
+        options["ca_certs"] = str(settings.ca_file)
+    try:
+        return Elasticsearch(settings.urls, request_timeout=settings.timeout.total_seconds(), **options)
+    except (OSError, ValueError) as err:
+        raise Refused(f"[elasticsearch] ca_file {settings.ca_file}: {err}; expected a PEM file") from err
+
+
+def _secret(file: Path | None, key: str, variable: str) -> str:
+    """The first line of the file, or the value of the variable."""
+    if file is None:
+        if value := os.environ.get(variable, ""):
+            return value
+        raise Refused(f"[elasticsearch] user is set and no password: set {key}, or the variable {variable}")
+    try:
+        line = file.read_text(encoding="utf-8").partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError) as err:
+        raise Refused(f"[elasticsearch] {key} {file}: {type(err).__name__}; expected a file with one line") from None
+    if not line:
+        raise Refused(f"[elasticsearch] {key} {file} is empty; expected one line")
+    return line
+
+
+@contextmanager
+def named() -> Iterator[None]:
+    """Errors of the cluster and of the way to it become Retry with a reason; a wrong request of ours stays as it is."""
+    try:
+        yield
+    except ConnectionTimeout as err:
+        raise _retry("timeout", f"no answer in time ({err.message}); look at the load of the cluster") from err
+    except SSLError as err:
+        raise _retry("tls", f"{err.message}; look at urls and ca_file in [elasticsearch]") from err
+    except TransportError as err:
+        raise _retry("unreachable", f"{err.message}; look at urls in [elasticsearch] and whether it runs") from err
+    except AuthenticationException as err:
+        raise _retry("login", "log-in refused; look at user, password_file, api_key_file in [elasticsearch]") from err
+    except AuthorizationException as err:
+        raise forbidden(*cause(err.body)) from err
+    except UnsupportedProductError as err:
+        raise _retry("product", f"{err.message}; expected Elasticsearch 9") from err
+    except NotFoundError as err:
+        kind, reason = cause(err.body)
+        if kind != "search_context_missing_exception":
+            raise
+        raise missing(f"what was being read has been replaced or has aged out ({reason}); ask again") from err
+    except ApiError as err:
+        if err.status_code not in _BUSY:
+            raise
+        raise busy(*cause(err.body)) from err
+
+
+def cause(body: Any) -> tuple[str, str]:
+    """Type and reason of an error in an answer, without the values that were sent."""
+    error = body.get("error", body) if isinstance(body, dict) else {}
+    if not isinstance(error, dict):
+        return "error", str(error)
+    inner = (error.get("root_cause") or error.get("failed_shards") or [error])[0]
+    inner = inner.get("reason", inner) if isinstance(inner.get("reason"), dict) else inner
+    reason = str(inner.get("reason", "")).partition("Preview of field's value")[0]
+    return str(inner.get("type", "error")), reason[:300].strip()
+
+
+def forbidden(kind: str, reason: str) -> Retry:
+    """What a 403 means: a block on an index, or a right that is missing."""
+    if kind == "cluster_block_exception":
+        return busy(kind, reason)
+    return _retry("rights", f"{reason}; docs/deploy.md lists the rights that each role needs")
+
+
+def busy(kind: str, reason: str) -> Retry:
+    """What a 429 or 5xx means."""
+    if kind == "cluster_block_exception":
+        return _retry(
+            "blocked", f"{reason} Free disk space if it is full; after a replay that was killed run `tingchao setup`"
+        )
+    return _retry("busy", f"{kind}: {reason}")
+
+
+def mapping(message: str) -> Retry:
+    """The cluster's mapping is not the one that this program writes for."""
+    return _retry("mapping", f"{message}; run `tingchao setup` of this version, then all goes on")
+
+
+def missing(message: str) -> Retry:
+    """An index, or the template that indices are made of, is not there."""
+    return _retry("missing", message)
+
+
+def _retry(name: str, message: str) -> Retry:
+    return Retry(f"elasticsearch.{name}: {message}", _WAIT, f"elasticsearch.{name}")
