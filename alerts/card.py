@@ -55,7 +55,7 @@ def card(alert: Alert, language: str) -> Card:
         "what": _what(alert, language),
         "sure": _sure(alert, language),
         "who": _who(alert, language),
-        "evidence": (_post(one, language) for one in alert.evidence),
+        "evidence": (_post(number, one, alert, language) for number, one in enumerate(alert.evidence, 1)),
         "unknown": _unknown(alert, language),
     }
     sections = (
@@ -183,6 +183,8 @@ def _what(alert: Alert, language: str) -> Iterator[str]:
 def _sure(alert: Alert, language: str) -> Iterator[str]:
     kind = "signal" if any(reason.kind == "signal" for reason in alert.reasons) else "count"
     yield text(f"alert.sure.{kind}", language, sure=f"{alert.sure:.0%}")
+    if alert.verdict:
+        yield text("alert.sure.verdict", language, verdict=text(f"cli.verdict.{alert.verdict}", language))
     if alert.sure >= SURE:
         yield text("alert.sure.cap", language)
 
@@ -196,7 +198,8 @@ def _who(alert: Alert, language: str) -> Iterator[str]:
         yield text("alert.who.more" if more else "alert.who.sources", language, sources=first)
 
 
-def _post(one: Evidence, language: str) -> str:
+def _post(number: int, one: Evidence, alert: Alert, language: str) -> str:
+    """One post on one line; its number is what `tingchao alerts verdict --post` takes."""
     said = " ".join(
         f"{one.title} {one.excerpt}".split() if not one.excerpt.startswith(one.title) else one.excerpt.split()
     )
@@ -205,7 +208,9 @@ def _post(one: Evidence, language: str) -> str:
         f"{text(f'signal.{name}', language)} {p:.0%}" for name, p in sorted(one.signals.items(), key=lambda i: -i[1])
     )
     found = text("alert.comma", language).join(signals)
-    marks = [text("alert.post.first", language)] if one.role == "first" else []
+    verdict = alert.judged.get(one.id)
+    marks = [str(number), *([text("alert.post.first", language)] if one.role == "first" else [])]
+    marks += [text(f"cli.verdict.{verdict}", language)] if verdict else []
     marks += [local(one.published_at), one.source, *([found] if found else [])]
     return " · ".join(marks) + text("alert.colon", language) + said + (f" {one.url}" if one.url else "")
 

@@ -17,7 +17,9 @@ logger = structlog.get_logger()
 _SIGNAL_SHOWN = 0.5  # expected posts with the signal; less is noise for a reader
 _CHANGES = 6  # lines of the history
 _HELD = 500  # cards; a feed shows some tens
-_PEOPLE = frozenset({"opened", "raised", "acknowledged", "in_hand", "resolved", "false_alarm", "reopened", "quiet"})
+_PEOPLE = frozenset(
+    {"opened", "raised", "acknowledged", "in_hand", "resolved", "false_alarm", "reopened", "quiet", "judged"}
+)
 
 
 class Pictures:
@@ -152,7 +154,14 @@ def _history(alert: Alert, now: datetime, language: str) -> str:
     return f"<h3>{esc(text('page.history', language))}</h3><ul class=history>{items}</ul>" if items else ""
 
 
+def _what(change: Change, language: str) -> str:
+    if change.verdict is None:
+        return text(f"page.change.{change.what}", language)
+    key = "page.change.judged_post" if change.post else "page.change.judged"
+    return text(key, language, verdict=text(f"cli.verdict.{change.verdict}", language))
+
+
 def _change(change: Change, now: datetime, language: str) -> str:
     note = f" · {esc(change.note)}" if change.note else ""
-    what = esc(text(f"page.change.{change.what}", language))
+    what = esc(_what(change, language))
     return f'<span class="when">{esc(local(change.at, now))}</span> {what}{note}'

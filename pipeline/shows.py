@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rich.console import Console
@@ -15,6 +15,9 @@ from tingchao.config.language import text
 from tingchao.models.scores import SIGNALS, Scores
 from tingchao.pipeline.records import Alert, Dead, Post, Scored
 from tingchao.pipeline.times import local
+
+if TYPE_CHECKING:
+    from tingchao.models.versions import Version  # brings NumPy along, which most commands do without
 
 _COLUMNS: dict[str, Callable[[Scored], object]] = {
     "id": lambda s: s.post.id,
@@ -97,6 +100,15 @@ def alerts_table(alerts: Iterable[Alert], headline: Callable[[Alert], str], lang
     for alert in alerts:
         state, level = text(f"cli.state.{alert.state}", language), text(f"cli.level.{alert.level}", language)
         table.add_row(alert.id[:8], state, level, local(alert.since), str(alert.posts), headline(alert))
+    return table
+
+
+def versions_table(versions: Iterable[Version], language: str) -> Table:
+    """Name, date, hash and reason of each version of the model."""
+    table = _table(language, "version", "use", "made", "hash", "reason")
+    for one in versions:
+        reason = text("cli.said.shipped", language) if one.shipped else one.reason
+        table.add_row(one.name, "✓" if one.in_use else "", local(one.made_at), one.sha256, reason)
     return table
 
 

@@ -121,13 +121,19 @@ def test_a_past_alert_says_that_nobody_was_told() -> None:
 
 def test_the_posts_stand_with_time_source_probability_and_address() -> None:
     post = lines(card.card(alert(), "zh"), "evidence")
-    assert post == "最早 · 2026-03-02 15:00 · forum · 安全 98%：三号线冒烟，乘客疏散 https://example.org/1"
+    assert post == "1 · 最早 · 2026-03-02 15:00 · forum · 安全 98%：三号线冒烟，乘客疏散 https://example.org/1"
 
 
 def test_the_words_behind_it_and_the_sources_are_named() -> None:
     found = card.card(alert(sources={f"s{n}": 9 - n for n in range(7)} | {OTHERS: 3}), "zh")
     assert "冒烟、疏散" in lines(found, "what")
     assert "来源：s0 9、s1 8、s2 7、s3 6、s4 5 等。" in lines(found, "who")
+
+
+def test_verdicts_stand_on_the_card() -> None:
+    judged = alert(verdict="true_alarm", judged={alert().evidence[0].id: "wrong_signal"})
+    assert "The verdict of the staff on duty: true alarm." in lines(card.card(judged, "en"), "sure")
+    assert lines(card.card(judged, "en"), "evidence").startswith("1 · first · wrong signal · ")
 
 
 def test_as_text_holds_headline_state_and_all_sections() -> None:
@@ -152,6 +158,8 @@ def test_json_has_the_same_facts_under_stable_names() -> None:
             "evidence",
             "curve",
             "history",
+            "verdict",
+            "judged",
         ),
     }
     assert found["since"] == "2026-03-02T07:00:00Z"

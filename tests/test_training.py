@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from tingchao.models import measures
 from tingchao.models.calibrate import fitted_scale, fitted_threshold
 from tingchao.models.corpora import JUDGES_ONLY, DataError, corpora, grouped, part_of
 from tingchao.models.evaluate import Floor, evaluate, pin, read_floors
+from tingchao.models.feedback import VERDICTS, Example, challenge
 from tingchao.models.meaning import packed_rows
 from tingchao.models.network import fitted_network
 from tingchao.models.scorer import Scorer
@@ -27,6 +29,7 @@ from tingchao.models.train import Trained, is_held, train
 # One telling word a signal, and words around them; a tiny world in which a model can learn everything.
 WORDS = ("爆炸", "地震", "中毒", "停电", "差评", "诈骗", "网传", "泄露", "求助")
 PLACES = ("东城", "西山", "南湖", "北港", "中关", "新区", "古镇", "河口", "海岛", "平原")
+HOUR = timedelta(hours=1)
 MOODS = {"0": "糟糕难受", "1": "开心喜欢"}
 
 
@@ -244,3 +247,35 @@ def test_the_shipped_model_is_above_its_floors(shared: Path, tmp_path: Path) -> 
 def test_the_card_tells_of_the_shipped_model() -> None:
     folder = Path(str(measures.__file__)).parent
     assert Scorer.load().version in (folder / "CARD.md").read_text("utf-8")
+
+
+def test_a_challenger_learns_from_verdicts_and_wins_only_if_it_is_better(
+    tiny: Path, trained: Trained, tmp_path: Path
+) -> None:
+    """Three alerts in four tell of an outage in words that no set has; the others are talk in the same words."""
+    day = datetime(2026, 3, 2, tzinfo=UTC)
+    words = {True: "道岔卡住全线趴窝", False: "道岔工艺讲座开讲"}
+    texts = [f"{_text(1000 + n, words[n % 4 > 0])}，{PLACES[n % 10]}接着{PLACES[n // 10]}" for n in range(80)]
+    verdicts = [
+        Example(text, ("outage",) if n % 4 else (), f"alert {n // 4}", day + n * HOUR) for n, text in enumerate(texts)
+    ]
+    found = challenge(tiny, trained.path.parent, tmp_path, verdicts, seed=3)
+    assert (found.learned, found.judged, found.left_out) == (64, 16, 0)
+    assert found.champion != found.challenger
+    brier = {one.metric: one for one in found.differences if one.name == VERDICTS}["signals, 1 - Brier"]
+    assert brier.better
+    assert found.wins == (not any(one.worse for one in found.differences))
+    assert "outage" in Scorer.load(tmp_path).score([_text(1999, words[True])])[0].given
+    assert Scorer.load(trained.path.parent).version == found.champion  # the old one is not touched
+
+
+def test_without_data_or_verdicts_a_challenger_is_refused_in_words(
+    tiny: Path, trained: Trained, tmp_path: Path
+) -> None:
+    day = datetime(2026, 3, 2, tzinfo=UTC)
+    one = Example(_text(1000, "趴窝"), ("outage",), "a", day)
+    with pytest.raises(DataError, match=r"no data/ and annotation/.*give that folder"):
+        challenge(tmp_path, trained.path.parent, tmp_path / "out", [one])
+    with pytest.raises(DataError, match=r"1 posts were judged.*alerts verdict"):
+        challenge(tiny, trained.path.parent, tmp_path / "out", [Example("Hello", (), "a", day)])
+    assert not (tmp_path / "out").exists()

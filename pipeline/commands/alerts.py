@@ -11,7 +11,7 @@ import typer
 
 from tingchao.config.settings import Settings, load
 from tingchao.pipeline import shows
-from tingchao.pipeline.backends import open_log, require
+from tingchao.pipeline.backends import open_log, open_store, require
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.commands.base import (
     DB,
@@ -78,23 +78,63 @@ def alerts_resolve(alert_id: AlertId, note: Note = "", config: ConfigDir = None,
     _command(alert_id, "resolve", note, config, db)
 
 
-def _command(alert_id: str, action: str, note: str, config: Path | None, db: Path) -> None:
-    """Send it, and wait until decide has carried it out; without anybody who runs decide, do so here."""
-    from tingchao.alerts import decide, ledger
-    from tingchao.pipeline.roles import Role, sleep_until
+@alerts_app.command("verdict", help=help_of("alerts_verdict"))
+def alerts_verdict(
+    alert_id: AlertId,
+    verdict: Annotated[str, typer.Argument(metavar="true_alarm|false_alarm|wrong_signal", help=help_of("verdict"))],
+    post: Annotated[str, typer.Option("--post", help=help_of("verdict_post"))] = "",
+    signals: Annotated[list[str] | None, typer.Option("--signal", help=help_of("verdict_signal"))] = None,
+    note: Note = "",
+    config: ConfigDir = None,
+    db: Database = DB,
+) -> None:
+    from tingchao.alerts.verdict import JUDGEMENTS, judge
 
+    one_of("verdict", verdict, JUDGEMENTS)
     settings, clock = load(config), SystemClock()
     log = _log(settings, db)
-    before = _alert(log, alert_id)
-    ledger.send(log, clock, before.id, action, note)
+    alert = _alert(log, alert_id)
+    name = _post_of(alert, post) if post else ""
+    store = open_store(settings, db)
+    judge(log, store, clock, alert.id, verdict, post=name, signals=signals or (), note=note)
+    _carried_out(settings, db, log, alert.id)
+    say(t(f"said.{'example' if name else 'judged'}", verdict=t(f"verdict.{verdict}"), post=name[:8]))
+
+
+def _post_of(alert: Alert, said: str) -> str:
+    """The id of a post that the alert shows, from its number there (from 1) or the beginning of its id."""
+    ids = [one.id for one in alert.evidence]
+    if said.isdecimal() and 1 <= int(said) <= len(ids):
+        return ids[int(said) - 1]
+    found = [name for name in ids if name.startswith(said)]
+    if len(found) != 1:
+        raise Refused(t("said.no_post", post=said, id=alert.id[:8], count=len(ids), ids=", ".join(i[:8] for i in ids)))
+    return found[0]
+
+
+def _command(alert_id: str, action: str, note: str, config: Path | None, db: Path) -> None:
+    from tingchao.alerts import ledger
+
+    settings = load(config)
+    log = _log(settings, db)
+    alert = _alert(log, alert_id)
+    ledger.send(log, SystemClock(), alert.id, action, note)
+    _carried_out(settings, db, log, alert.id)
+
+
+def _carried_out(settings: Settings, db: Path, log: Log, alert: str) -> None:
+    """Wait until decide has carried out what was sent; without anybody who runs decide, do so here."""
+    from tingchao.alerts import decide
+    from tingchao.pipeline.roles import Role, sleep_until
+
     end, role = log.end("commands"), Role(db, "decide")
     if role.take():
-        runner = Runner(decide.plan(settings), log, clock)
+        runner = Runner(decide.plan(settings), log, SystemClock())
         while log.position("decide", "commands") < end and runner.step():
             pass
     done = sleep_until(lambda: log.position("decide", "commands") >= end, 10)
     role.leave()
-    after = _alert(log, before.id)
+    after = _alert(log, alert)
     say(t("said.now_is", id=after.id[:8], state=t(f"state.{after.state}")))
     if not done:
         say(t("said.not_done", id=after.id[:8]), error=True)

@@ -54,6 +54,7 @@ class _InOrder(typer.core.TyperGroup):
         "doctor",
         "train",
         "evaluate",
+        "models",
     )
 
     def list_commands(self, ctx: Any) -> list[str]:

@@ -1,0 +1,147 @@
+"""Two models on the same texts become differences with their intervals: may one replace the other.
+
+Paired bootstrap (Efron and Tibshirani 1993, chapter 16): both are measured on the same resample, so what is hard for
+both cancels out. Groups of texts that belong together (near-duplicates, posts of one alert) are drawn together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from tingchao.models.corpora import Row
+from tingchao.models.measures import (
+    accuracy,
+    macro_f1,
+    mean_average_precision,
+    mean_f1,
+    quadratic_kappa,
+)
+from tingchao.models.scores import SIGNALS, Scores
+
+Index = npt.NDArray[np.int64]
+Measure = Callable[[Index], float]
+Score = Callable[[Sequence[str]], list[Scores]]
+
+_RESAMPLES = 1000
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One figure of both models; `low` to `high` is the 95 % interval of the challenger's minus the champion's."""
+
+    name: str
+    metric: str
+    count: int
+    champion: float
+    challenger: float
+    low: float
+    high: float
+
+    @property
+    def better(self) -> bool:
+        """Whether the challenger is better beyond the interval."""
+        return self.low > 0
+
+    @property
+    def worse(self) -> bool:
+        """Whether the challenger is worse beyond the interval."""
+        return self.high < 0
+
+    def __str__(self) -> str:
+        sign = "+" if self.better else "-" if self.worse else " "
+        figures = f"{self.champion:8.4f}  {self.challenger:10.4f}  {self.low:+.4f} to {self.high:+.4f} {sign}"
+        return f"{self.name:28} {self.metric:24} {self.count:6d}  {figures}"
+
+
+HEAD = f"{'set':28} {'metric':24} {'texts':>6}  champion  challenger  difference, 95 %"
+
+
+def replaces(differences: Sequence[Difference]) -> bool:
+    """Better beyond its interval somewhere, and worse beyond it nowhere."""
+    return any(one.better for one in differences) and not any(one.worse for one in differences)
+
+
+def differences(sets: dict[str, list[Row]], champion: Score, challenger: Score) -> list[Difference]:
+    """Every figure of every set; a set without texts has none."""
+    found = []
+    for name, rows in sets.items():
+        if rows:
+            texts = [row.text for row in rows]
+            ours, theirs = _measures(rows, champion(texts)), _measures(rows, challenger(texts))
+            draws = _draws([row.key for row in rows])
+            found += [_difference(name, metric, ours[metric], theirs[metric], draws, len(rows)) for metric in ours]
+    return found
+
+
+def _difference(
+    name: str, metric: str, champion: Measure, challenger: Measure, draws: Sequence[Index], count: int
+) -> Difference:
+    apart = [challenger(some) - champion(some) for some in draws]
+    low, high = np.quantile(apart, (0.025, 0.975))
+    every = np.arange(count)
+    return Difference(name, metric, count, champion(every), challenger(every), float(low), float(high))
+
+
+def _draws(keys: Sequence[str]) -> list[Index]:
+    """Resamples of whole groups, each as the places of its rows."""
+    generator = np.random.default_rng(0)
+    _, group = np.unique(keys, return_inverse=True)
+    size, rows = int(group.max()) + 1, np.arange(len(keys))
+    return [
+        np.repeat(rows, np.bincount(generator.integers(0, size, size), minlength=size)[group])
+        for _ in range(_RESAMPLES)
+    ]
+
+
+def _measures(rows: Sequence[Row], scores: Sequence[Scores]) -> dict[str, Measure]:
+    """What is asked of a model on such rows; greater is better."""
+    if rows[0].corpus == "desk":
+        return _desk(rows, scores)
+    feeling = np.array([row.sentiment for row in rows], dtype=np.int64)
+    if rows[0].signals is not None:
+        return _annotated(rows, scores) | {"sentiment, macro-F1": _classes(macro_f1, feeling, _feelings(scores))}
+    if 1 in feeling:
+        return {"macro-F1": _classes(macro_f1, feeling, _feelings(scores))}
+    said = np.array([2 if one.positive > one.negative else 0 for one in scores], dtype=np.int64)
+    return {"accuracy": _classes(accuracy, feeling, said)}
+
+
+def _desk(rows: Sequence[Row], scores: Sequence[Scores]) -> dict[str, Measure]:
+    """Few posts, and some signals among none of them: shares of right answers, and how near the chances are."""
+    truth = np.array([row.signals for row in rows], dtype=np.float64)
+    given = np.array([[name in one.given for name in SIGNALS] for one in scores])
+    chance = np.array([one.signals for one in scores], dtype=np.float64)
+    live = np.array([bool(row.live) for row in rows])
+    said = np.array([one.live > 0.5 for one in scores])
+    return {
+        "signals, share right": lambda some: float(np.mean(truth[some] == given[some])),
+        "signals, 1 - Brier": lambda some: float(1 - np.mean((truth[some] - chance[some]) ** 2)),
+        "live, share right": lambda some: float(np.mean(live[some] == said[some])),
+    }
+
+
+def _annotated(rows: Sequence[Row], scores: Sequence[Scores]) -> dict[str, Measure]:
+    truth = np.array([row.signals for row in rows], dtype=np.bool_)
+    given = np.array([[name in one.given for name in SIGNALS] for one in scores], dtype=np.bool_)
+    chance = np.array([one.signals for one in scores], dtype=np.float64)
+    live = np.array([bool(row.live) for row in rows], dtype=np.int64)
+    severity = np.array([row.severity or 0 for row in rows], dtype=np.int64)
+    grave = np.clip(np.rint([one.severity for one in scores]), 0, 3).astype(np.int64)
+    return {
+        "signals, macro-F1": lambda some: mean_f1(truth[some], given[some]),
+        "signals, mean AP": lambda some: mean_average_precision(truth[some], chance[some]),
+        "live, accuracy": _classes(accuracy, live, np.array([one.live > 0.5 for one in scores], dtype=np.int64)),
+        "severity, quadratic kappa": _classes(quadratic_kappa, severity, grave),
+    }
+
+
+def _feelings(scores: Sequence[Scores]) -> Index:
+    found: Index = np.array([[one.negative, one.neutral, one.positive] for one in scores]).argmax(axis=1)
+    return found
+
+
+def _classes(measure: Callable[[Index, Index], float], truth: Index, said: Index) -> Measure:
+    return lambda some: measure(truth[some], said[some])
