@@ -85,27 +85,39 @@ def read_pairs(path: Path = CONTRAST) -> tuple[Pair, ...]:
 
 
 def contrast_figures(pairs: Sequence[Pair], score: Callable[[list[str]], list[Scores]]) -> list[Figure]:
-    """Share of pairs with both sides right on the head that the pair asks: in all, by head, by kind.
+    """Share of pairs with both sides right on the head that the pair asks: in all, by head, by kind; at last the order.
 
     The majority answers both sides alike and gets none. `published` is the share that the keywords get.
     """
-    answers = [model_answer(one) for one in score([side.text for pair in pairs for side in (pair.a, pair.b)])]
-    ours = [is_right(pair, *answers[2 * at : 2 * at + 2]) for at, pair in enumerate(pairs)]
-    words = read_keywords()
-    theirs = [is_right(pair, *(keyword_answer(side.text, words) for side in (pair.a, pair.b))) for pair in pairs]
+    texts, words = [side.text for pair in pairs for side in (pair.a, pair.b)], read_keywords()
+    model = _in_twos([model_answer(one) for one in score(texts)])
+    listed = _in_twos([keyword_answer(text, words) for text in texts])
+    ours = [is_right(pair, *answers) for pair, answers in zip(pairs, model, strict=True)]
+    theirs = [is_right(pair, *answers) for pair, answers in zip(pairs, listed, strict=True)]
     groups = {"contrast": list(range(len(pairs)))}
     for at, pair in enumerate(pairs):
         groups.setdefault(f"contrast: {pair.head}", []).append(at)
     for at in sorted(range(len(pairs)), key=lambda number: pairs[number].kind):
         groups.setdefault(f"contrast, {pairs[at].kind}", []).append(at)
-    return [_figure(name, [ours[at] for at in some], [theirs[at] for at in some]) for name, some in groups.items()]
+    graded = groups["contrast: severity"]
+    order = [[is_ordered(pairs[at], *answers[at]) for at in graded] for answers in (model, listed)]
+    return [
+        *(
+            _figure(name, "pair accuracy", [ours[at] for at in some], [theirs[at] for at in some])
+            for name, some in groups.items()
+        ),
+        _figure("contrast: severity", "pair order", *order),
+    ]
 
 
-def _figure(name: str, ours: Sequence[bool], theirs: Sequence[bool]) -> Figure:
+def _in_twos(answers: Sequence[Answer]) -> list[tuple[Answer, Answer]]:
+    return list(zip(answers[::2], answers[1::2], strict=True))
+
+
+def _figure(name: str, metric: str, ours: Sequence[bool], theirs: Sequence[bool]) -> Figure:
     right = np.array(ours, dtype=np.float64)
     low, high = interval(lambda some: float(right[some].mean()), len(right))
-    published = f"keywords {np.mean(theirs):.3f}"
-    return Figure(name, "pair accuracy", len(right), 0.0, float(right.mean()), low, high, published)
+    return Figure(name, metric, len(right), 0.0, float(right.mean()), low, high, f"keywords {np.mean(theirs):.3f}")
 
 
 def is_right(pair: Pair, a: Answer, b: Answer) -> bool:
@@ -121,6 +133,11 @@ def is_right(pair: Pair, a: Answer, b: Answer) -> bool:
             return all(side.severity == round(answer.severity) for side, answer in sides)
         case "sentiment":
             return all(side.sentiment == answer.sentiment for side, answer in sides)
+
+
+def is_ordered(pair: Pair, a: Answer, b: Answer) -> bool:
+    """Whether the graver side is also the one that the reader finds graver; chance gets half."""
+    return (pair.a.severity - pair.b.severity) * (a.severity - b.severity) > 0
 
 
 def model_answer(scores: Scores) -> Answer:

@@ -21,7 +21,7 @@ from tingchao.models.scores import SENTIMENTS, SIGNALS, Scores
 
 PAIRS = read_pairs()
 SIDES = [side for pair in PAIRS for side in (pair.a, pair.b)]
-MOST_EDITS = 21  # characters
+MOST_EDITS = 12  # characters
 LEAST_PAIRS = 300  # issue 4, item 6
 
 FIRE = Side("楼下着火了", ("safety",), 2, live=True, sentiment="neutral")
