@@ -5,7 +5,7 @@ They judge only: nothing may train or tune on them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -68,6 +68,9 @@ class Answer(NamedTuple):
     sentiment: str
 
 
+_Both = tuple[Answer, Answer]  # of the two sides of a pair
+
+
 class Keywords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The words of the baseline; a signal is given if one of its words stands in the text and is not negated."""
 
@@ -85,7 +88,7 @@ def read_pairs(path: Path = CONTRAST) -> tuple[Pair, ...]:
 
 
 def contrast_figures(pairs: Sequence[Pair], score: Callable[[list[str]], list[Scores]]) -> list[Figure]:
-    """Share of pairs with both sides right on the head that the pair asks: in all, by head, by kind; at last the order.
+    """Share of pairs with both sides right on the head that the pair asks: in all, by head, by kind.
 
     The majority answers both sides alike and gets none. `published` is the share that the keywords get.
     """
@@ -99,18 +102,27 @@ def contrast_figures(pairs: Sequence[Pair], score: Callable[[list[str]], list[Sc
         groups.setdefault(f"contrast: {pair.head}", []).append(at)
     for at in sorted(range(len(pairs)), key=lambda number: pairs[number].kind):
         groups.setdefault(f"contrast, {pairs[at].kind}", []).append(at)
-    graded = groups["contrast: severity"]
-    order = [[is_ordered(pairs[at], *answers[at]) for at in graded] for answers in (model, listed)]
     return [
         *(
             _figure(name, "pair accuracy", [ours[at] for at in some], [theirs[at] for at in some])
             for name, some in groups.items()
         ),
-        _figure("contrast: severity", "pair order", *order),
+        *_every(pairs, model, listed),
     ]
 
 
-def _in_twos(answers: Sequence[Answer]) -> list[tuple[Answer, Answer]]:
+def _every(pairs: Sequence[Pair], model: Sequence[_Both], listed: Sequence[_Both]) -> Iterator[Figure]:
+    """Live, and the order of severity, on every pair that differs in them, whatever head it asks."""
+    live = [(at, msgspec.structs.replace(pair, head="live")) for at, pair in enumerate(pairs)]
+    live = [(at, pair) for at, pair in live if pair.a.live != pair.b.live]
+    right = [[is_right(pair, *answers[at]) for at, pair in live] for answers in (model, listed)]
+    yield _figure("contrast, all that differ: live", "pair accuracy", *right)
+    graver = [(at, pair) for at, pair in enumerate(pairs) if pair.a.severity != pair.b.severity]
+    order = [[is_ordered(pair, *answers[at]) for at, pair in graver] for answers in (model, listed)]
+    yield _figure("contrast, all that differ: severity", "pair order", *order)
+
+
+def _in_twos(answers: Sequence[Answer]) -> list[_Both]:
     return list(zip(answers[::2], answers[1::2], strict=True))
 
 
