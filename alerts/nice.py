@@ -20,7 +20,7 @@ def _without(names: Sequence[str]) -> Iterator[None]:
             del sys.modules[name]
 
 
-# engineio and socketio take these, where they are there, for what we do not use; measured: 0.25 s of 1.4 s and 13 MB of the page's start.
+# engineio and socketio take these, where they are there, for what we do not use; measured: 0.25 s of 1.4 s and 13 MB.
 with _without(("aiohttp", "requests", "websocket", "kafka")):
     from nicegui import ui
 

@@ -16,7 +16,7 @@ from scrapy.exceptions import (
 )
 
 from tingchao.config.language import text
-from tingchao.pipeline.clock import BEIJING, Clock
+from tingchao.pipeline.clock import BEIJING, Clock, speed
 
 # fmt: off
 NAMES = (
@@ -123,4 +123,4 @@ def clock_time(when: datetime, now: datetime) -> str:
 
 def ahead(clock: Clock, wait: timedelta) -> datetime:
     """What `clock` will show when `wait` of real time is over (the demo's clock runs faster)."""
-    return clock.now() + wait * float(getattr(clock, "speed", 1.0))
+    return clock.now() + wait * speed(clock)

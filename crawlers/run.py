@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
 import structlog
@@ -24,6 +25,7 @@ from tingchao.config.settings import Settings
 from tingchao.config.sources import Source
 from tingchao.crawlers.base import SourceSpider
 from tingchao.crawlers.feed import FeedSpider
+from tingchao.crawlers.jobs import Due, Jobs
 from tingchao.crawlers.outcome import FINE
 from tingchao.crawlers.page import PageSpider, page_source
 from tingchao.crawlers.publish import finish
@@ -31,8 +33,9 @@ from tingchao.crawlers.schedule import Schedule, first_wait
 from tingchao.crawlers.seen import GROUP, read_source
 from tingchao.crawlers.site import SiteSpider
 from tingchao.crawlers.visit import Office, Visit
-from tingchao.pipeline.clock import Clock, SystemClock, stopwatch
-from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.clock import Clock, SystemClock, speed, stopwatch
+from tingchao.pipeline.errors import Refused, Retry
+from tingchao.pipeline.health import HEALTH
 from tingchao.pipeline.log import Log
 from tingchao.pipeline.records import Fetch, Post
 
@@ -67,16 +70,21 @@ def crawl_once(
 
 
 def crawl_forever(
-    settings: Settings, log: Log, clock: Clock, stop: threading.Event, say: Callable[[str], None]
+    settings: Settings, open_log: Callable[[], Log], clock: Clock, stop: threading.Event, say: Callable[[str], None]
 ) -> None:
     """Visit every enabled source at its interval until `stop` is set, then return within 2 seconds.
+
+    Any number of processes may do so on one log: one of them plans, and they share the sites.
 
     `say` gets one line for people when a source cannot be read (again every ten minutes while it lasts) and when it
     can again. What was under way when stopping is not counted as done, and done again after the next start.
     """
     teller = _Teller(settings, say)
-    office = Office(settings, log, clock, None, teller.hear)
-    _on_a_loop(office, _serve(office, _chosen(settings, ()), stop))
+    office, jobs = Office(settings, open_log(), clock, None, teller.hear), Jobs(open_log(), clock)
+    try:
+        _on_a_loop(office, _Crew(office, jobs, _chosen(settings, ())).serve(stop))
+    finally:
+        jobs.close()
 
 
 def kinds() -> dict[str, type[SourceSpider]]:
@@ -96,30 +104,92 @@ async def _visit_all(office: Office, sources: Sequence[Source]) -> list[Fetch]:
     return await asyncio.gather(*(_visit(office, source, places) for source in sources))
 
 
-async def _serve(office: Office, sources: Sequence[Source], stop: threading.Event) -> None:
-    places = asyncio.Semaphore(AT_ONCE)
+class _Crew:
+    """Plans the visits if this process is the one that does, and makes those that are due to it."""
 
-    async def visit(source: Source) -> None:
+    def __init__(self, office: Office, jobs: Jobs, sources: Sequence[Source]) -> None:
+        self._office, self._jobs = office, jobs
+        self._sources = {source.name: source for source in sources}
+        self._schedule: Schedule | None = None
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._visits: dict[str, tuple[int, asyncio.Task[None]]] = {}  # source -> partition of its job, and the visit
+
+    async def serve(self, stop: threading.Event) -> None:
+        """Until `stop`; whatever is under way then is dropped, and made by whoever is next."""
+        complaint = ""
         try:
-            await _visit(office, source, places)
-        except Exception as err:  # noqa: BLE001 the scheduler would swallow it; the next visit tries again
+            while not stop.is_set():
+                try:
+                    await self._look()
+                    complaint = ""
+                except Retry as err:
+                    if str(err) != complaint:  # the same complaint once, not at every try
+                        complaint = str(err)
+                        logger.warning("crawl.retry", error=complaint, after=err.after)
+                HEALTH.turned("crawl", complaint)
+                await asyncio.sleep(_LOOK)
+        finally:
+            HEALTH.left("crawl")
+            self._lead(leads=False)
+
+    async def _look(self) -> None:
+        news = await asyncio.to_thread(self._jobs.look)
+        self._lead(leads=news.leads)
+        for fetch in news.fetches:
+            self._hear(fetch)
+        for name, (partition, visit) in list(self._visits.items()):
+            if partition not in news.kept:
+                visit.cancel()
+                del self._visits[name]
+        for due in news.due:
+            source = self._sources.get(due.job.source)
+            if source is None or source.name in self._visits:  # no longer ours to visit, or being visited: not doubled
+                if source is None:
+                    await asyncio.to_thread(self._jobs.done, due)
+                continue
+            self._visits[source.name] = due.partition, asyncio.create_task(self._make(source, due))
+
+    def _lead(self, *, leads: bool) -> None:
+        if leads and self._schedule is None:
+            self._schedule = Schedule(list(self._sources.values()), self._announce, SystemClock())
+            state = self._office.log.state(GROUP, "source/")
+            clock = self._office.clock
+            self._schedule.start(lambda source: first_wait(source, read_source(state, source.name).at, clock))
+        elif not leads and self._schedule is not None:
+            self._schedule.stop()
+            self._schedule = None
+
+    def _hear(self, fetch: Fetch) -> None:
+        """A site that asked for patience is not due before."""
+        source = self._sources.get(fetch.source)
+        if self._schedule is not None and source is not None and fetch.url == source.url and fetch.next_at is not None:
+            self._schedule.put_off(source.name, (fetch.next_at - self._office.clock.now()) / speed(self._office.clock))
+
+    async def _announce(self, source: Source) -> None:
+        try:
+            await asyncio.to_thread(self._jobs.publish, source)
+        except Retry as err:
+            logger.warning("crawl.unplanned", source=source.name, error=str(err))  # the next interval tries again
+
+    async def _make(self, source: Source, due: Due) -> None:
+        try:
+            await _visit(self._office, source, self._places, due.job.planned_at)
+            await asyncio.to_thread(self._jobs.done, due)
+        except Retry as err:
+            logger.warning("crawl.undone", source=source.name, error=str(err))  # visited again after a restart
+        except Exception as err:  # noqa: BLE001 one source must not stop the others; the next visit tries again
             logger.error("crawl.unrecorded", source=source.name, error=f"{type(err).__name__}: {err}")  # noqa: TRY400 rich tracebacks print pages
-
-    schedule = Schedule(sources, visit, SystemClock())
-    office.plan = schedule.plan
-    state = office.log.state(GROUP, "source/")
-    schedule.start(lambda source: first_wait(source, read_source(state, source.name).at, office.clock))
-    try:
-        while not stop.is_set():
-            await asyncio.sleep(_LOOK)
-    finally:
-        schedule.stop()
+        finally:
+            if self._visits.get(source.name, (0, None))[1] is asyncio.current_task():
+                del self._visits[source.name]
 
 
-async def _visit(office: Office, source: Source, places: asyncio.Semaphore) -> Fetch:
+async def _visit(
+    office: Office, source: Source, places: asyncio.Semaphore, planned_at: datetime | None = None
+) -> Fetch:
     """One visit; whatever goes wrong in it becomes its record, so that the other sources do not notice."""
     async with places:
-        visit = Visit(office, source, anew=source.kind == "page")
+        visit = Visit(office, source, anew=source.kind == "page", planned_at=planned_at)
         spider = PageSpider if source.kind == "page" else kinds()[source.kind]
         try:
             await Crawler(spider, ScrapySettings(scrapy_values(office.settings.main.crawl))).crawl_async(visit=visit)

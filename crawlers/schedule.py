@@ -1,4 +1,4 @@
-"""When each source is visited: APScheduler in the crawl process, on real time."""
+"""When each source is due: APScheduler on real time, in the one process that plans."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from tingchao.config.sources import Source
-from tingchao.pipeline.clock import BEIJING, Clock
+from tingchao.pipeline.clock import BEIJING, Clock, speed
 
 STAGGER = timedelta(milliseconds=200)  # between the first visits, so that a start does not ask for all names at once
 
 
 class Schedule:
-    """One job a source; a visit that outlasts the interval is not doubled, and missed ones are made up once."""
+    """One timer a source; what was missed is made up once."""
 
-    def __init__(self, sources: Sequence[Source], visit: Callable[[Source], Awaitable[None]], real: Clock) -> None:
+    def __init__(self, sources: Sequence[Source], due: Callable[[Source], Awaitable[None]], real: Clock) -> None:
         self._real = real
         self._scheduler = AsyncIOScheduler(timezone=BEIJING)
-        self._visit = visit
+        self._due = due
         self._jobs: dict[str, Job] = {}
         self._sources = sources
 
@@ -30,7 +30,7 @@ class Schedule:
         for place, source in enumerate(self._sources):
             first = self._real.now() + max(wait(source), STAGGER * place)
             self._jobs[source.name] = self._scheduler.add_job(
-                self._visit,
+                self._due,
                 IntervalTrigger(seconds=source.every.total_seconds(), start_date=first, timezone=BEIJING),
                 args=[source],
                 id=source.name,
@@ -41,17 +41,12 @@ class Schedule:
             )
         self._scheduler.start()
 
-    def plan(self, source: Source, wait: timedelta) -> timedelta | None:
-        """How long until the next visit, which is put off to `wait` from now if it would come earlier."""
-        job = self._jobs.get(source.name)
+    def put_off(self, name: str, wait: timedelta) -> None:
+        """The next visit of the source is not due before `wait` from now."""
+        job = self._jobs.get(name)
         planned: datetime | None = getattr(job, "next_run_time", None)
-        if job is None or planned is None:
-            return None
-        now = self._real.now()
-        if planned < now + wait:
-            planned = now + wait
-            job.modify(next_run_time=planned)
-        return max(planned - now, timedelta())
+        if job is not None and planned is not None and planned < self._real.now() + wait:
+            job.modify(next_run_time=self._real.now() + wait)
 
     def stop(self) -> None:
         """No further visits begin."""
@@ -63,5 +58,5 @@ def first_wait(source: Source, last: datetime | None, clock: Clock) -> timedelta
     """How long the first visit after a start has time: what is left of the interval since the last one, really."""
     if last is None:
         return timedelta()
-    passed = (clock.now() - last) / float(getattr(clock, "speed", 1.0))
+    passed = (clock.now() - last) / speed(clock)
     return max(source.every - passed, timedelta()) if timedelta() <= passed else timedelta()

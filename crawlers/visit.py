@@ -17,10 +17,11 @@ from scrapy.http import Response
 from tingchao.config.settings import Settings, load
 from tingchao.config.sources import Source
 from tingchao.crawlers.frame import Frame
+from tingchao.crawlers.jobs import until_next
 from tingchao.crawlers.outcome import FINE, Trouble, ahead, line
 from tingchao.crawlers.polite import ROBOTS, Sites
 from tingchao.crawlers.seen import GROUP, Pages, Seen, SourceState, read_source
-from tingchao.pipeline.clock import Clock, SystemClock
+from tingchao.pipeline.clock import Clock, SystemClock, speed
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.intake import Intake, Raw
 from tingchao.pipeline.log import Log
@@ -35,9 +36,6 @@ MOST_FRAMES = 32  # kept in memory; the others are read again from the log when 
 FRAME_PAGES = (
     12  # pages of a visit from which the frame of the site is learned; a guess: menus and footers stand on all of them
 )
-
-Plan = Callable[[Source, timedelta], timedelta | None]
-"""When a source is visited again, in real time from now, not before the given wait; None when nobody plans it."""
 
 
 class Office:
@@ -54,7 +52,6 @@ class Office:
         self.settings, self.log, self.clock = settings, log, clock
         self.on_post, self.on_fetch = on_post, on_fetch
         self.intake = Intake(log)
-        self.plan: Plan = lambda _source, _wait: None
         self.stopping = False  # what still comes is the noise of breaking off, and not committed
         self.sites = Sites(settings.main.crawl, SystemClock(), _held(log))
         self._frames: dict[str, Frame] = {}
@@ -87,8 +84,10 @@ class Answer(msgspec.Struct, frozen=True):
 class Visit:
     """One attempt at one source; `finish` gives its one record."""
 
-    def __init__(self, office: Office, source: Source, *, anew: bool = False) -> None:
-        self.office, self.source = office, source
+    def __init__(
+        self, office: Office, source: Source, *, anew: bool = False, planned_at: datetime | None = None
+    ) -> None:
+        self.office, self.source, self._planned_at = office, source, planned_at
         self.pages = Pages(office.log, source.name)
         self.anew = anew  # read and publish also what is known and unchanged (a person asked for this page)
         state = read_source(office.log.state(GROUP, f"source/{source.name}"), source.name)
@@ -157,7 +156,7 @@ class Visit:
         now = self.now
         trouble = self._trouble or Trouble("ok")
         held = self.office.sites.held_for(urlsplit(self.source.url).netloc)
-        wait = self.office.plan(self.source, held) or held
+        wait = max(held, self._until_next(now))
         next_at = ahead(self.office.clock, wait) if wait else None
         shown_next = None if trouble.outcome in FINE else next_at
         message = line(self._language, self.source.name, trouble, shown_next, now, items=self.items)
@@ -173,6 +172,12 @@ class Visit:
             next_at=next_at,
         )
         return fetch, self._state(trouble, now)
+
+    def _until_next(self, now: datetime) -> timedelta:
+        """Real time until the next planned visit; none when this one was not planned."""
+        if self._planned_at is None:
+            return timedelta()
+        return timedelta(seconds=until_next(self.source, self._planned_at, now, speed(self.office.clock)))
 
     @property
     def gave_up(self) -> bool:

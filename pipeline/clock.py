@@ -67,6 +67,11 @@ class ManualClock:
         self._now += step
 
 
+def speed(clock: Clock) -> float:
+    """How many seconds pass on the clock in one of real time."""
+    return float(getattr(clock, "speed", 1.0))
+
+
 def clock_from(text: str) -> Clock:
     """The machine's clock for an empty text, else the FastClock that the text describes."""
     return FastClock.parse(text) if text else SystemClock()

@@ -241,6 +241,13 @@ class Fetch(Record, frozen=True, kw_only=True, omit_defaults=True):
     next_at: Aware | None = None
 
 
+class Job(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A visit that is due. Keyed by the site, so that one process at a time asks it."""
+
+    source: str
+    planned_at: Aware
+
+
 class Dead(Record, frozen=True, kw_only=True, omit_defaults=True):
     """What can never work, set aside. What fails before masking is kept without its content."""
 
@@ -267,6 +274,7 @@ TOPICS: dict[str, type[Record]] = {
     "verdicts": Verdict,
     "dead": Dead,
     "fetches": Fetch,
+    "jobs": Job,
 }
 COMPACTED = frozenset({"alerts", "verdicts", "dead", "fetches"})  # the newest record of a key stands for it
 TICK_KEY = "@tick"

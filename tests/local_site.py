@@ -113,6 +113,9 @@ class Desk:
         self.crawl = CrawlSettings.model_validate({"delay": "0s", "retries": 0, "timeout": "5s", **crawl})
         self.heard: list[Post] = []
 
+    def open_log(self) -> SqliteLog:
+        return SqliteLog(self.path)
+
     def source(self, name: str, kind: str, path: str, **fields: object) -> Source:
         url = path if path.startswith("http") else self.site.url + path
         source = Source.model_validate({"name": name, "kind": kind, "url": url, "topics": ["*"], **fields})

@@ -48,7 +48,7 @@ class Crawling:
         self.desk = desk
         self._stop = threading.Event()
         self._thread = threading.Thread(
-            target=crawl_forever, args=(desk.settings, desk.log, desk.clock, self._stop, self.said.append)
+            target=crawl_forever, args=(desk.settings, desk.open_log, desk.clock, self._stop, self.said.append)
         )
 
     def __enter__(self) -> Crawling:

@@ -171,7 +171,7 @@ def _index(work: Work) -> None:
 def _crawl(work: Work) -> None:
     from tingchao.crawlers.run import crawl_forever
 
-    crawl_forever(work.settings, work.log(), work.clock, work.stop, say)
+    crawl_forever(work.settings, work.log, work.clock, work.stop, say)
 
 
 def _notify(work: Work) -> None:
