@@ -49,7 +49,7 @@ class Bucket(msgspec.Struct, omit_defaults=True):
         scores = mention.scores
         self.posts += 1
         keep_smallest(self.voices, voice)
-        _count_source(self.sources, mention.source[:NAME])
+        count_source(self.sources, mention.source[:NAME])
         if scores.abstained:
             return
         self.judged += 1
@@ -112,7 +112,8 @@ def keep_strongest(found: dict[int, int], key: int, weight: int, limit: int) -> 
         del found[min(found, key=lambda k: (found[k], -k))]
 
 
-def _count_source(sources: dict[str, int], source: str) -> None:
+def count_source(sources: dict[str, int], source: str) -> None:
+    """Count a post of a source; of more than `SOURCES` some are counted together."""
     if source in sources or len(sources) < SOURCES:
         sources[source] = sources.get(source, 0) + 1
         return

@@ -47,7 +47,7 @@ class Plain(NamedTuple):
 
 
 @cache
-def _simplified() -> dict[str, str]:
+def simplified() -> dict[str, str]:
     """Traditional to simplified characters, one to one, from OpenCC's table (Apache-2.0)."""
     table = importlib.resources.files("opencc").joinpath("dictionary/TSCharacters.txt").read_text("utf-8")
     pairs = (line.split("\t") for line in table.splitlines() if "\t" in line)
@@ -78,7 +78,7 @@ def _plain_form(code: int) -> str:
     if character == "…":  # NFKC makes three stops of it
         return character
     plain = unicodedata.normalize("NFKC", character).lower()
-    return "".join(_simplified().get(part, part) for part in plain)
+    return "".join(simplified().get(part, part) for part in plain)
 
 
 class _Table(NamedTuple):
@@ -99,7 +99,7 @@ def _table() -> _Table:
         if len(plain) > 1:
             longer[code] = plain
             codes[code] = code
-    for source, target in _simplified().items():
+    for source, target in simplified().items():
         if ord(source) < _TABLE_SIZE:
             codes[ord(source)] = ord(target)
     codes[_NEWLINE] = _NEWLINE

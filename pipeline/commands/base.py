@@ -46,6 +46,7 @@ class _InOrder(typer.core.TyperGroup):
         "crawl",
         "ingest",
         "score",
+        "events",
         "search",
         "alerts",
         "dead",

@@ -1,0 +1,157 @@
+"""Which text was told before: the newest texts by their sketches, so that a repost finds its original.
+
+Locality-sensitive hashing (Indyk and Motwani 1998) with one table of the newest text for each number of a sketch,
+then the texts themselves are compared (likeness.py). Memory is bounded: the oldest texts are forgotten first.
+State keys: `c/n`, `BLOCK` texts each.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Iterator, MutableMapping
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tingchao.alerts import shards
+from tingchao.alerts.likeness import alike, contradict, other_links
+from tingchao.alerts.windows import hashed
+from tingchao.pipeline.shingles import BANDS
+
+BLOCK = 32  # texts a record: about 30 KB
+LONGEST = 400  # characters of a text that are compared
+_TRIED = 3  # candidates that are compared with a text: those that share most numbers
+_KIN = 4  # of a candidate that tells other numbers, older texts like it: bulletins differ in their numbers only
+
+Bands = NDArray[np.uint16]
+
+
+class Text(msgspec.Struct, frozen=True, array_like=True):
+    """A text that was told for the first time."""
+
+    scope: str  # texts of different scopes are never compared
+    bare: str
+    links: str  # what `bare` leaves out (shingles.links)
+    name: str  # of its post
+    owner: str  # of its event
+    at: int  # seconds, by the clock
+    bands: bytes
+    kin: int  # the number of an older text whose place in the table it may have taken, or -1
+
+
+class Copies:
+    """The newest `limit` texts of all scopes."""
+
+    def __init__(self, memory: MutableMapping[str, bytes], limit: int) -> None:
+        self._memory, self._limit = memory, limit
+        self._texts: dict[int, Text] = {}  # by running number
+        self._exact: dict[int, int] = {}
+        self._table = np.full((BANDS, 1 << 16), -1, dtype=np.int64)
+        self._bands = np.zeros((limit, BANDS), dtype=np.uint16)
+        self._next = self._first = 0
+        self._changed: set[int] = set()
+        self._load()
+
+    def find(self, scope: str, bare: str, links: str, bands: Bands) -> tuple[Text | None, int]:
+        """The text that this one repeats, if one is known; and the nearest in any case, for `add`."""
+        known = self._exact.get(_key(scope, bare))
+        if known is not None and not other_links(self._texts[known].links, links):
+            return self._texts[known], known
+        bare, nearest = bare[:LONGEST], -1
+        for number in self._candidates(scope, bare, bands):
+            nearest = max(nearest, number)
+            for kin in self._kin(number):
+                text = self._texts[kin]
+                if not alike(text.bare, bare):
+                    break
+                if not contradict(text.bare, bare) and not other_links(text.links, links):
+                    return text, kin
+        return None, nearest
+
+    def add(self, text: Text) -> None:
+        """Remember a text that `find` did not know."""
+        self._put(self._next, text, _key(text.scope, text.bare))
+        self._changed.add(self._next // BLOCK)
+        self._next += 1
+        if self._next - self._first > self._limit:
+            self._drop_first()
+
+    def drop(self, before: int) -> None:
+        """Forget texts first told before `before` (seconds, by the clock)."""
+        while self._first < self._next and self._texts[self._first].at < before:
+            self._drop_first()
+
+    def save(self) -> None:
+        """Write what changed into the keyed state."""
+        for block in sorted(self._changed):
+            texts = [self._texts[n] for n in range(block * BLOCK, (block + 1) * BLOCK) if n in self._texts]
+            shards.put(self._memory, f"c/{block}", _ENCODER.encode((max(block * BLOCK, self._first), texts)))
+        self._changed.clear()
+
+    def _load(self) -> None:
+        keys = [key for key in self._memory if key.startswith("c/") and "#" not in key]
+        for key in sorted(keys, key=lambda key: int(key[2:])):
+            first, texts = _BLOCK.decode(shards.get(self._memory, key))
+            self._first = min(self._first, first) if self._texts else first
+            for number, text in enumerate(texts, first):
+                self._put(number, text, _key(text.scope, text.bare))
+                self._next = number + 1
+
+    def _put(self, number: int, text: Text, key: int) -> None:
+        bands = np.frombuffer(text.bands, dtype="<u2")
+        self._texts[number] = text
+        self._exact[key] = number
+        self._bands[number % self._limit] = bands
+        self._table[_ROWS, bands ^ _salt(text.scope)] = number
+
+    def _drop_first(self) -> None:
+        text = self._texts.pop(self._first)
+        key = _key(text.scope, text.bare)
+        if self._exact.get(key) == self._first:
+            del self._exact[key]
+        self._first += 1
+        if self._first % BLOCK == 0:
+            shards.delete(self._memory, f"c/{self._first // BLOCK - 1}")
+            self._changed.discard(self._first // BLOCK - 1)
+
+    def _candidates(self, scope: str, bare: str, bands: Bands) -> list[int]:
+        """Texts of the scope that share numbers of the sketch, those that share most first.
+
+        One number in common is enough only where a short text may stand in a long one.
+        """
+        found = self._table[_ROWS, bands ^ _salt(scope)]
+        live = found >= self._first
+        if not live.any():
+            return []
+        same = live & (self._bands[found % self._limit, _ROWS] == bands)
+        shared = Counter(found[same].tolist())
+        numbers = [n for n, times in shared.items() if times > 1 or self._may_contain(n, bare)]
+        numbers.sort(key=lambda n: (-shared[n], -n))
+        return [n for n in numbers[:_TRIED] if self._texts[n].scope == scope]
+
+    def _may_contain(self, number: int, bare: str) -> bool:
+        one, other = sorted((len(self._texts[number].bare), len(bare)))
+        return 2 * one < other
+
+    def _kin(self, number: int) -> Iterator[int]:
+        """A text and older ones like it."""
+        for _ in range(1 + _KIN):
+            if number < self._first:
+                return
+            yield number
+            number = self._texts[number].kin
+
+
+_ROWS = np.arange(BANDS)
+_ENCODER = msgspec.msgpack.Encoder()
+_BLOCK = msgspec.msgpack.Decoder(tuple[int, list[Text]])
+
+
+def _key(scope: str, bare: str) -> int:
+    return hashed(f"{scope}\n{bare[:LONGEST]}")
+
+
+def _salt(scope: str) -> np.uint16:
+    return np.uint16(zlib.crc32(scope.encode()) & 0xFFFF)

@@ -1,0 +1,337 @@
+"""Posts become events: what is a repost, what is another fact, who is counted, and that a restart changes nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tingchao.alerts.events import Events, Limits, Placed, Told
+from tingchao.alerts.happening import First, Happening, same
+from tingchao.alerts.likeness import alike, contradict, other_links
+from tingchao.pipeline.cli import main
+from tingchao.pipeline.grams import fold
+from tingchao.pipeline.log import STATE_LIMIT
+from tingchao.pipeline.shingles import BANDS, bands, links, read_sketch, sketches, terms, units
+
+SMALL = Limits(dims=1_024, events=4, texts=40)
+ROOMY = Limits(dims=4_096, events=32, texts=2_000)
+FIRE = "今天早上八点左右，甲县化工厂的二号仓库突然起火，浓烟冲天，附近居民已经疏散，消防车来了12辆。"
+FLOOD = "昨夜暴雨，乙河水位上涨很快，沿岸三个村子进水，老人和孩子被转移到镇上的中学。"
+# One happening in several people's own words.
+REPORTS = (
+    "甲县化工厂仓库着火了，浓烟好大，整条街都闻得到味道，消防车一辆接一辆。",
+    "甲县化工厂那边起火，浓烟滚滚，二号仓库烧起来了，居民被疏散到体育馆。",
+    "甲县消防通报：化工厂二号仓库火势已得到控制，居民疏散到体育馆和学校。",
+    "路过甲县化工厂，看见浓烟从仓库冒出来，消防车把路都封了，希望没有人受伤。",
+    "甲县化工厂仓库起火，疏散的居民什么时候能回家？浓烟还没有散，大家快注意。",
+)
+
+
+def told(number: int, text: str, *, voice: str = "", minute: int = 0, scope: str = "t", source: str = "forum") -> Told:
+    at = 1_760_000_000 + 60 * minute
+    return Told(scope, f"p{number}", at, at, source, voice or f"v{number}", text)
+
+
+def placed(*texts: str) -> list[Placed]:
+    return Events({}, ROOMY).add([told(n, text, minute=n) for n, text in enumerate(texts)])
+
+
+def repeats(text: str, other: str) -> bool:
+    return placed(text, other)[1].copy_of == "p0"
+
+
+def variants(rng: random.Random) -> list[str]:
+    parts = ("地铁三号线", "停运", "换乘", "乙站", "信号故障", "排队", "公交", "早高峰", "甲县", "仓库", "起火", "疏散")
+    return ["，".join(rng.sample(parts, 6)) + f"{rng.randrange(100)}人" for _ in range(60)]
+
+
+# ---------------------------------------------------------------- reposts
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        f"转发微博//@somebody:{FIRE}",
+        f"太吓人了！{FIRE}希望大家平安。",
+        f"#甲县# {FIRE} http://t.cn/Ab12Cd",
+        FIRE[:38] + "…全文",
+        FIRE.replace("，", " ").replace("。", "!!!"),
+        f"[泪]{FIRE[:20]}😡😡{FIRE[20:]}❤",
+        " ".join(FIRE),
+        FIRE.replace("县", "縣").replace("库", "庫").replace("车", "車").replace("来", "來"),
+        FIRE.replace("浓烟", "农烟").replace("消防", "肖防").replace("附近", "付近"),
+        FIRE.replace("附近居民已经疏散，", ""),
+    ],
+)
+def test_a_repost_with_light_edits_is_a_copy(edited: str) -> None:
+    assert repeats(FIRE, edited)
+    assert repeats(edited, FIRE)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        FIRE.replace("12", "21"),
+        FIRE.replace("二号", "五号"),
+        FIRE.replace("八点", "九点"),
+        FLOOD,
+        REPORTS[0],
+    ],
+)
+def test_a_changed_number_or_another_text_is_no_copy(other: str) -> None:
+    assert not repeats(FIRE, other)
+
+
+def test_a_number_that_is_cut_off_at_the_end_contradicts_nothing() -> None:
+    assert not contradict("消防车来了12", "消防车来了123")
+    assert contradict("消防车来了12", "消防车来了34")
+    assert contradict("消防车来了12辆", "消防车来了13辆")
+    assert not contradict("消防车来了12辆", "消防车都来了")
+
+
+def test_the_same_link_with_other_digits_is_another_page() -> None:
+    assert other_links("http://a.example/p?id=12", "http://a.example/p?id=13")
+    assert not other_links("http://t.cn/a1b2c3", "http://t.cn/x9y8z7")
+    assert not repeats(f"{FIRE} http://a.example/p?id=12", f"{FIRE} http://a.example/p?id=13")
+    assert repeats(f"{FIRE} http://t.cn/aBcDe", f"{FIRE} http://t.cn/qRsTu")
+
+
+def test_copies_of_each_of_many_bulletins_find_their_own() -> None:
+    bulletins = [f"丙台网测定：今日在丁海域发生{n}级地震，震源深度{n * 3}千米，暂无伤亡报告。" for n in range(3, 8)]
+    found = placed(*bulletins, f"快讯！{bulletins[1]}", f"{bulletins[4]}[蜡烛]", bulletins[2])
+    assert [one.copy_of for one in found] == [None] * 5 + ["p1", "p4", "p2"]
+
+
+def test_texts_without_a_letter_repeat_only_each_other() -> None:
+    found = placed("😭😭😭", "！！！", "😭😭😭", "", "")
+    assert [one.copy_of for one in found] == [None, None, "p0", None, "p3"]
+
+
+def test_what_is_forgotten_is_no_original() -> None:
+    events = Events({}, SMALL)
+    rng = random.Random(3)
+    events.add([told(0, FIRE), *(told(n, text, minute=n) for n, text in enumerate(variants(rng), 1))])
+    assert events.add([told(99, FIRE, minute=99)])[0].copy_of is None
+
+
+# ---------------------------------------------------------------- events
+
+
+def test_reports_of_one_happening_are_one_event_and_another_is_another() -> None:
+    found = placed(REPORTS[0], FLOOD, *REPORTS[1:], "乙河的水还在上涨，村子进水，转移的老人住在中学里。")
+    fire = {found[0].event, *(one.event for one in found[2:6])}
+    assert len(fire) == 1
+    assert found[1].event == found[6].event not in fire
+
+
+def test_a_burst_in_different_words_stays_one_event() -> None:
+    rng = random.Random(1)
+    ends = ("太可怕了", "希望平安", "有人受伤吗", "求扩散", "到底怎么回事", "官方什么时候通报")
+    texts = [f"{rng.choice(REPORTS)}{rng.choice(ends)}{rng.choice(ends)}第{n}次看到" for n in range(400)]
+    assert len({one.event for one in placed(*texts)}) == 1
+
+
+def test_five_hundred_reposts_are_one_voice_and_five_reports_are_five() -> None:
+    events = Events({}, ROOMY)
+    copies = events.add([told(n, f"{'转' * (n % 5)}{FLOOD}", voice=f"r{n}") for n in range(500)])
+    reports = events.add([told(1000 + n, text, minute=1) for n, text in enumerate(REPORTS)])
+    flood, fire = events.event(copies[0].event), events.event(reports[0].event)
+    assert flood is not None
+    assert fire is not None
+    assert (flood.posts, flood.independent, round(flood.repost_share, 3)) == (500, 1, 0.998)
+    assert (fire.posts, fire.independent, fire.repost_share) == (5, 5, 0.0)
+
+
+def test_one_voice_with_many_texts_is_one_voice() -> None:
+    events = Events({}, ROOMY)
+    found = events.add([told(n, text, voice="same") for n, text in enumerate(REPORTS)])
+    event = events.event(found[0].event)
+    assert event is not None
+    assert (event.texts, event.independent) == (5, 1)
+
+
+def test_the_first_post_is_the_one_that_was_published_first() -> None:
+    events = Events({}, ROOMY)
+    name = events.add([told(0, FIRE, minute=30), told(1, f"转发//{FIRE}", minute=10), told(2, FIRE, minute=50)])[
+        0
+    ].event
+    event = events.event(name)
+    assert event is not None
+    assert event.first.id == "p1"
+    assert event.last == event.first.at + 40 * 60
+
+
+def test_scopes_never_meet() -> None:
+    events = Events({}, ROOMY)
+    one, other = events.add([told(0, FIRE, scope="a"), told(1, FIRE, scope="b")])
+    assert other.copy_of is None
+    assert one.event != other.event
+    marks = [tuple(event.marks) for name in (one.event, other.event) if (event := events.event(name)) is not None]
+    assert same(*marks)
+
+
+def test_a_long_event_is_known_by_its_newest_day_and_stays_small() -> None:
+    event = Happening("e", "t", First(10**10, "", ""), 0, 0)
+    for n in range(2_000):
+        event.add(First(300 * n, f"p{n:04}", f"s{n % 90}"), n, n * 7919, n, copy=n % 2 == 0)
+    assert (event.posts, event.texts, event.first) == (2_000, 1_000, First(0, "p0000", "s0"))
+    assert len(event.spread) <= 288
+    assert sum(event.sources.values()) == 2_000
+
+
+@given(st.permutations(range(8)))
+@settings(max_examples=30)
+def test_the_order_of_arrival_does_not_change_what_is_known_of_an_event(order: Sequence[int]) -> None:
+    def known(numbers: Sequence[int]) -> Happening:
+        event = Happening("e", "t", First(10**10, "", ""), 0, 0)
+        for n in numbers:
+            event.add(First(n // 3, f"p{n}", f"s{n % 3}"), n % 4, n % 5, 7, copy=n > 5)
+        event.sources = event.named_sources
+        event.spread = dict(sorted(event.spread.items()))
+        return event
+
+    assert known(order) == known(range(8))
+
+
+@given(st.permutations(range(6)), st.integers(0, 5))
+@settings(max_examples=30, deadline=None)
+def test_posts_of_the_same_moment_may_come_in_any_order(order: Sequence[int], extra: int) -> None:
+    texts = (FIRE, f"转发//{FIRE}", REPORTS[1], FLOOD, f"{FLOOD}[泪]", "戊市的樱花开了，公园里人很多，停车场已经满了。")
+    posts = [told(n, texts[n]) for n in (*order, extra)]
+    groups: dict[str, set[str]] = {}
+    for post, place in zip(posts, Events({}, ROOMY).add(posts), strict=True):
+        groups.setdefault(place.event, set()).add(post.id)
+    assert sorted(map(sorted, groups.values())) == [["p0", "p1", "p2"], ["p3", "p4"], ["p5"]]
+
+
+# ---------------------------------------------------------------- restarts and bounds
+
+
+@given(st.lists(st.integers(0, 59), min_size=1, max_size=120), st.lists(st.integers(1, 40), max_size=6))
+@settings(max_examples=25, deadline=None)
+def test_restarts_and_batches_change_nothing(picks: list[int], cuts: list[int]) -> None:
+    texts = variants(random.Random(7))
+    posts = [told(n, texts[pick], minute=n, voice=f"v{pick % 7}") for n, pick in enumerate(picks)]
+    straight = Events({}, SMALL).add(posts)
+    memory: dict[str, bytes] = {}
+    found: list[Placed] = []
+    start = 0
+    for cut in (*cuts, len(posts)):
+        events = Events(memory, SMALL)
+        found += events.add(posts[start : start + cut])
+        events.save()
+        start += cut
+    assert found == straight[: len(found)]
+
+
+def test_state_is_small_keyed_and_bounded() -> None:
+    memory: dict[str, bytes] = {}
+    events = Events(memory, SMALL)
+    rng = random.Random(5)
+    for round_ in range(30):
+        texts = [f"{text}{rng.random()}" for text in variants(rng)]
+        events.add([told(1000 * round_ + n, text, minute=round_) for n, text in enumerate(texts)])
+        events.save()
+    assert max(map(len, memory.values())) <= STATE_LIMIT
+    assert sum(key.startswith("v/") for key in memory) <= SMALL.events
+    assert sum(key.startswith("c/") for key in memory) <= SMALL.texts // 32 + 2
+
+
+def test_only_what_changed_is_written_again() -> None:
+    class Recording(dict[str, bytes]):
+        written: set[str]
+
+        def __setitem__(self, key: str, value: bytes) -> None:
+            super().__setitem__(key, value)
+            self.written.add(key)
+
+    memory = Recording()
+    memory.written = set()
+    events = Events(memory, ROOMY)
+    fire = events.add([told(0, FIRE), told(1, FLOOD)])[0].event
+    events.save()
+    memory.written = set()
+    events.add([told(2, f"转发//{FIRE}", minute=1)])
+    events.save()
+    assert memory.written == {f"v/t/{fire}"}
+
+
+def test_what_is_old_is_dropped_with_its_state() -> None:
+    memory: dict[str, bytes] = {}
+    events = Events(memory, ROOMY)
+    old = events.add([told(0, FIRE)])[0].event
+    new = events.add([told(1, FLOOD, minute=600)])[0].event
+    events.drop(told(0, "", minute=300).now)
+    events.save()
+    assert events.event(old) is None
+    assert events.event(new) is not None
+    assert not any(old in key for key in memory)
+    again = Events(memory, ROOMY)
+    assert again.add([told(2, FIRE, minute=601)]) == events.add([told(2, FIRE, minute=601)])
+    assert again.event(new) == events.event(new)
+
+
+# ---------------------------------------------------------------- shingles
+
+
+def test_a_sketch_sees_words_not_their_dress() -> None:
+    plain, dressed, other, empty = sketches([fold(one) for one in (FLOOD, " ".join(FLOOD) + "😡", FIRE, "😡")])
+    assert plain == dressed
+    assert empty == ""
+    assert (read_sketch(plain) == read_sketch(other)).sum() <= 1
+    assert len(read_sketch(plain)) == BANDS
+    with pytest.raises(ValueError, match="sketch of 1 numbers"):
+        read_sketch("AAA=")
+
+
+def test_a_batch_is_each_of_its_texts() -> None:
+    texts = [fold(one) for one in (FIRE, "", "Metro line 3 stopped, 三号线停运", "x", FLOOD, "\ud800😡")]
+    whole = units(texts)
+    for n, text in enumerate(texts):
+        alone = units([text])
+        span = slice(whole.starts[n], whole.starts[n + 1])
+        assert np.array_equal(whole.hashes[span], alone.hashes)
+        assert np.array_equal(bands(whole)[n], bands(alone)[0])
+        assert np.array_equal(terms(whole)[0][span][terms(whole)[1][span]], terms(alone)[0][terms(alone)[1]])
+        assert whole.bare[n] == alone.bare[0]
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_any_text_has_units_and_likeness_has_no_order(one: str, other: str) -> None:
+    found = units([fold(one), fold(other)])
+    assert alike(*found.bare) == alike(*found.bare[::-1])
+    assert contradict(*found.bare) == contradict(*found.bare[::-1])
+    assert not contradict(found.bare[0], found.bare[0])
+    assert isinstance(links(fold(one)), str)
+
+
+# ---------------------------------------------------------------- the command
+
+
+def test_events_writes_a_line_for_each_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    posts = [
+        {"text": FIRE, "published_at": "2026-03-01T08:00:00+08:00", "source": "a"},
+        {"text": FLOOD, "published_at": "2026-03-01T08:01:00+08:00"},
+        {"text": f"转发微博//{FIRE}"},
+        {"text": REPORTS[1], "published_at": "2026-03-01T08:09:00+08:00"},
+    ]
+    lines = [json.dumps(post, ensure_ascii=False) for post in posts]
+    lines.insert(2, "not json")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(lines).encode())))
+    monkeypatch.setattr("sys.argv", ["tingchao", "events", "-", "--json"])
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert done.value.code == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["duplicate_of"] for row in rows] == [None, None, None, 0, None]
+    assert rows[0]["event"] == rows[3]["event"] == rows[4]["event"] != rows[1]["event"]
+    assert (rows[2]["event"], rows[2]["error"]) == (None, "line.not_json")
