@@ -12,11 +12,11 @@ text as `corpora.py` reads it from its set, and the text is looked up when train
     texts = read_handmade()
 
 Both were labelled by a language model that read each text against ../shared/annotation/GUIDELINE.md, as labelled.jsonl
-was. `drawn` says how a text was chosen: `random`, from the mix of sets of labelled.jsonl's own random part; or
+was. `drawn` says how a text was chosen: `random`, from the mix of sets of labelled.jsonl's own random part;
 `model:<head>`, where model 8f82d67c2f3d was near its threshold for that signal (for outage, help and leak also well
-above and below it) or unsure of `live` or `sentiment`. None lies near a text of labelled.jsonl (cosine of character
-pairs and triples at most 0.45) or in a group that `train.is_held` keeps for judging. Handmade texts say nothing of how
-frequent anything is.
+above and below it) or unsure of `live` or `sentiment`; `keyword:<signal>`, by a broad list of words. None lies near a
+text of labelled.jsonl (cosine of character pairs and triples at most 0.45) or in a group that `train.is_held` keeps for
+judging. Texts that the guideline leaves open were left out. Handmade texts say nothing of how frequent anything is.
 """
 
 from __future__ import annotations
