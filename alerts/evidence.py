@@ -69,7 +69,7 @@ class Shelves:
         first = shelf.first
         if first is None or (mention.published_at, mention.id) < (first.at, first.id):
             shown = shelf.first = _shown(mention, text, 0)
-        angry = round(mention.scores.negative * UNIT)
+        angry = 0 if mention.scores.abstained else round(mention.scores.negative * UNIT)
         for signal, weight in (*weights, (NEGATIVE, angry)) if angry >= _ANGRY else weights:
             strong = shelf.strong.setdefault(signal, [])
             limit = _ANGRIEST if signal == NEGATIVE else _STRONG
@@ -176,7 +176,7 @@ def _shown(mention: Mention, text: int, weight: int) -> Shown:
         title=mention.title[:_TITLE],
         url=mention.url if len(mention.url) <= _URL else "",
         excerpt=mention.excerpt[:_EXCERPT],
-        negative=round(scores.negative, 3),
+        negative=0.0 if scores.abstained else round(scores.negative, 3),
         signals={} if scores.abstained else likely,
         words=tuple(words)[:_WORDS],
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from tingchao.config.sources import Source
@@ -18,6 +18,7 @@ class Matcher:
 
     def __init__(self, topics: Sequence[Topic], sources: Sequence[Source]) -> None:
         self._tests = {topic.name: _topic(topic) for topic in topics}
+        self._words = {topic.name: tuple(dict.fromkeys(_written(topic))) for topic in topics}
         self._limits = {s.name: frozenset(s.topics) for s in sources if "*" not in s.topics}
 
     def topics(self, folded: str, source: str) -> tuple[str, ...]:
@@ -26,6 +27,18 @@ class Matcher:
         return tuple(
             name for name, holds in self._tests.items() if (allowed is None or name in allowed) and holds(folded)
         )
+
+    def words(self, topic: str, text: str) -> tuple[str, ...]:
+        """The topic's words that stand in a text that matches it, as topics.toml has them."""
+        folded = fold(text)
+        return tuple(word for word in self._words[topic] if fold(word) in folded)
+
+
+def _written(topic: Topic) -> Iterator[str]:
+    yield from topic.any
+    yield from topic.all
+    for near in topic.near:
+        yield from near.words
 
 
 def _topic(topic: Topic) -> Test:

@@ -89,7 +89,8 @@ class Mention(Record, frozen=True, kw_only=True, omit_defaults=True):
     url: str = ""
     excerpt: str = ""  # the first EXCERPT characters
     scores: Scores
-    words: dict[str, tuple[str, ...]] = {}  # signal -> the words behind it, strongest first
+    # Head -> the words behind it, strongest first; "topic" -> the topic's own words, where no head stands out.
+    words: dict[str, tuple[str, ...]] = {}
     counts: Counts = Counts()
     signature: str = ""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from tingchao.config.settings import Settings
-from tingchao.models.scores import Scores
+from tingchao.models.scores import SIGNALS, Scores
 from tingchao.pipeline.grams import fold
 from tingchao.pipeline.ids import signature
 from tingchao.pipeline.log import output
@@ -14,7 +14,9 @@ from tingchao.pipeline.matching import Matcher
 from tingchao.pipeline.records import EXCERPT, Mention, Post, Scored
 from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
 
-_WORDS = 6  # words a signal that travel with a mention: what an alert card shows on one line
+_WORDS = 6  # words a head that travel with a mention: what an alert card shows on one line
+_LIKELY = 0.3  # chance from which a signal that is not given is explained; the cards name it from there on
+_ANGRY = 0.5  # from here on a post is more likely negative than not
 
 
 class Judge(Protocol):
@@ -55,8 +57,8 @@ class Score:
         outputs = [output("scored", one.post.id, one) for one in scored]
         outputs += [
             output("mentions", mention.topic, mention)
-            for number, one in enumerate(scored)
-            for mention in _mentions(one, words.get(number, {}))
+            for one, text in zip(scored, texts, strict=True)
+            for mention in self._mentions(one, text, words.get(text, {}))
         ]
         return Result(outputs, ["abstained" if one.scores.abstained else "scored" for one in scored])
 
@@ -70,34 +72,47 @@ class Score:
             model=self._judge.version,
         )
 
-    def _words(self, scored: Sequence[Scored], texts: Sequence[str]) -> dict[int, dict[str, tuple[str, ...]]]:
-        """For the posts that become mentions, by position: given signal -> the words that speak for it."""
-        asked = {n: one.scores.given for n, one in enumerate(scored) if one.topics and one.scores.given}
-        whys = self._judge.whys([texts[n] for n in asked], list(asked.values()), _WORDS) if asked else []
+    def _words(self, scored: Sequence[Scored], texts: Sequence[str]) -> dict[str, dict[str, tuple[str, ...]]]:
+        """For the texts of posts that become mentions: head -> the words that speak for it. A repost costs nothing."""
+        asked = {
+            text: heads
+            for one, text in zip(scored, texts, strict=True)
+            if one.topics and (heads := explained(one.scores))
+        }
+        whys = self._judge.whys(list(asked), list(asked.values()), _WORDS) if asked else []
         return {
-            n: {signal: tuple(word for word, weight in why if weight > 0) for signal, why in reasons.items()}
-            for n, reasons in zip(asked, whys, strict=True)
+            text: {head: tuple(word for word, weight in why if weight > 0) for head, why in reasons.items()}
+            for text, reasons in zip(asked, whys, strict=True)
         }
 
+    def _mentions(self, scored: Scored, text: str, words: dict[str, tuple[str, ...]]) -> Iterator[Mention]:
+        post = scored.post
+        for topic in scored.topics:
+            yield Mention(
+                topic=topic,
+                id=post.id,
+                published_at=post.published_at,
+                fetched_at=post.fetched_at,
+                source=post.source,
+                voice=post.voice,
+                title=post.title,
+                url=post.url,
+                excerpt=post.text[:EXCERPT],
+                scores=scored.scores,
+                words=words if any(words.values()) else {"topic": self._matcher.words(topic, text)[:_WORDS]},
+                counts=post.counts,
+                signature=scored.signature,
+            )
 
-def _mentions(scored: Scored, words: dict[str, tuple[str, ...]]) -> Iterator[Mention]:
-    post = scored.post
-    for topic in scored.topics:
-        yield Mention(
-            topic=topic,
-            id=post.id,
-            published_at=post.published_at,
-            fetched_at=post.fetched_at,
-            source=post.source,
-            voice=post.voice,
-            title=post.title,
-            url=post.url,
-            excerpt=post.text[:EXCERPT],
-            scores=scored.scores,
-            words=words,
-            counts=post.counts,
-            signature=scored.signature,
-        )
+
+def explained(scores: Scores) -> tuple[str, ...]:
+    """The heads whose words a mention carries: given signals, else the likeliest one, else anger, else none."""
+    if scores.abstained or scores.given:
+        return scores.given
+    likeliest = max(range(len(SIGNALS)), key=scores.signals.__getitem__)
+    if scores.signals[likeliest] >= _LIKELY:
+        return (SIGNALS[likeliest],)
+    return ("negative",) if scores.negative >= _ANGRY else ()
 
 
 def full_text(post: Post) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,7 +17,10 @@ from tingchao.pipeline.records import Alert, Dead, Post, Scored
 from tingchao.pipeline.times import local
 
 if TYPE_CHECKING:
+    from tingchao.models.reasons import Reasons
     from tingchao.models.versions import Version  # brings NumPy along, which most commands do without
+
+_TOLD = 0.3  # chance from which a signal is shown to people, as on the cards
 
 _COLUMNS: dict[str, Callable[[Scored], object]] = {
     "id": lambda s: s.post.id,
@@ -41,9 +44,9 @@ def sentiment(scores: Scores) -> str:
     return max(("negative", "neutral", "positive"), key=lambda name: float(getattr(scores, name)))
 
 
-def scores_dict(scores: Scores) -> dict[str, Any]:
-    """The form of `tingchao score`: named probabilities instead of a vector."""
-    return {
+def scores_dict(scores: Scores, why: Mapping[str, Reasons] | None = None) -> dict[str, Any]:
+    """The form of `tingchao score`: named probabilities instead of a vector; with `why` the reasons of each head."""
+    found: dict[str, Any] = {
         "sentiment": {name: round(getattr(scores, name), 6) for name in ("negative", "neutral", "positive")},
         "signals": {name: round(p, 6) for name, p in zip(SIGNALS, scores.signals, strict=True)},
         "severity": round(scores.severity, 4),
@@ -53,6 +56,41 @@ def scores_dict(scores: Scores) -> dict[str, Any]:
         "lang": scores.lang,
         "abstained": scores.abstained,
     }
+    if why:
+        found["why"] = {
+            head: {"up": _changes(reasons.up), "down": _changes(reasons.down)} for head, reasons in why.items()
+        }
+    return found
+
+
+def _changes(found: Iterable[tuple[str, float]]) -> list[dict[str, Any]]:
+    return [{"words": words, "change": round(change, 4)} for words, change in found]
+
+
+def score_text(said: str, scores: Scores, why: Mapping[str, Reasons], language: str) -> str:
+    """A text with its scores for people, and the reasons of the heads that say something of it."""
+    shown = " ".join(said.split())[:120].encode("utf-8", "replace").decode()  # a lone surrogate cannot be printed
+    lines = [shown or "–"]
+    if scores.abstained:
+        return "\n".join([*lines, "  " + text("cli.said.abstained", language), "", ""])
+    chances = dict(zip(SIGNALS, scores.signals, strict=True))
+    chances |= {name: getattr(scores, name) for name in ("negative", "neutral", "positive", "live", "advert")}
+    wanted = [sentiment(scores), *(name for name in SIGNALS if chances[name] >= _TOLD), "severity", "live", "advert"]
+    for head in wanted:
+        value = f"{scores.severity:.1f}" if head == "severity" else f"{chances[head]:.0%}"
+        lines.append(f"  {_head(head, language)} {value}")
+        for side, sign in (("up", "↑"), ("down", "↓")):
+            found = getattr(why[head], side) if head in why else ()
+            words = "  ".join(f"{words} {change:+.2f}" for words, change in found)
+            lines += [f"    {sign} {words}"] if words else []
+    return "\n".join([*lines, "", ""])
+
+
+def _head(head: str, language: str) -> str:
+    if head in SIGNALS:
+        return text(f"signal.{head}", language)
+    kind = "sentiment" if head in {"negative", "neutral", "positive"} else "head"
+    return text(f"cli.{kind}.{head}", language)
 
 
 def scored_dict(scored: Scored) -> dict[str, Any]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import islice
 from typing import IO
-
-import msgspec
 
 _BATCH = 500
 
@@ -22,8 +21,8 @@ def _text(line: bytes) -> str:
     """The `text` of a JSON object (with its title, if it has one); any other line is the text itself."""
     if line.lstrip().startswith(b"{"):
         try:
-            value = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            value = json.loads(line)  # takes lone surrogates, which msgspec does not: the models can do without them
+        except (ValueError, RecursionError):
             value = None
         if isinstance(value, dict) and isinstance(value.get("text"), str):
             title = value.get("title")

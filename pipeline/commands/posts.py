@@ -13,16 +13,18 @@ import typer
 from tingchao.config.settings import load
 from tingchao.pipeline import dead as dead_letters
 from tingchao.pipeline import shows
-from tingchao.pipeline.backends import open_log
+from tingchao.pipeline.backends import model_folder, open_log
 from tingchao.pipeline.clock import clock_from
 from tingchao.pipeline.commands.base import (
     DB,
+    LANGUAGE,
     AsJson,
     ClockText,
     ConfigDir,
     Database,
     app,
     help_of,
+    one_of,
     opened,
     out,
     say,
@@ -114,14 +116,31 @@ def _rows(file: str, form: str, stream: BinaryIO) -> tuple[Iterator[Any], int | 
 
 
 @app.command(help=help_of("score"))
-def score(file: Annotated[str, typer.Argument(metavar="FILE|-", help=help_of("ingest_file"))]) -> None:
+def score(
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help=help_of("ingest_file"))],
+    why: Annotated[bool, typer.Option("--why", help=help_of("why"))] = False,
+    heads: Annotated[list[str] | None, typer.Option("--head", help=help_of("head"))] = None,
+    readable: Annotated[bool, typer.Option("--readable", help=help_of("readable"))] = False,
+    config: ConfigDir = None,
+    db: Database = DB,
+) -> None:
+    from tingchao.models.reasons import reasons
     from tingchao.models.scorer import Scorer
+    from tingchao.models.scores import HEADS
+    from tingchao.models.versions import in_use
     from tingchao.pipeline.texts import batches
 
-    scorer = Scorer.load()
+    for head in heads or ():
+        one_of("--head", head, HEADS)
+    scorer = Scorer.load(in_use(model_folder(load(config), db)))
     with opened(file) as stream:
         for batch in batches(stream):
-            sys.stdout.write(shows.json_lines(shows.scores_dict(one) for one in scorer.score(batch)))
+            scores = scorer.score(batch)
+            whys = reasons(scorer, batch, heads or HEADS) if why or heads else [{}] * len(batch)
+            if readable:
+                sys.stdout.write("".join(map(shows.score_text, batch, scores, whys, [LANGUAGE] * len(batch))))
+            else:
+                sys.stdout.write(shows.json_lines(map(shows.scores_dict, scores, whys)))
 
 
 @contextmanager
