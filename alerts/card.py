@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from tingchao.alerts.windows import OTHERS, SURE
-from tingchao.config.language import text
+from tingchao.config.language import catalogue, text
 from tingchao.pipeline.records import Alert, Evidence, Reason
 from tingchao.pipeline.times import local
 
@@ -50,14 +50,21 @@ def headline(alert: Alert, language: str) -> str:
 
 def card(alert: Alert, language: str) -> Card:
     """The alert in sentences; a section without any is left out."""
-    parts = {
-        "why": _why(alert, language),
-        "what": _what(alert, language),
-        "sure": _sure(alert, language),
-        "who": _who(alert, language),
-        "evidence": (_post(number, one, alert, language) for number, one in enumerate(alert.evidence, 1)),
-        "unknown": _unknown(alert, language),
-    }
+    parts = (
+        {
+            "why": _why(alert, language),
+            "unknown": iter((text("alert.unknown.source", language),)),
+        }
+        if alert.topic.startswith("@")
+        else {
+            "why": _why(alert, language),
+            "what": _what(alert, language),
+            "sure": _sure(alert, language),
+            "who": _who(alert, language),
+            "evidence": (_post(number, one, alert, language) for number, one in enumerate(alert.evidence, 1)),
+            "unknown": _unknown(alert, language),
+        }
+    )
     sections = (
         Section(name, text(f"alert.section.{name}", language), found)
         for name, lines in parts.items()
@@ -138,7 +145,15 @@ def _facts(reason: Reason, seen: datetime, language: str) -> dict[str, object]:
         "threshold": number(reason.threshold),
         "signal": text(f"signal.{reason.signal}", language) if reason.signal else "",
         "rule": reason.rule,
+        "detail": _detail(reason.detail, language),
     }
+
+
+def _detail(detail: str, language: str) -> str:
+    """What is wrong with a source: a line of the crawler, or what became what."""
+    outcome, _, status = detail.partition(":")
+    known = f"crawl.{outcome}"
+    return text(known, language, status=status, detail="", items=0) if known in catalogue() else detail
 
 
 def _length(length: timedelta, language: str) -> str:

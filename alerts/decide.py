@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from tingchao.alerts import shards
+from tingchao.alerts import shards, sources
 from tingchao.alerts.merge import changed, judged, opened, updated
 from tingchao.config.settings import Settings
 from tingchao.pipeline.log import Output, output
@@ -68,7 +68,7 @@ class Decide:
 
     def __init__(self, memory: Memory, settings: Settings) -> None:
         self._memory = memory
-        self._titles = {topic.name: topic.title for topic in settings.topics}
+        self._titles = {topic.name: topic.title for topic in settings.topics} | sources.titles(settings)
         self._quiet, self._past = settings.main.decide.quiet, settings.main.decide.past
         self._held: dict[str, dict[str, Held]] = {}  # topic -> id
         self._topics: dict[str, str] = {}  # id -> topic

@@ -128,7 +128,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a rule fired: what was seen in a window against what was expected."""
 
     rule: str  # its name in rules.toml
-    kind: str  # count, negative_share, signal
+    kind: str  # count, negative_share, signal; of sources those of alerts/sources.py
     signal: str = ""
     start: Aware
     end: Aware
@@ -136,6 +136,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     threshold: float | None = None
     expected: float | None = None  # from the topic's own baseline; None during a cold start
     p: float | None = None  # chance of at least `observed` if nothing had changed
+    detail: str = ""  # of a source: outcome, outcome:status, or what became what
 
 
 class Candidate(Record, frozen=True, kw_only=True, omit_defaults=True):

@@ -150,9 +150,9 @@ def _judges(work: Work, names: Sequence[str]) -> list[Plan]:
 
         plans.append(score.plan(settings, Scorer.load(in_use(model_folder(settings, work.db)))))
     if "watch" in names:
-        from tingchao.alerts import watch
+        from tingchao.alerts import sources, watch
 
-        plans.append(watch.plan(settings))
+        plans += [watch.plan(settings), sources.plan(settings)]
     if "decide" in names:
         from tingchao.alerts import decide
 

@@ -1,0 +1,243 @@
+"""[fetches] → sources → [candidates]: a source that can no longer be read is an alert of its own.
+
+What a sick source does not tell is not silence of the public. So these alerts come first, and decide lets them inhibit
+what they would falsify. No source is given up: it is visited at its interval whatever is said here.
+State keys: the source's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+from scipy.stats import nbinom
+
+from tingchao.config.settings import Settings
+from tingchao.config.sources import Source
+from tingchao.pipeline.clock import BEIJING
+from tingchao.pipeline.log import Output, output
+from tingchao.pipeline.records import Candidate, Fetch, Reason, Tick
+from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
+
+TICK = timedelta(minutes=1)
+SOURCE, ALL = "@source/", "@sources"  # topics of these alerts; '@' stands in no name of a topic
+
+_FINE = frozenset({"ok", "unchanged"})
+_TRIES = 3  # visits in a row that failed; one or two are the web as it is
+_PATIENCE = timedelta(minutes=30)  # and at least so long, for sources that are visited every minute
+_AGAIN = timedelta(hours=1)  # told again while it lasts: below decide.quiet (2 h), so that the alert stays one
+_MANY = 0.5  # share of the sources that fail at once, from which the trouble is ours: one alert
+_LEAST = 3  # sources; of two, both may be ill by themselves
+_SLOTS = 24  # hours of the day, in Beijing: people post by day
+_DAYS = 14  # that the usual number of an hour rests on, about; older ones fade
+_LEARN = 3  # days until there is a usual number
+_EXPECT = 10.0  # posts expected in the hours looked at; from fewer, silence says nothing
+_FARTHEST = 48  # hours looked at
+_P = 0.001  # that a source brings so little by chance
+_DISPERSION = 3.0  # size of the negative binomial; news per hour vary about as much (a guess, on the careful side)
+
+
+class Health(msgspec.Struct):
+    """What is known of one source."""
+
+    good: datetime | None = None  # the last visit that brought what there was
+    bad: datetime | None = None  # the first of the failures in a row
+    failures: int = 0
+    detail: str = ""  # of the last failure: outcome, or outcome:status
+    charset: str = ""
+    robots: str = ""
+    told: dict[str, datetime] = {}  # kind -> when a candidate was last written
+    began: datetime | None = None
+    usual: list[float] = []  # posts in an hour, by hour of the day
+    days: list[float] = []  # that each rests on
+    hours: dict[int, int] = {}  # the last hours with a good visit -> posts in it
+
+
+def plan(settings: Settings) -> Plan:
+    """The stage; one partition."""
+
+    def make(memory: Memory) -> Stage:
+        return Sources(memory, settings)
+
+    return Plan("sources", ("fetches",), make, tick=TICK)
+
+
+def titles(settings: Settings) -> dict[str, str]:
+    """For people: the topic of an alert about a source -> its title."""
+    return {SOURCE + source.name: source.title or source.name for source in settings.sources}
+
+
+class Sources:
+    """The health of all sources."""
+
+    def __init__(self, memory: Memory, settings: Settings) -> None:
+        self._memory = memory
+        self._sources = {source.name: source for source in settings.sources if source.enabled}
+        self._all: dict[str, Health] = {name: _HEALTH.decode(value) for name, value in memory.items()}
+
+    def process(self, inputs: Sequence[Input]) -> Result:
+        """Outcomes: good, bad, other (one article, or a source that is configured no longer), tick."""
+        outputs: list[Output] = []
+        outcomes: list[str] = []
+        for given in inputs:
+            match given.record:
+                case Fetch() as fetch:
+                    outcome, found = self._fetch(fetch)
+                case Tick() as tick:
+                    outcome, found = "tick", list(self._tick(tick.at))
+                case other:
+                    raise AssertionError(f"sources reads fetches, got {type(other).__name__}")
+            outcomes.append(outcome)
+            outputs += [output("candidates", one.topic, one) for one in found]
+        return Result(outputs, outcomes)
+
+    def _fetch(self, fetch: Fetch) -> tuple[str, list[Candidate]]:
+        source = self._sources.get(fetch.source)
+        if source is None or fetch.url != source.url:
+            return "other", []
+        health = self._all.setdefault(fetch.source, Health(began=fetch.at))
+        if fetch.outcome not in _FINE:
+            health.failures += 1
+            health.bad = health.bad or fetch.at
+            health.detail = f"{fetch.outcome}:{fetch.status}" if fetch.outcome == "status" else fetch.outcome
+            self._keep(fetch.source)
+            return "bad", []
+        changes = list(_changes(fetch, health))
+        health.good, health.bad, health.failures, health.detail = fetch.at, None, 0, ""
+        health.charset, health.robots = fetch.charset or health.charset, fetch.robots or health.robots
+        _count(health, fetch.at, fetch.items)
+        self._keep(fetch.source)
+        return "good", changes
+
+    def _tick(self, now: datetime) -> Iterator[Candidate]:
+        failing = [name for name in self._sources if self._fails(name, now)]
+        known = [name for name in self._sources if name in self._all]
+        if len(failing) >= _LEAST and len(failing) >= _MANY * len(known):
+            yield from self._tell_all(failing, now)
+            return
+        for name in failing:
+            yield from self._tell_failing(name, now)
+        for name in known:
+            if name not in failing:
+                yield from self._tell_quiet(name, now)
+
+    def _fails(self, name: str, now: datetime) -> bool:
+        health = self._all.get(name)
+        if health is None:
+            return False
+        patience = max(_PATIENCE, _TRIES * self._sources[name].every)
+        if health.bad is not None and health.failures >= _TRIES and now - health.bad >= patience:
+            return True
+        last = max(filter(None, (health.good, health.bad, health.began)))
+        return health.failures == 0 and now - last > 2 * patience  # nobody visits it any more
+
+    def _tell_failing(self, name: str, now: datetime) -> Iterator[Candidate]:
+        health = self._all[name]
+        if self._due(name, "failing", now):
+            kind = "source_failing" if health.failures else "source_unvisited"
+            start = health.bad or health.good or now
+            reason = Reason(
+                rule=kind, kind=kind, start=start, end=now, observed=float(health.failures), detail=health.detail
+            )
+            yield _candidate(SOURCE + name, reason, 1.0)
+
+    def _tell_all(self, failing: Sequence[str], now: datetime) -> Iterator[Candidate]:
+        due = [self._due(name, "failing", now) for name in failing]
+        if any(due):
+            start = min((self._all[name].bad or self._all[name].good or now) for name in failing)
+            detail = self._all[failing[0]].detail
+            reason = Reason(
+                rule="sources_failing",
+                kind="sources_failing",
+                start=start,
+                end=now,
+                observed=float(len(failing)),
+                expected=float(len(self._all)),
+                detail=detail,
+            )
+            yield msgspec.structs.replace(_candidate(ALL, reason, 1.0), level=2)
+
+    def _tell_quiet(self, name: str, now: datetime) -> Iterator[Candidate]:
+        health = self._all[name]
+        found = _silence(health, now, self._sources[name])
+        if found is not None and found.p is not None and self._due(name, "quiet", now):
+            yield _candidate(SOURCE + name, found, 1 - found.p)
+
+    def _due(self, name: str, kind: str, now: datetime) -> bool:
+        health = self._all[name]
+        last = health.told.get(kind)
+        if last is not None and now - last < _AGAIN:
+            return False
+        health.told[kind] = now
+        self._keep(name)
+        return True
+
+    def _keep(self, name: str) -> None:
+        self._memory[name] = _ENCODER.encode(self._all[name])
+
+
+_ENCODER = msgspec.json.Encoder()
+_HEALTH = msgspec.json.Decoder(Health)
+
+
+def _changes(fetch: Fetch, health: Health) -> Iterator[Candidate]:
+    """What is worth a look although the visit went well."""
+    for what, before, after in (("charset", health.charset, fetch.charset), ("robots", health.robots, fetch.robots)):
+        if before and after and before != after:
+            kind = f"source_{what}"
+            start = health.good or fetch.at
+            reason = Reason(rule=kind, kind=kind, start=start, end=fetch.at, observed=1.0, detail=f"{before} → {after}")
+            yield _candidate(SOURCE + fetch.source, reason, 1.0)
+
+
+def _count(health: Health, at: datetime, items: int) -> None:
+    """Add the posts of a good visit to its hour; hours that fall out of sight become part of what is usual."""
+    hour = int(at.timestamp()) // 3600
+    health.hours[hour] = health.hours.get(hour, 0) + items
+    if not health.usual:
+        health.usual, health.days = [0.0] * _SLOTS, [0.0] * _SLOTS
+    for old in [one for one in health.hours if one <= hour - _FARTHEST]:
+        slot, posts = _slot(old), health.hours.pop(old)
+        days = min(health.days[slot] + 1, float(_DAYS))
+        health.usual[slot] += (posts - health.usual[slot]) / days
+        health.days[slot] = days
+
+
+def _silence(health: Health, now: datetime, source: Source) -> Reason | None:
+    """The shortest stretch of good hours in which the source brought too little to be chance; None if there is none.
+
+    Hours without a good visit are left out: missing is not zero. Lower tail of a negative binomial.
+    """
+    if not health.usual or source.every > timedelta(hours=1):
+        return None
+    this = int(now.timestamp()) // 3600
+    expected, observed = 0.0, 0
+    for hour in sorted((one for one in health.hours if one < this), reverse=True):
+        slot = _slot(hour)
+        if health.days[slot] < _LEARN:
+            return None
+        expected += health.usual[slot]
+        observed += health.hours[hour]
+        if expected >= _EXPECT:
+            chance = float(nbinom.cdf(observed, _DISPERSION, _DISPERSION / (_DISPERSION + expected)))
+            if chance < _P:
+                start = datetime.fromtimestamp(hour * 3600, now.tzinfo)
+                return Reason(
+                    rule="source_quiet",
+                    kind="source_quiet",
+                    start=start,
+                    end=now,
+                    observed=float(observed),
+                    expected=round(expected, 1),
+                    p=chance,
+                )
+    return None
+
+
+def _slot(hour: int) -> int:
+    return datetime.fromtimestamp(hour * 3600, BEIJING).hour
+
+
+def _candidate(topic: str, reason: Reason, sure: float) -> Candidate:
+    return Candidate(topic=topic, reason=reason, level=1, sure=round(min(sure, 0.99), 3), posts=0, voices=0)

@@ -1,0 +1,214 @@
+"""A source that can no longer be read is an alert of its own."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from tingchao.alerts import card, decide, sources
+from tingchao.alerts.sources import ALL, SOURCE
+from tingchao.config.language import LANGUAGES
+from tingchao.config.settings import MainFile, Settings
+from tingchao.config.sources import Source
+from tingchao.pipeline.clock import ManualClock
+from tingchao.pipeline.log import Log, output
+from tingchao.pipeline.records import Alert, Candidate, Fetch, decode
+from tingchao.pipeline.stage import Runner
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+def source(name: str, every: str = "10m") -> Source:
+    return Source.model_validate(
+        {
+            "name": name,
+            "title": f"{name}报",
+            "kind": "feed",
+            "url": f"http://{name}.example/feed",
+            "topics": ["*"],
+            "every": every,
+        }
+    )
+
+
+class Watching:
+    """The stage on a log, with sources whose visits a test makes up."""
+
+    def __init__(self, log: Log, clock: ManualClock, names: tuple[str, ...] = ("morning",)) -> None:
+        self.log, self.clock = log, clock
+        self.settings = Settings(MainFile(), tuple(source(name) for name in names), (), ())
+        self.runner = Runner(sources.plan(self.settings), log, clock)
+        self.decide = Runner(decide.plan(self.settings), log, clock)
+
+    def restart(self) -> None:
+        self.runner = Runner(sources.plan(self.settings), self.log, self.clock)
+
+    def fetch(self, outcome: str = "ok", items: int = 1, name: str = "morning", **fields: object) -> None:
+        fetch = Fetch(
+            source=name,
+            url=f"http://{name}.example/feed",
+            at=self.clock.now(),
+            outcome=outcome,
+            items=items if outcome == "ok" else 0,
+            **fields,  # type: ignore[arg-type]
+        )
+        self.log.publish([output("fetches", name, fetch)], self.clock.now())
+        self.run()
+
+    def run(self) -> None:
+        while self.runner.step():
+            pass
+
+    def pass_time(
+        self, length: timedelta, outcome: str = "ok", items: int = 1, step: timedelta = 10 * MINUTE, **fields: object
+    ) -> None:
+        """Visits every `step`, with a tick before each."""
+        end = self.clock.now() + length
+        while self.clock.now() < end:
+            self.clock.move(step)
+            self.fetch(outcome, items, **fields)  # type: ignore[arg-type]
+
+    def told(self) -> list[Candidate]:
+        return [decode(Candidate, one.value) for one in self.log.scan("candidates", 0, 10_000) if one.key != "@tick"]
+
+    def kinds(self) -> list[str]:
+        return [one.reason.kind for one in self.told()]
+
+    def alerts(self) -> list[Alert]:
+        while self.decide.step():
+            pass
+        return [decode(Alert, one.value) for one in self.log.newest("alerts")]
+
+
+@pytest.fixture
+def watching(log: Log, clock: ManualClock) -> Watching:
+    return Watching(log, clock)
+
+
+def test_one_failure_is_the_web_as_it_is(watching: Watching) -> None:
+    watching.pass_time(HOUR)
+    watching.fetch("timeout")
+    watching.pass_time(HOUR)
+    assert watching.told() == []
+
+
+def test_a_source_that_keeps_failing_is_told_again_every_hour_until_it_works(watching: Watching) -> None:
+    watching.pass_time(HOUR)
+    watching.pass_time(25 * MINUTE, "login")
+    assert watching.told() == []
+    watching.pass_time(3 * HOUR, "login")
+    assert watching.kinds() == ["source_failing"] * 3
+    assert {one.topic for one in watching.told()} == {SOURCE + "morning"}
+    watching.pass_time(3 * HOUR)
+    assert len(watching.told()) == 3
+    (alert,) = watching.alerts()
+    assert alert.title == "morning报"
+    for language in LANGUAGES:
+        words = card.as_text(alert, language)
+        assert {"zh": "需要登录", "en": "log-in"}[language] in words
+
+
+@pytest.mark.parametrize("outcome", ["empty", "no_list", "status", "robots", "not_a_feed"])
+def test_whatever_keeps_it_from_being_read_counts(watching: Watching, outcome: str) -> None:
+    watching.pass_time(HOUR)
+    watching.pass_time(HOUR, outcome, status=503)
+    assert watching.kinds() == ["source_failing"]
+    assert watching.told()[0].reason.detail == ("status:503" if outcome == "status" else outcome)
+    assert card.headline(watching.alerts()[0], "zh").startswith("来源 morning报：连续 ")
+
+
+def test_a_failed_article_is_not_a_failed_source(watching: Watching) -> None:
+    for _ in range(30):
+        watching.clock.move(10 * MINUTE)
+        fetch = Fetch(source="morning", url="http://morning.example/n/1", at=watching.clock.now(), outcome="status")
+        watching.log.publish([output("fetches", "morning", fetch)], watching.clock.now())
+        watching.fetch()
+    assert watching.told() == []
+    assert watching.runner.counts()["other"] == 30
+
+
+def test_most_sources_at_once_are_one_alert(log: Log, clock: ManualClock) -> None:
+    names = ("a", "b", "c", "d", "e")
+    watching = Watching(log, clock, names)
+    for step in range(12):
+        clock.move(10 * MINUTE)
+        for name in names:
+            watching.fetch("offline" if step > 3 and name != "e" else "ok", name=name)
+    assert {one.topic for one in watching.told()} == {ALL}
+    (alert,) = watching.alerts()
+    assert alert.level == 2
+    assert "4" in card.headline(alert, "en")
+
+
+def test_a_source_that_nobody_visits_any_more_is_told(watching: Watching) -> None:
+    watching.pass_time(HOUR)
+    for _ in range(90):
+        watching.clock.move(MINUTE)
+        watching.run()
+    assert watching.kinds() == ["source_unvisited"]
+
+
+def test_a_source_that_was_never_visited_says_nothing(watching: Watching) -> None:
+    for _ in range(300):
+        watching.clock.move(MINUTE)
+        watching.run()
+    assert watching.told() == []
+
+
+def test_a_changed_charset_or_robots_rule_is_told_once(watching: Watching) -> None:
+    watching.pass_time(HOUR, charset="utf-8", robots="allowed")
+    watching.pass_time(HOUR, charset="gb18030", robots="allowed")
+    watching.pass_time(HOUR, charset="gb18030", robots="unavailable 404")
+    assert watching.kinds() == ["source_charset", "source_robots"]
+    assert watching.told()[0].reason.detail == "utf-8 → gb18030"
+
+
+def test_far_fewer_posts_than_usual_are_told_although_every_visit_goes_well(watching: Watching) -> None:
+    watching.pass_time(5 * DAY, items=12, step=HOUR)
+    assert watching.told() == []
+    watching.pass_time(8 * HOUR, "unchanged")
+    assert set(watching.kinds()) == {"source_quiet"}
+    reason = watching.told()[0].reason
+    assert reason.p is not None
+    assert reason.p < 0.001
+    assert reason.expected is not None
+    assert reason.expected > reason.observed
+    assert "平时约" in card.headline(watching.alerts()[0], "zh")
+
+
+def test_a_quiet_night_is_usual_where_every_night_is_quiet(watching: Watching) -> None:
+    for _ in range(8):
+        for _ in range(24):
+            busy = 8 <= (watching.clock.now() + timedelta(hours=8)).hour < 22
+            watching.pass_time(HOUR, "ok" if busy else "unchanged", items=24, step=HOUR)
+    assert watching.told() == []
+
+
+def test_hours_that_could_not_be_read_are_not_silence(watching: Watching) -> None:
+    watching.pass_time(5 * DAY, items=12, step=HOUR)
+    watching.pass_time(10 * HOUR, "offline")
+    watching.pass_time(2 * HOUR, items=2)
+    assert set(watching.kinds()) == {"source_failing"}
+
+
+def test_a_restart_changes_nothing(log: Log, clock: ManualClock) -> None:
+    watching = Watching(log, clock)
+    watching.pass_time(HOUR)
+    watching.pass_time(45 * MINUTE, "login")
+    before = len(watching.told())
+    watching.restart()
+    watching.pass_time(30 * MINUTE, "login")
+    assert (before, len(watching.told())) == (1, 1)
+
+
+def test_its_memory_stays_small(watching: Watching) -> None:
+    watching.pass_time(4 * DAY, items=12, step=HOUR, charset="utf-8", robots="allowed")
+    assert max(len(value) for value in watching.log.state("sources").values()) < 4000
+
+
+def test_times_are_by_the_clock_of_the_fetch(watching: Watching) -> None:
+    began: datetime = watching.clock.now()
+    watching.pass_time(HOUR)
+    watching.pass_time(HOUR, "tls")
+    assert watching.told()[0].reason.start == began + HOUR + 10 * MINUTE
