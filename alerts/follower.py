@@ -106,9 +106,9 @@ class Follower(threading.Thread):
             self._samples.popleft()
         began, before = self._samples[0]
         minutes = max(now - began, RATE_OVER) / timedelta(minutes=1)
-        newest = log.scan("posts", end - 1, 1)
+        newest = log.last("posts")
         behind = [log.end(topic) - at for group, topic in _WAY if (at := log.position(group, topic))]
-        return Status(now, (end - before) / minutes, newest[0].at if newest else None, max(behind, default=end))
+        return Status(now, (end - before) / minutes, newest.at if newest else None, max(behind, default=end))
 
     def _fetches(self, log: Log) -> dict[str, Fetch]:
         entries = list(log.newest("fetches")) if not self._fetched else log.scan("fetches", self._fetched)

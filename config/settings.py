@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from tingchao.config.cluster import KafkaSettings, LogSettings
 from tingchao.config.elastic import ElasticSettings, StoreSettings
 from tingchao.config.load import Block, ConfigError, Duration, Folder, SecretFile, read
 from tingchao.config.rules import Rule, RulesFile
@@ -115,6 +116,8 @@ class MainFile(Block):
     decide: DecideSettings = DecideSettings()
     store: StoreSettings = StoreSettings()
     elasticsearch: ElasticSettings = ElasticSettings()
+    log: LogSettings = LogSettings()
+    kafka: KafkaSettings = KafkaSettings()
     notify: list[Channel] = [Terminal(kind="terminal")]
 
     @model_validator(mode="after")

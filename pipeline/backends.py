@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+from tingchao.config.cluster import KafkaSettings
 from tingchao.config.elastic import ElasticSettings
 from tingchao.config.settings import Settings
 from tingchao.pipeline.errors import Refused
@@ -12,10 +14,36 @@ from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.sqlite_store import SqliteStore
 from tingchao.pipeline.store import Store
 
+# What each group of the log reads; none: it only keeps state.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "schedule": ("fetches",),
+    "visits": ("jobs",),
+    "crawl": (),
+    "voice": (),
+    "score": ("posts", "posts_backfill"),
+    "index": ("scored",),
+    "watch": ("mentions",),
+    "decide": ("candidates", "commands"),
+}
 
-def open_log(settings: Settings, db: Path) -> Log:  # noqa: ARG001 a cluster's address stands in the settings
+
+def groups(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """GROUPS, and one for each channel."""
+    return GROUPS | {f"notify.{channel.name}": ("alerts",) for channel in settings.main.notify}
+
+
+def open_log(settings: Settings, db: Path) -> Log:
     """The log; one object a thread."""
+    if settings.main.log.kind == "kafka":
+        return _kafka_log(settings.main.kafka)
     return SqliteLog(db)
+
+
+def _kafka_log(settings: KafkaSettings) -> Log:
+    from tingchao.pipeline.kafka_cluster import Cluster  # noqa: PLC0415 who has no cluster loads no client
+    from tingchao.pipeline.kafka_log import KafkaLog  # noqa: PLC0415 as above
+
+    return KafkaLog(Cluster.of(settings))
 
 
 def open_store(settings: Settings, db: Path) -> Store:
@@ -36,9 +64,26 @@ def model_folder(settings: Settings, db: Path) -> Path:
     return settings.main.models.dir or db.with_name(f"{db.name}-models")
 
 
-def require(settings: Settings, db: Path) -> None:  # noqa: ARG001 as above
+def setup(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Make topics and index templates, or bring them up to date: name, what was done, details. Raises Refused."""
+    if settings.main.log.kind == "kafka":
+        from tingchao.pipeline import kafka_topics  # noqa: PLC0415 as above
+        from tingchao.pipeline.kafka_cluster import Cluster  # noqa: PLC0415 as above
+
+        cluster = Cluster.of(settings.main.kafka)
+        yield from kafka_topics.setup(cluster, kafka_topics.wanted(cluster, settings.main.keep, groups(settings)))
+    if settings.main.store.kind == "elasticsearch":
+        from tingchao.pipeline import elastic_client, elastic_layout  # noqa: PLC0415 as above
+
+        with elastic_client.connect(settings.main.elasticsearch) as client:
+            indices = elastic_layout.setup(client, settings.main.elasticsearch)
+        yield from ((index, "kept", "") for index in indices)
+        yield f"{settings.main.elasticsearch.prefix}-posts", "kept", ""
+
+
+def require(settings: Settings, db: Path) -> None:
     """Raises Refused when there is nothing to look at yet: a view must not make an empty database."""
-    if not db.exists():
+    if settings.main.log.kind == "sqlite" and not db.exists():
         raise Refused(f"database {db}: not there; run 'tingchao up' or 'tingchao ingest' first, or give --db")
 
 

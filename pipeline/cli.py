@@ -28,8 +28,7 @@ def main() -> None:
                 colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
             ),
         ],
-        # Looked up at each line: who calls this in a process of theirs may have another one later.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     try:
         app()

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from tingchao.config.load import ConfigError
 from tingchao.config.settings import load
 from tingchao.models.scorer import Scorer
@@ -23,6 +21,7 @@ from tingchao.pipeline.log import Log
 from tingchao.pipeline.records import Fetch, decode
 from tingchao.pipeline.roles import FLOW, ROLES, Role
 from tingchao.pipeline.sqlite_log import SqliteLog
+from tingchao.pipeline.stage import outcomes
 from tingchao.pipeline.times import local
 
 _FREE_BYTES = 1 << 30  # 500,000 posts with log and index take about as much
@@ -86,8 +85,7 @@ def _log(log: Log, db: Path) -> Iterator[Finding]:
     waiting = {stage: log.end(topic) - log.position(stage, topic) for stage, topic in FLOW}
     yield Finding("waiting", ", ".join(f"{stage} {count}" for stage, count in waiting.items()))
     for stage, _ in FLOW:
-        counts = msgspec.json.decode(log.state(stage).get("#counts", b"{}"))
-        if counts:
+        if counts := outcomes(log, stage):
             yield Finding("counts", f"{stage}: " + ", ".join(f"{name} {n}" for name, n in counts.items()))
     dead = len(letters(log))
     yield Finding("dead", str(dead), well=dead == 0)

@@ -51,7 +51,7 @@ class Batch(NamedTuple):
 
 
 class Reader(Protocol):
-    """A member of a group: reads what the group has not committed yet."""
+    """A member of a group: reads what the group has not committed yet, back-fill only when nothing else waits."""
 
     def read(self, limit: int) -> Batch | None:
         """At most `limit` entries that follow the last commit of one partition; None when there are none."""
@@ -67,6 +67,9 @@ class Reader(Protocol):
 
     def partitions(self) -> Sequence[int]:
         """The partitions that this member holds now."""
+
+    def moved(self) -> frozenset[int]:
+        """Partitions that came or went since it was last asked: what is remembered of them is old."""
 
     def close(self) -> None: ...
 
@@ -93,6 +96,9 @@ class Log(Protocol):
     def state(self, group: str, prefix: str = "") -> dict[str, bytes]:
         """The state that a writer without input committed by `publish`, of keys that begin with `prefix`."""
 
+    def states(self, group: str) -> list[dict[str, bytes]]:
+        """All state of the group, one for each partition."""
+
     def claim(self, group: str, key: str, value: bytes) -> bytes:
         """Put state if the key has none; the value that stands, whoever put it.
 
@@ -100,16 +106,25 @@ class Log(Protocol):
         """
 
     def scan(self, topic: str, after: int = 0, limit: int = 1000) -> list[Entry]:
-        """Entries with an offset greater than `after`, of any partition, outside any group: for views."""
+        """Entries with an offset greater than `after`, outside any group: for views of topics of one partition.
+
+        Offsets grow, but not always by one.
+        """
 
     def newest(self, topic: str) -> Iterator[Entry]:
         """The newest entry of each key, ordered by offset."""
 
     def end(self, topic: str) -> int:
-        """The offset of the last entry, 0 in an empty topic."""
+        """The offset of the last entry (in Kafka also of the mark behind it), 0 in an empty topic.
+
+        Summed over the partitions, like `position`: their difference tells how far behind a group is.
+        """
+
+    def last(self, topic: str) -> Entry | None:
+        """The entry that was written last, of any partition."""
 
     def position(self, group: str, topic: str) -> int:
-        """The last offset that the group has committed, 0 before its first commit."""
+        """The last offset that the group has committed, summed over the partitions; 0 before its first commit."""
 
     def trim(self, before: datetime) -> int:
         """Drop entries written before `before`; of compacted topics only those with a newer one. How many."""

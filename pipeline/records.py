@@ -268,6 +268,7 @@ class Dead(Record, frozen=True, kw_only=True, omit_defaults=True):
 
 TOPICS: dict[str, type[Record]] = {
     "posts": Post,
+    "posts_backfill": Post,
     "scored": Scored,
     "mentions": Mention,
     "candidates": Candidate,
@@ -279,6 +280,7 @@ TOPICS: dict[str, type[Record]] = {
     "jobs": Job,
 }
 COMPACTED = frozenset({"alerts", "verdicts", "dead", "fetches"})  # the newest record of a key stands for it
+BACKFILL = frozenset({"posts_backfill"})  # read only when the reader's other topics have nothing: old posts can wait
 TICK_KEY = "@tick"
 
 _KINDS: tuple[type[Record], ...] = (*TOPICS.values(), Tick)

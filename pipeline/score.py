@@ -39,7 +39,7 @@ def plan(settings: Settings, judge: Judge) -> Plan:
     def make(_: Memory) -> Stage:
         return Score(judge, matcher)
 
-    return Plan("score", ("posts",), make)
+    return Plan("score", ("posts", "posts_backfill"), make)
 
 
 class Score:

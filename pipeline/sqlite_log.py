@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
+from tingchao.pipeline.batches import BATCH_BYTES, check, fitting, known, timed
 from tingchao.pipeline.clock import from_millis, millis
-from tingchao.pipeline.errors import Poison
-from tingchao.pipeline.log import STATE_LIMIT, VALUE_LIMIT, Batch, Entry, Output
-from tingchao.pipeline.records import COMPACTED, TOPICS
+from tingchao.pipeline.log import Batch, Entry, Output
+from tingchao.pipeline.records import BACKFILL, COMPACTED, TOPICS
 from tingchao.pipeline.sqlite_file import connect, named_errors, rows, transaction
 
 # AUTOINCREMENT: an offset is never given twice, also after the newest entries were trimmed.
@@ -29,7 +29,6 @@ _SCHEMA = [
 ]
 _READ_STEP = 50  # rows
 _TRIM_STEP = 5000  # rows a transaction, so that no writer waits long
-_BATCH_BYTES = 8 * 1024 * 1024  # a batch of 500 long texts would be 128 MB, several times over while it is worked on
 
 
 class SqliteLog:
@@ -63,7 +62,7 @@ class SqliteLog:
         positions: Mapping[str, int],
     ) -> None:
         """One transaction for all three; what `publish` and a reader's `commit` both are."""
-        _check(outputs, state)
+        check(outputs, state)
         with transaction(self._db) as db:
             for topic, lines in _by_topic(outputs, millis(at)).items():
                 db.executemany(f"INSERT INTO log_{topic} (key, at, value) VALUES (?, ?, ?)", lines)  # noqa: S608 known names
@@ -84,35 +83,42 @@ class SqliteLog:
         statement = 'SELECT key, value FROM state WHERE "group" = ? AND key >= ? AND key < ?'
         return dict(rows(self._db, statement, (group, prefix, prefix + "\U0010ffff")))
 
+    def states(self, group: str) -> list[dict[str, bytes]]:
+        return [self.state(group)]
+
     def claim(self, group: str, key: str, value: bytes) -> bytes:
-        _check((), {key: value})
+        check((), {key: value})
         with transaction(self._db) as db:
             db.execute("INSERT OR IGNORE INTO state VALUES (?, ?, ?)", (group, key, value))
             (standing,) = db.execute('SELECT value FROM state WHERE "group" = ? AND key = ?', (group, key)).fetchone()
         return bytes(standing)
 
     def scan(self, topic: str, after: int = 0, limit: int = 1000) -> list[Entry]:
-        statement = f"SELECT offset, key, at, value FROM log_{_known(topic)} WHERE offset > ? ORDER BY offset LIMIT ?"  # noqa: S608 known names
+        statement = f"SELECT offset, key, at, value FROM log_{known(topic)} WHERE offset > ? ORDER BY offset LIMIT ?"  # noqa: S608 known names
         return [_entry(topic, row) for row in rows(self._db, statement, (after, limit))]
 
     def scan_fitting(self, topic: str, after: int, limit: int) -> list[Entry]:
         """Like `scan`, but stops soon after the bytes of a batch: long posts are not read only to be read again."""
-        statement = f"SELECT offset, key, at, value FROM log_{_known(topic)} WHERE offset > ? ORDER BY offset LIMIT ?"  # noqa: S608 known names
+        statement = f"SELECT offset, key, at, value FROM log_{known(topic)} WHERE offset > ? ORDER BY offset LIMIT ?"  # noqa: S608 known names
         found: list[Entry] = []
         with named_errors():
             cursor = self._db.execute(statement, (after, limit))
-            while (part := cursor.fetchmany(_READ_STEP)) and sum(len(one.value) for one in found) <= _BATCH_BYTES:
+            while (part := cursor.fetchmany(_READ_STEP)) and sum(len(one.value) for one in found) <= BATCH_BYTES:
                 found += (_entry(topic, row) for row in part)
             cursor.close()
         return found
 
     def newest(self, topic: str) -> Iterator[Entry]:
-        statement = f"SELECT max(offset), key, at, value FROM log_{_known(topic)} GROUP BY key ORDER BY 1"  # noqa: S608 known names
+        statement = f"SELECT max(offset), key, at, value FROM log_{known(topic)} GROUP BY key ORDER BY 1"  # noqa: S608 known names
         return (_entry(topic, row) for row in rows(self._db, statement))
+
+    def last(self, topic: str) -> Entry | None:
+        found = rows(self._db, f"SELECT offset, key, at, value FROM log_{known(topic)} ORDER BY offset DESC LIMIT 1")  # noqa: S608 known names
+        return _entry(topic, found[0]) if found else None
 
     def end(self, topic: str) -> int:
         # sqlite_sequence and not max(offset): the end stays the end when the newest entries were trimmed.
-        found = rows(self._db, "SELECT seq FROM sqlite_sequence WHERE name = ?", (f"log_{_known(topic)}",))
+        found = rows(self._db, "SELECT seq FROM sqlite_sequence WHERE name = ?", (f"log_{known(topic)}",))
         return int(found[0][0]) if found else 0
 
     def position(self, group: str, topic: str) -> int:
@@ -138,7 +144,7 @@ class SqliteLog:
 
     def forget(self, topic: str, keys: Sequence[str]) -> None:
         with transaction(self._db) as db:
-            db.executemany(f"DELETE FROM log_{_known(topic)} WHERE key = ?", [(key,) for key in keys])  # noqa: S608 known names
+            db.executemany(f"DELETE FROM log_{known(topic)} WHERE key = ?", [(key,) for key in keys])  # noqa: S608 known names
 
     def close(self) -> None:
         self._db.close()
@@ -148,14 +154,19 @@ class SqliteReader:
     """One reader a group: the file has one partition, and `roles.py` lets one process hold it."""
 
     def __init__(self, log: SqliteLog, group: str, topics: Sequence[str]) -> None:
-        self._log, self._group, self._topics = log, group, topics
+        self._log, self._group = log, group
+        self._topics = [topic for topic in topics if topic not in BACKFILL]
+        self._backfill = [topic for topic in topics if topic in BACKFILL]
         self._at = {topic: log.position(group, topic) for topic in topics}
 
     def read(self, limit: int) -> Batch | None:
-        waiting = [_timed(self._log.scan_fitting(topic, self._at[topic], limit)) for topic in self._topics]
-        merged = heapq.merge(*waiting, key=lambda timed: timed[0])  # stable: equal times in the order of the topics
-        entries = list(islice(_fitting(entry for _, entry in merged), limit))
+        entries = self._merged(self._topics, limit) or self._merged(self._backfill, limit)
         return Batch(0, entries) if entries else None
+
+    def _merged(self, topics: Sequence[str], limit: int) -> list[Entry]:
+        waiting = [timed(self._log.scan_fitting(topic, self._at[topic], limit)) for topic in topics]
+        merged = heapq.merge(*waiting, key=lambda timed: timed[0])  # stable: equal times in the order of the topics
+        return list(islice(fitting(entry for _, entry in merged), limit))
 
     def state(self, partition: int) -> dict[str, bytes]:  # noqa: ARG002 one partition
         return self._log.state(self._group)
@@ -168,26 +179,11 @@ class SqliteReader:
     def partitions(self) -> Sequence[int]:
         return (0,)
 
+    def moved(self) -> frozenset[int]:
+        return frozenset()
+
     def close(self) -> None:
         """Nothing is held."""
-
-
-def _timed(entries: Iterable[Entry]) -> Iterator[tuple[datetime, Entry]]:
-    """Entries of one topic with the time that merges them: never earlier than the one before."""
-    latest = datetime.min.replace(tzinfo=UTC)
-    for entry in entries:
-        latest = max(latest, entry.at)
-        yield latest, entry
-
-
-def _fitting(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """The first entry, and those after it as long as all fit into a batch's bytes."""
-    size = 0
-    for number, entry in enumerate(entries):
-        size += len(entry.value)
-        if number and size > _BATCH_BYTES:
-            return
-        yield entry
 
 
 def _entry(topic: str, row: tuple[int, str, int, bytes]) -> Entry:
@@ -198,20 +194,5 @@ def _entry(topic: str, row: tuple[int, str, int, bytes]) -> Entry:
 def _by_topic(outputs: Sequence[Output], at: int) -> dict[str, list[tuple[str, int, bytes]]]:
     found: dict[str, list[tuple[str, int, bytes]]] = {}
     for out in outputs:
-        found.setdefault(_known(out.topic), []).append((out.key, at, out.value))
+        found.setdefault(known(out.topic), []).append((out.key, at, out.value))
     return found
-
-
-def _known(topic: str) -> str:
-    if topic not in TOPICS:
-        raise ValueError(f"no topic {topic!r}; expected one of {', '.join(TOPICS)}")
-    return topic
-
-
-def _check(outputs: Sequence[Output], state: Mapping[str, bytes | None]) -> None:
-    for out in outputs:
-        if len(out.value) > VALUE_LIMIT:
-            raise Poison("record.too_large", f"{out.topic} {out.key}: {len(out.value)} bytes, at most {VALUE_LIMIT}")
-    for key, value in state.items():
-        if value is not None and len(value) > STATE_LIMIT:
-            raise Poison("state.too_large", f"state {key}: {len(value)} bytes, at most {STATE_LIMIT}")

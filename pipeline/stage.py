@@ -113,6 +113,8 @@ class Runner:
         try:
             self._tick(now)
             batch = self._reader.read(self._plan.batch)
+            for partition in self._reader.moved():
+                self._held.pop(partition, None)
             did = self._idle() if batch is None else self._run(batch)
         except Retry as err:
             self._postpone(err, now)
@@ -145,8 +147,9 @@ class Runner:
             return
         value = encode(Tick(at=now))
         topic = self._plan.reads[0]
-        self._log.publish([Output(topic, TICK_KEY, value, p) for p in self._reader.partitions()], now)
-        self._ticked = now
+        if ticks := [Output(topic, TICK_KEY, value, p) for p in self._reader.partitions()]:
+            self._log.publish(ticks, now)
+            self._ticked = now
 
     def _idle(self) -> bool:
         if not self._plan.idle:
@@ -246,6 +249,14 @@ class _Held:
         for outcome, number in outcomes.items():
             self.counts[outcome] = self.counts.get(outcome, 0) + number
         return {_COUNTS: msgspec.json.encode(self.counts)}
+
+
+def outcomes(log: Log, stage: str) -> Counter[str]:
+    """How many records met which outcome in a stage, over all partitions, since the log began."""
+    total: Counter[str] = Counter()
+    for state in log.states(stage):
+        total.update(msgspec.json.decode(state.get(_COUNTS, b"{}")))
+    return total
 
 
 def _decode(entry: Entry) -> Record:

@@ -18,12 +18,17 @@ from typing import Any, Protocol
 import hypothesis
 import pytest
 
+from tingchao.config.cluster import KafkaSettings
 from tingchao.config.elastic import ElasticSettings
+from tingchao.config.settings import KeepSettings
 from tingchao.models.scores import SIGNALS, Scores
+from tingchao.pipeline import kafka_topics
 from tingchao.pipeline.clock import ManualClock
 from tingchao.pipeline.elastic_client import connect
 from tingchao.pipeline.elastic_layout import setup
 from tingchao.pipeline.elastic_store import ElasticStore
+from tingchao.pipeline.kafka_cluster import Cluster
+from tingchao.pipeline.kafka_log import KafkaLog
 from tingchao.pipeline.log import Log
 from tingchao.pipeline.records import Post, Scored
 from tingchao.pipeline.sqlite_log import SqliteLog
@@ -255,6 +260,40 @@ class Elastic:
         self.client.close()
 
 
+class Kafka:
+    """The log of a cluster, under a prefix of its own."""
+
+    def __init__(self, partitions: int = 1, **fields: Any) -> None:
+        self.settings = KafkaSettings(prefix=f"test-{uuid.uuid4().hex[:12]}", partitions=partitions, **fields)
+        self.cluster = Cluster.of(self.settings)
+        self.opening = (
+            "from tingchao.config.cluster import KafkaSettings\n"
+            "from tingchao.pipeline.kafka_cluster import Cluster\n"
+            "from tingchao.pipeline.kafka_log import KafkaLog\n"
+            f"settings = KafkaSettings.model_validate_json({self.settings.model_dump_json()!r})\n"
+            "log = KafkaLog(Cluster.of(settings), patience=30)\n"
+        )
+        self._opened: list[KafkaLog] = []
+        self.setup()
+
+    def setup(self) -> list[kafka_topics.Step]:
+        """Topics and the state of some groups."""
+        groups = dict.fromkeys(("g", "a", "b", "work", "other"), ("posts",))
+        groups |= {"": (), "one": ("commands",)}
+        return kafka_topics.setup(self.cluster, kafka_topics.wanted(self.cluster, KeepSettings(), groups))
+
+    def log(self, patience: float = 30) -> KafkaLog:
+        self._opened.append(log := KafkaLog(self.cluster, patience))
+        return log
+
+    def close(self) -> None:
+        for one in self._opened:
+            one.close()
+        admin = self.cluster.admin()
+        admin.delete_topics([name for name in admin.list_topics() if name.startswith(f"{self.settings.prefix}.")])
+        admin.close()
+
+
 BACKENDS: dict[str, Callable[[Path], Backend]] = {"sqlite": Sqlite}
 
 
@@ -270,6 +309,25 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
 def elastic(elasticsearch_url: str) -> Iterator[Elastic]:
     """An empty store of the cluster that all tests share; for tests marked real."""
     made = Elastic(urls=[elasticsearch_url])
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def kafka(kafka_bootstrap: str) -> Iterator[Kafka]:
+    """An empty log of the cluster that all tests share; for tests marked real."""
+    made = Kafka(bootstrap=[kafka_bootstrap])
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("kafka", marks=pytest.mark.real)])
+def log_backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """An empty log of each kind; the names that the contract tests use are those of Backend."""
+    if request.param == "kafka":
+        yield request.getfixturevalue("kafka")
+        return
+    made = Sqlite(tmp_path)
     yield made
     made.close()
 

@@ -52,6 +52,7 @@ class _InOrder(typer.core.TyperGroup):
         "dead",
         "lag",
         "check",
+        "setup",
         "doctor",
         "train",
         "evaluate",

@@ -8,7 +8,7 @@ import typer
 
 from tingchao.config.load import ConfigError
 from tingchao.config.settings import load
-from tingchao.pipeline import shows
+from tingchao.pipeline import backends, shows
 from tingchao.pipeline.backends import open_log, require
 from tingchao.pipeline.commands.base import DB, LANGUAGE, AsJson, ConfigDir, Database, app, help_of, out, t
 from tingchao.pipeline.roles import FLOW
@@ -28,6 +28,16 @@ def check(config: ConfigDir = None, db: Database = DB) -> None:  # noqa: ARG001 
     counts = {"sources": settings.sources, "topics": settings.topics, "rules": settings.rules}
     sizes = {name: len(values) for name, values in counts.items()}
     out(t("said.config_right", channels=len(settings.main.notify), **sizes))
+
+
+@app.command(help=help_of("setup"))
+def setup(config: ConfigDir = None, db: Database = DB) -> None:  # noqa: ARG001 every command takes it
+    names = 0
+    for name, did, detail in backends.setup(load(config)):
+        names += 1
+        if did != "kept":
+            out(f"{name}: {t(f'setup.{did}')} {detail}".rstrip())
+    out(t("said.set_up", count=names) if names else t("said.no_setup"))
 
 
 @app.command(help=help_of("lag"))
