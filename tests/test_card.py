@@ -173,10 +173,23 @@ def test_json_has_the_same_facts_under_stable_names() -> None:
         "threshold": 2.0,
         "expected": 0.05,
         "p": 1e-7,
+        "detail": "",
     }
     assert found["curve"] == {"bucket_seconds": 300, "posts": [0, 1, 44]}
     assert set(found["evidence"][0]) == {
-        *("id", "source", "published_at", "title", "url", "excerpt", "negative", "signals", "words", "role")
+        *(
+            "id",
+            "source",
+            "published_at",
+            "fetched_at",
+            "title",
+            "url",
+            "excerpt",
+            "negative",
+            "signals",
+            "words",
+            "role",
+        )
     }
     assert found["reasons"][1]["threshold"] is None, "a field without a value is there, too"
 
