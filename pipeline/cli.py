@@ -28,7 +28,8 @@ def main() -> None:
                 colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
             ),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Looked up at each line: who calls this in a process of theirs may have another one later.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
     try:
         app()
