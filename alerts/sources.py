@@ -60,7 +60,7 @@ def plan(settings: Settings) -> Plan:
     def make(memory: Memory) -> Stage:
         return Sources(memory, settings)
 
-    return Plan("sources", ("fetches",), make, tick=TICK)
+    return Plan("sources", ("clock", "fetches"), make, tick=TICK)  # ticks go to the first: views read [fetches]
 
 
 def titles(settings: Settings) -> dict[str, str]:

@@ -54,7 +54,8 @@ class Jobs:
                 self._plans.commit(heard, (), {}, self._clock.now())
             taken = self._take()
             held = frozenset(self._visits.partitions())
-            left = [one for partition in held - self._held for one in self._left(partition)]
+            arrived = (held - self._held) | (held & self._visits.moved())
+            left = [one for partition in sorted(arrived) for one in self._left(partition)]
             self._held = held
             known = {one.job.source for one in left}
             due = (*left, *(one for one in taken if one.job.source not in known))

@@ -18,6 +18,7 @@ from tingchao.pipeline.store import Store
 GROUPS: dict[str, tuple[str, ...]] = {
     "schedule": ("fetches",),
     "visits": ("jobs",),
+    "sources": ("clock", "fetches"),
     "crawl": (),
     "voice": (),
     "score": ("posts", "posts_backfill"),
@@ -30,6 +31,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
 def groups(settings: Settings) -> dict[str, tuple[str, ...]]:
     """GROUPS, and one for each channel."""
     return GROUPS | {f"notify.{channel.name}": ("alerts",) for channel in settings.main.notify}
+
+
+def clustered(settings: Settings) -> bool:
+    """Whether the log itself shares the work out; then any number of processes may have a role."""
+    return settings.main.log.kind == "kafka"
 
 
 def open_log(settings: Settings, db: Path) -> Log:

@@ -278,6 +278,7 @@ TOPICS: dict[str, type[Record]] = {
     "dead": Dead,
     "fetches": Fetch,
     "jobs": Job,
+    "clock": Tick,
 }
 COMPACTED = frozenset({"alerts", "verdicts", "dead", "fetches"})  # the newest record of a key stands for it
 BACKFILL = frozenset({"posts_backfill"})  # read only when the reader's other topics have nothing: old posts can wait

@@ -100,6 +100,7 @@ def test_a_source_that_keeps_failing_is_told_again_every_hour_until_it_works(wat
     watching.pass_time(3 * HOUR, "login")
     assert watching.kinds() == ["source_failing"] * 3
     assert {one.topic for one in watching.told()} == {SOURCE + "morning"}
+    watching.fetch()
     watching.pass_time(3 * HOUR)
     assert len(watching.told()) == 3
     (alert,) = watching.alerts()

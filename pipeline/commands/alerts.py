@@ -11,7 +11,7 @@ import typer
 
 from tingchao.config.settings import Settings, load
 from tingchao.pipeline import shows
-from tingchao.pipeline.backends import open_log, open_store, require
+from tingchao.pipeline.backends import clustered, open_log, open_store, require
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.commands.base import (
     DB,
@@ -128,7 +128,7 @@ def _carried_out(settings: Settings, db: Path, log: Log, alert: str) -> None:
     from tingchao.pipeline.roles import Role, sleep_until
 
     end, role = log.end("commands"), Role(db, "decide")
-    if role.take():
+    if not clustered(settings) and role.take():
         runner = Runner(decide.plan(settings), log, SystemClock())
         while log.position("decide", "commands") < end and runner.step():
             pass

@@ -13,7 +13,7 @@ import typer
 from tingchao.config.settings import load
 from tingchao.pipeline import dead as dead_letters
 from tingchao.pipeline import shows
-from tingchao.pipeline.backends import model_folder, open_log
+from tingchao.pipeline.backends import clustered, model_folder, open_log
 from tingchao.pipeline.clock import clock_from
 from tingchao.pipeline.commands.base import (
     DB,
@@ -80,8 +80,10 @@ def ingest(
     from tingchao.pipeline.roles import Child, Helpers
 
     given = arguments(config, db, clock)
-    log = open_log(load(config), db)
-    helpers = Helpers(db, [Child(JUDGES, given), Child(("index",), given)])
+    settings = load(config)
+    log = open_log(settings, db)
+    children = () if clustered(settings) else (Child(JUDGES, given), Child(("index",), given))
+    helpers = Helpers(db, children)
     try:
         helpers.alive()
         with opened(file) as stream, _progress() as bar:

@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from tingchao.config.settings import Settings, load
-from tingchao.pipeline.backends import model_folder, open_log, open_store
+from tingchao.pipeline.backends import clustered, model_folder, open_log, open_store
 from tingchao.pipeline.clock import Clock, clock_from
 from tingchao.pipeline.commands.base import DB, ClockText, ConfigDir, Database, app, help_of, say, t
 from tingchao.pipeline.errors import Refused
@@ -63,7 +63,8 @@ class Work:
 def up(config: ConfigDir = None, db: Database = DB, clock: ClockText = "") -> None:
     work = Work(load(config), db, clock_from(clock), _stop_on_signals())
     holder = Role(db, "web")
-    holder.take_or_refuse()
+    if not clustered(work.settings):
+        holder.take_or_refuse()
     family = Family([Child(roles, arguments(config, db, clock)) for roles in CHILDREN])
 
     def once_the_page_answers() -> None:
@@ -95,12 +96,12 @@ def run(
     stop = _stop_on_signals()
     if child:
         stop_with_parent(stop)
+    work = Work(load(config), db, clock_from(clock), stop)
     front, *behind = _grouped(roles)
-    holders = [Role(db, role) for role in front]
+    holders = [Role(db, role) for role in front if not clustered(work.settings)]
     # Two seconds: somebody may just be asking who holds it.
     if not all(sleep_until(lambda holder=holder: stop.is_set() or holder.take(), 2) for holder in holders):  # type: ignore[misc]
         raise typer.Exit(HELD)
-    work = Work(load(config), db, clock_from(clock), stop)
     if health:
         serve(health)
     for names in behind:
@@ -119,7 +120,7 @@ def _aside(work: Work, *names: str) -> None:
     """Run the roles in a thread of their own as soon as nobody else holds them."""
 
     def wait_and_do() -> None:
-        holders = [Role(work.db, name) for name in names]
+        holders = [Role(work.db, name) for name in names if not clustered(work.settings)]
         while not work.stop.is_set() and not all(holder.take() for holder in holders):
             work.stop.wait(0.5)
         try:
