@@ -129,21 +129,26 @@ def _with_key(row: Row, key: str) -> Row:
 
 def unlabelled(shared: Path) -> list[str]:
     """Texts without labels, each once: they only tell which words stand together."""
+    return list(dict.fromkeys(text for texts in pools(shared).values() for text in texts))
+
+
+def pools(shared: Path) -> dict[str, list[str]]:
+    """Texts without labels by the set that they come from."""
     data = shared / "data"
-    texts = {row["title"]: None for row in _table(data / "weibo_hot_titles/daily_titles_2021_2022.csv.gz")}
-    texts |= {_told(row): None for row in _table(data / "weibo_hot_hourly/dev_topics.csv.gz")}
-    texts |= {row["title"]: None for row in _table(data / "zhihu_hot/dev.csv.gz")}
-    for name in (
-        "cctv_weibo2020/posts.csv.gz",
-        "tnews_few/unlabelled.csv.gz",
-        "tnews_few/dev.csv",
-        "rumour_ced/dev.csv",
-    ):
-        texts |= {row["text"]: None for row in _table(data / name)}
-    texts |= {f"{row['title']}。{row['text'][:300]}": None for row in _table(data / "gov_complaints/dev.csv")}
-    texts |= {row["text"]: None for row in _table(data / "weibo2018/topics_unlabelled.csv")}
-    texts |= dict.fromkeys(_answers(data / "rumour_ced/spread_dev.jsonl.gz"))
-    return list(texts)
+    complaints = _table(data / "gov_complaints/dev.csv")
+    titles = _table(data / "weibo_hot_titles/daily_titles_2021_2022.csv.gz")
+    return {
+        "weibo_hot_titles": [row["title"] for row in titles],
+        "weibo_hot_hourly": [_told(row) for row in _table(data / "weibo_hot_hourly/dev_topics.csv.gz")],
+        "zhihu_hot": [row["title"] for row in _table(data / "zhihu_hot/dev.csv.gz")],
+        "cctv_weibo2020": [row["text"] for row in _table(data / "cctv_weibo2020/posts.csv.gz")],
+        "tnews_few, unlabelled": [row["text"] for row in _table(data / "tnews_few/unlabelled.csv.gz")],
+        "tnews_few": [row["text"] for row in _table(data / "tnews_few/dev.csv")],
+        "rumour_ced": [row["text"] for row in _table(data / "rumour_ced/dev.csv")],
+        "gov_complaints": [f"{row['title']}。{row['text'][:300]}" for row in complaints],
+        "weibo2018, topics": [row["text"] for row in _table(data / "weibo2018/topics_unlabelled.csv")],
+        "rumour_ced, reposts": list(_answers(data / "rumour_ced/spread_dev.jsonl.gz")),
+    }
 
 
 def _told(row: dict[str, str]) -> str:

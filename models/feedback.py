@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tingchao.models.compare import Difference, differences, replaces
 from tingchao.models.corpora import DataError, Row, corpora, grouped
+from tingchao.models.drift import write_reference
 from tingchao.models.evaluate import held_sets
 from tingchao.models.scorer import Scorer
 from tingchao.models.scores import SIGNALS
@@ -78,6 +79,7 @@ def challenge(
         )
     trained = train(data, out, seed, say, learning)
     after = Scorer.load(out)
+    write_reference(data, out)
     say("comparing")
     found = differences(held_sets(rows) | {VERDICTS: judging}, before.score, after.score)
     left_out = len(examples) - len(learning) - len(judging)

@@ -102,6 +102,8 @@ def _table() -> _Table:
     for source, target in simplified().items():
         if ord(source) < _TABLE_SIZE:
             codes[ord(source)] = ord(target)
+    beyond = codes >= _TABLE_SIZE  # some rare traditional characters have a simplified form in plane 3
+    codes[beyond] = np.flatnonzero(beyond)
     codes[_NEWLINE] = _NEWLINE
     breaker = np.zeros(_TABLE_SIZE, dtype=np.bool_)
     breaker[[ord(sign) for sign in _BREAKERS]] = True

@@ -153,6 +153,18 @@ class Scorer:
         raw = np.concatenate((table, self._model.meaning.outputs(hidden)), axis=1)
         return probabilities(raw, self._model.layers)
 
+    def unknown(self, texts: Sequence[str]) -> list[tuple[int, int]]:
+        """For each text how many words it has, and how many of them the model does not know."""
+        found: list[tuple[int, int]] = []
+        for first in range(0, len(texts), BATCH):
+            some = texts[first : first + BATCH]
+            reading = read(some)
+            _, known = self._model.vocabulary.found(reading.word_hashes)
+            words = np.bincount(reading.words.texts, minlength=len(some))
+            strange = np.bincount(reading.words.texts[~known], minlength=len(some))
+            found += zip(words.tolist(), strange.tolist(), strict=True)
+        return found
+
     def why(self, text: str, head: str, limit: int = 8) -> list[tuple[str, float]]:
         """The words that moved a head (of HEADS), strongest first; empty if the head abstained.
 

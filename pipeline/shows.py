@@ -11,12 +11,13 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from tingchao.config.language import text
+from tingchao.config.language import LANGUAGES, text
 from tingchao.models.scores import SIGNALS, Scores
 from tingchao.pipeline.records import Alert, Dead, Post, Scored
 from tingchao.pipeline.times import local
 
 if TYPE_CHECKING:
+    from tingchao.models.drift import Difference, Drift
     from tingchao.models.reasons import Reasons
     from tingchao.models.versions import Version  # brings NumPy along, which most commands do without
 
@@ -148,6 +149,50 @@ def versions_table(versions: Iterable[Version], language: str) -> Table:
         reason = text("cli.said.shipped", language) if one.shipped else one.reason
         table.add_row(one.name, "✓" if one.in_use else "", local(one.made_at), one.sha256, reason)
     return table
+
+
+def drift_table(drift: Drift, language: str) -> Table:
+    """Each source and week: texts, unknown words, and what differs most."""
+    table = _table(language, "source", "week", "posts", "unknown", "drift", "reason")
+    for cell in drift.cells:
+        told = [one for one in cell.differences if one.level in {"look", "worry"}]
+        reason = text("cli.comma", language).join(_differs(one, language) for one in told)
+        level = text(f"cli.drift.{cell.level}", language)
+        table.add_row(cell.source, str(cell.week), str(cell.texts), f"{cell.unknown:.1%}", level, reason)
+    return table
+
+
+def drift_sentence(drift: Drift, language: str) -> str:
+    """Whether to worry, about which source, and what to do."""
+    cell = drift.worst
+    if cell is None:
+        known = [one for one in drift.cells if one.level != "few"]
+        key = "few" if not known else "fine" if drift.reference else "no_reference"
+        sources = len({one.source for one in known})
+        posts = sum(one.texts for one in known)
+        return text(f"cli.drifted.{key}", language, sources=sources, posts=posts, model=drift.model)
+    told = [one for one in cell.differences if one.level == cell.level]
+    what = text("cli.comma", language).join(_differs(one, language) for one in told)
+    return text(f"cli.drifted.{cell.level}", language, source=cell.source, week=cell.week, what=what)
+
+
+def _differs(one: Difference, language: str) -> str:
+    against = text("cli.drift.before", language) if one.against == "before" else one.against
+    if one.what == "unknown":
+        return text("cli.drift.unknown", language, value=f"{one.value:.0%}", expected=f"{one.expected:.0%}")
+    if one.what == "abstained":
+        return text("cli.drift.abstained", language, value=f"{one.value:.0%}")
+    head = text("cli.drift.signal", language) if one.what == "signal" else _head(one.what, language)
+    return text("cli.drift.scores", language, head=head, against=against, value=f"{one.value:.2f}")
+
+
+def drift_dict(drift: Drift) -> dict[str, Any]:
+    """All that was compared, and the sentence in both languages."""
+    found: dict[str, Any] = msgspec.to_builtins(drift)
+    return found | {
+        "worry": drift.level == "worry",
+        "sentence": {language: drift_sentence(drift, language) for language in LANGUAGES},
+    }
 
 
 def dead_table(letters: Iterable[Dead], language: str) -> Table:

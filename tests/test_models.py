@@ -112,6 +112,12 @@ def test_strange_input_is_scored(scorer: Scorer, text: str):
     assert sum((scores.negative, scores.neutral, scores.positive)) == pytest.approx(1, abs=1e-5)
 
 
+def test_every_code_point_can_stand_in_a_text(scorer: Scorer):
+    texts = ["火灾现场" + "".join(map(chr, range(first, first + 512))) for first in range(0, 0x110000, 512)]
+    scored = [scorer.score(texts[first : first + 100]) for first in range(0, len(texts), 100)]
+    assert sum(map(len, scored)) == len(texts)
+
+
 def test_html_left_in_the_text_changes_nothing(scorer: Scorer):
     marked = f"<div class='a'><script>var a = 1;</script><p>{CRASH}</p></div>"
     assert scorer.score([marked])[0].signals == pytest.approx(scorer.score([CRASH])[0].signals, abs=1e-6)

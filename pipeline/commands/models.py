@@ -12,7 +12,7 @@ import typer
 
 from tingchao.config.settings import Settings, load
 from tingchao.pipeline import shows
-from tingchao.pipeline.backends import model_folder, open_log, require
+from tingchao.pipeline.backends import model_folder, open_log, open_store, require
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.commands.base import (
     DB,
@@ -29,6 +29,7 @@ from tingchao.pipeline.commands.base import (
     t,
 )
 from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.times import when
 
 if TYPE_CHECKING:
     from tingchao.models.compare import Difference
@@ -88,9 +89,12 @@ def _names(found: Iterable[Difference]) -> str:
 
 @app.command(help=help_of("evaluate"))
 def evaluate(data: DataFolder) -> None:
+    from tingchao.models import drift
     from tingchao.models import evaluate as evaluation
+    from tingchao.models.versions import SHIPPED_FOLDER
 
     report = evaluation.evaluate(data)
+    drift.write_reference(data, SHIPPED_FOLDER)
     out(str(report))
     raise typer.Exit(0 if report.floors_hold else 1)
 
@@ -116,3 +120,30 @@ def models_rollback(
 
     before, now = versions.rollback(model_folder(load(config), db), SystemClock().now(), version)
     say(t("said.rolled_back", before=before, now=now))
+
+
+@models_app.command("drift", help=help_of("models_drift"))
+def models_drift(
+    since: Annotated[str, typer.Option(help=help_of("since"))] = "28d",
+    until: Annotated[str, typer.Option(help=help_of("until"))] = "",
+    json: AsJson = False,
+    config: ConfigDir = None,
+    db: Database = DB,
+) -> None:
+    """Exit code 1 when there is something to worry about."""
+    from tingchao.models import drift, versions
+    from tingchao.models.scorer import Scorer
+    from tingchao.pipeline.weeks import texts_by_week
+
+    settings, now = load(config), SystemClock().now()
+    require(settings, db)
+    model = versions.in_use(model_folder(settings, db))
+    texts = texts_by_week(open_store(settings, db), when(since, now), when(until, now) if until else now)
+    found = drift.drift(texts, Scorer.load(model), drift.read_reference(model))
+    if json:
+        sys.stdout.write(shows.json_lines([shows.drift_dict(found)]))
+    else:
+        if found.cells:
+            shows.console().print(shows.drift_table(found, LANGUAGE))
+        out(shows.drift_sentence(found, LANGUAGE))
+    raise typer.Exit(1 if found.level == "worry" else 0)
