@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -60,7 +61,7 @@ def card(alert: Alert, language: str) -> Card:
             "why": _why(alert, language),
             "what": _what(alert, language),
             "sure": _sure(alert, language),
-            "who": _who(alert, language),
+            "who": chain(_who(alert, language), _event(alert, language)),
             "evidence": (_post(number, one, alert, language) for number, one in enumerate(alert.evidence, 1)),
             "unknown": _unknown(alert, language),
         }
@@ -97,6 +98,8 @@ def as_json(alert: Alert) -> dict[str, Any]:
     del found["v"]
     found["curve"] = {"bucket_seconds": alert.bucket, "posts": list(alert.curve)}
     del found["bucket"]
+    if found["event"] is not None:
+        del found["event"]["marks"]
     return found
 
 
@@ -211,6 +214,23 @@ def _who(alert: Alert, language: str) -> Iterator[str]:
         first = text("alert.comma", language).join(f"{source} {posts}" for source, posts in named[:_SOURCES])
         more = len(named) > _SOURCES or OTHERS in alert.sources
         yield text("alert.who.more" if more else "alert.who.sources", language, sources=first)
+
+
+def _event(alert: Alert, language: str) -> Iterator[str]:
+    event = alert.event
+    if event is None:
+        return
+    yield text(
+        "alert.who.event",
+        language,
+        posts=event.posts,
+        independent=event.independent,
+        share=f"{event.repost_share:.0%}",
+        first=local(event.first_at),
+        source=event.first_source,
+    )
+    if alert.topics:
+        yield text("alert.who.topics", language, topics=text("alert.comma", language).join(alert.topics))
 
 
 def _post(number: int, one: Evidence, alert: Alert, language: str) -> str:

@@ -1,6 +1,7 @@
 """[candidates] and [commands] → decide → [alerts], [verdicts]: the one place where an alert begins, changes and ends.
 
-What belongs together is one alert: candidates of one topic whose windows lie within `decide.quiet` of each other.
+What belongs together is one alert: candidates of one topic whose windows lie within `decide.quiet` of each other, and
+those of other topics that are about the same event.
 An alert that ended by itself is opened again by such a candidate; one that staff ended swallows it for a while.
 State keys: `a/id`, one alert with what decide must know of it beside what everybody sees; `@ticked`, the last tick.
 """
@@ -14,7 +15,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from tingchao.alerts import shards, sources
-from tingchao.alerts.merge import changed, judged, opened, updated
+from tingchao.alerts.merge import changed, joined, judged, opened, updated
+from tingchao.alerts.tracking import same_event
 from tingchao.config.settings import Settings
 from tingchao.pipeline.log import Output, output
 from tingchao.pipeline.records import ACTIVE, Alert, Candidate, Command, State, Tick
@@ -82,7 +84,7 @@ class Decide:
                 self._topics[held.alert.id] = held.alert.topic
 
     def process(self, inputs: Sequence[Input]) -> Result:
-        """Outcomes: opened, past, updated, raised, swallowed, reopened; done, repeated, refused; tick."""
+        """Outcomes: opened, past, updated, raised, joined, swallowed, reopened; done, repeated, refused; tick."""
         outputs: list[Output] = []
         outcomes: list[str] = []
         for given in inputs:
@@ -112,6 +114,10 @@ class Decide:
             self._hold(held, alert, candidate)
             return alert.history[-1].what, [alert]
         ended = self._nearest(candidate, {"resolved", "false_alarm"})
+        if ended is None and (other := self._elsewhere(candidate)) is not None:
+            alert = joined(other.alert, candidate, at)
+            self._hold(other, alert, candidate)
+            return "joined", [alert]
         if ended is None:
             return self._open(candidate, at, late=late)
         if not late and (candidate.level > ended.alert.level or _by_itself(ended.alert)):
@@ -129,6 +135,17 @@ class Decide:
         )
         self._hold(Held(alert, candidate.reason.end), alert, candidate)
         return ("past" if late else "opened"), [alert]
+
+    def _elsewhere(self, candidate: Candidate) -> Held | None:
+        """The active alert of another topic that is about the same event."""
+        found = [
+            (gap, held.alert.id, held)
+            for held in self._all()
+            if held.alert.state in ACTIVE
+            and (gap := _gap(held, candidate)) <= self._quiet
+            and same_event(candidate, held.alert.event)
+        ]
+        return min(found)[2] if found else None
 
     def _nearest(self, candidate: Candidate, states: set[State] | frozenset[State]) -> Held | None:
         """The alert of the topic in one of the states whose time is nearest to the window, within `decide.quiet`."""

@@ -62,6 +62,11 @@ class Happening(msgspec.Struct):
         return sum(posts for bucket, posts in self.spread.items() if first <= bucket <= last)
 
     @property
+    def distinct_voices(self) -> int:
+        """Different voices, also of those who only repeat."""
+        return distinct(self.voices)
+
+    @property
     def independent(self) -> int:
         """Voices that told it in words of their own: five hundred reposts of one text are one."""
         return min(self.texts, distinct(self.tellers))

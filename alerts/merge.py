@@ -12,6 +12,7 @@ from tingchao.pipeline.records import Alert, Candidate, Change, Command, Evidenc
 HISTORY = 50  # changes kept; the first one always stays
 _SOURCES = 20  # sources named; the others are summed up
 _STRONG = 5
+_TOPICS = 20  # under which an event is found
 _NOTE = 500  # characters
 _JUDGED = 50  # posts that an alert remembers as judged; it shows six at a time
 
@@ -58,6 +59,27 @@ def updated(alert: Alert, candidate: Candidate, at: datetime) -> Alert:
         evidence=_evidence(alert.evidence, candidate.evidence),
     )
     return changed(alert, at, what)
+
+
+def joined(alert: Alert, candidate: Candidate, at: datetime) -> Alert:
+    """The alert with a candidate of another topic that is about the same event.
+
+    Its numbers stay those of its own topic; it becomes graver, surer and longer.
+    """
+    raised = candidate.level > alert.level
+    others = (*alert.topics, candidate.topic) if candidate.topic not in alert.topics else alert.topics
+    alert = replace(
+        alert,
+        level=max(alert.level, candidate.level),
+        sure=max(alert.sure, candidate.sure),
+        severity=max(alert.severity, candidate.severity),
+        since=min(alert.since, candidate.reason.start),
+        until=max(alert.until, candidate.reason.end),
+        reasons=_reasons(alert.reasons, candidate.reason) if raised else alert.reasons,
+        evidence=_evidence(alert.evidence, candidate.evidence),
+        topics=others[:_TOPICS],
+    )
+    return changed(alert, at, "raised" if raised else "updated")
 
 
 def changed(
@@ -111,6 +133,7 @@ def _with_numbers(alert: Alert, candidate: Candidate) -> Alert:
         signals=candidate.signals,
         curve=candidate.curve,
         bucket=candidate.bucket,
+        event=candidate.event or alert.event,
     )
 
 

@@ -16,6 +16,7 @@ from tingchao.alerts.evidence import Shelves
 from tingchao.alerts.hours import Hours
 from tingchao.alerts.measure import Gate, Measure, gate_of, signal_number
 from tingchao.alerts.seen import Seen
+from tingchao.alerts.tracking import Tracker
 from tingchao.alerts.windows import ADVERT, BUCKET, HOUR, PER_HOUR, Window, hashed, weights
 from tingchao.config.rules import Rule
 from tingchao.config.settings import Settings
@@ -48,7 +49,7 @@ class _Clock(msgspec.Struct):
 
 
 class Watch:
-    """The topics of one partition. State keys: see hours, seen and evidence; and `clock`, `began` and `waiting`."""
+    """The topics of a partition. State keys: see hours, seen, evidence, events; and `clock`, `began` and `waiting`."""
 
     def __init__(self, memory: Memory, settings: Settings, batch: int = BATCH) -> None:
         self._memory, self._batch = memory, batch
@@ -58,6 +59,7 @@ class Watch:
         self._longest = max(self._rules, default=1)
         self._keep = max(_KEEP, self._lateness, (self._longest + _CURVE) * timedelta(seconds=BUCKET))
         self._hours, self._seen, self._shelves = Hours(memory), Seen(memory), Shelves(memory)
+        self._events = Tracker(memory)
         # When a topic was first watched: what came in at once from before it is only what sources still showed.
         self._began: dict[str, int] = msgspec.json.decode(memory.get("began", b"{}"))
         self._clock = msgspec.json.decode(memory.get("clock", b"{}"), type=_Clock) if "clock" in memory else _Clock()
@@ -106,6 +108,7 @@ class Watch:
         counted.add(mention, hashed(mention.voice or mention.source), text, found)
         self._hours.counted(topic, bucket, counted)
         self._shelves.offer(bucket, mention, text, found, now)
+        self._events.hear(mention, published, at)
         waiting = self._waiting.get(topic)
         if waiting is None:
             waiting = self._waiting[topic] = set()
@@ -139,12 +142,14 @@ class Watch:
         for topic, hour in self._hours.drop(before):
             self._seen.drop(topic, hour)
             self._shelves.drop(topic, range(hour * PER_HOUR, (hour + 1) * PER_HOUR))
+        self._events.drop(before)
         self._measure.forget()
 
     def _judge_waiting(self) -> list[Output]:
         """Candidates of every window that ends with a bucket that has posts, and holds a bucket that was added to."""
         if not self._waiting:
             return []
+        self._events.place()
         waiting, self._waiting = self._waiting, {}
         self._measure.changed(self._hours.sum_up())
         return [one for topic in sorted(waiting) for one in self._judge_topic(topic, waiting[topic])]
@@ -218,6 +223,7 @@ class Watch:
             evidence=self._shelves.pick(topic, range(first, last), signal),
             curve=tuple(posts.get(number, 0) for number in range(last - _CURVE, last)),
             bucket=BUCKET,
+            event=self._events.leading(topic, first, last - 1, window.posts),
         )
 
     def _save(self) -> None:
@@ -225,6 +231,8 @@ class Watch:
         self._hours.save()
         self._seen.save()
         self._shelves.save()
+        self._events.place()
+        self._events.save()
         if self._waiting:
             waiting = {topic: sorted(buckets) for topic, buckets in sorted(self._waiting.items())}
             self._memory["waiting"] = msgspec.json.encode((self._written, waiting))

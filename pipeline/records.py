@@ -93,6 +93,7 @@ class Mention(Record, frozen=True, kw_only=True, omit_defaults=True):
     words: dict[str, tuple[str, ...]] = {}
     counts: Counts = Counts()
     signature: str = ""
+    sketch: str = ""  # what alike texts share most of (shingles.sketches)
 
     @property
     def revision(self) -> int:
@@ -139,6 +140,26 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str = ""  # of a source: outcome, outcome:status, or what became what
 
 
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One happening of a topic that many posts tell of; its numbers are of the whole event so far."""
+
+    id: str
+    first: str  # the id of its first post
+    first_source: str
+    first_at: Aware
+    last_at: Aware
+    hours: float = 0.0  # from the first post to the last
+    posts: int
+    in_window: int = 0  # posts of it in the window of the candidate
+    texts: int  # posts in words of their own
+    voices: int
+    independent: int  # voices that told it in words of their own: five hundred reposts of one text are one
+    repost_share: float = 0.0  # share of posts that repeat another, 0-1
+    sources: dict[str, int] = {}
+    peak: int = 0  # posts an hour, in its fastest five minutes
+    marks: str = ""  # the smallest hashes of its texts, by which it is known again under another topic
+
+
 class Candidate(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A rule that holds for a topic in a window, with its statistics; decide makes alerts of candidates."""
 
@@ -155,6 +176,7 @@ class Candidate(Record, frozen=True, kw_only=True, omit_defaults=True):
     evidence: tuple[Evidence, ...] = ()
     curve: tuple[int, ...] = ()  # posts per bucket, oldest first, ending with the window
     bucket: int = 0  # seconds of a bucket of the curve
+    event: Event | None = None  # what most of the window is about
 
 
 State = Literal["open", "acknowledged", "in_hand", "resolved", "false_alarm", "past"]
@@ -198,6 +220,8 @@ class Alert(Record, frozen=True, kw_only=True, omit_defaults=True):
     evidence: tuple[Evidence, ...] = ()
     curve: tuple[int, ...] = ()
     bucket: int = 0
+    event: Event | None = None  # the newest that a window was about
+    topics: tuple[str, ...] = ()  # others under which the same event was found
     history: tuple[Change, ...] = ()
     verdict: Judgement | None = None  # of staff, on the alert as a whole; the newest one stands
     judged: dict[str, Judgement] = {}  # posts judged one by one, by id

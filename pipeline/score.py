@@ -12,6 +12,7 @@ from tingchao.pipeline.ids import signature
 from tingchao.pipeline.log import output
 from tingchao.pipeline.matching import Matcher
 from tingchao.pipeline.records import EXCERPT, Mention, Post, Scored
+from tingchao.pipeline.shingles import sketches
 from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
 
 _WORDS = 6  # words a head that travel with a mention: what an alert card shows on one line
@@ -52,18 +53,20 @@ class Score:
         """Outcome scored, or abstained when the text is not one that the models can judge."""
         posts = [one.record for one in inputs if isinstance(one.record, Post)]
         texts = [full_text(post) for post in posts]
-        scored = [self._scored(*one) for one in zip(posts, texts, self._judge.score(texts), strict=True)]
+        folded = [fold(text) for text in texts]
+        scored = [self._scored(*one) for one in zip(posts, folded, self._judge.score(texts), strict=True)]
+        watched = [number for number, one in enumerate(scored) if one.topics]
+        drawn = dict(zip(watched, sketches([folded[number] for number in watched]), strict=True))
         words = self._words(scored, texts)
         outputs = [output("scored", one.post.id, one) for one in scored]
         outputs += [
             output("mentions", mention.topic, mention)
-            for one, text in zip(scored, texts, strict=True)
-            for mention in self._mentions(one, text, words.get(text, {}))
+            for number, (one, text) in enumerate(zip(scored, texts, strict=True))
+            for mention in self._mentions(one, text, words.get(text, {}), drawn.get(number, ""))
         ]
         return Result(outputs, ["abstained" if one.scores.abstained else "scored" for one in scored])
 
-    def _scored(self, post: Post, text: str, scores: Scores) -> Scored:
-        folded = fold(text)
+    def _scored(self, post: Post, folded: str, scores: Scores) -> Scored:
         return Scored(
             post=post,
             scores=scores,
@@ -85,7 +88,7 @@ class Score:
             for text, reasons in zip(asked, whys, strict=True)
         }
 
-    def _mentions(self, scored: Scored, text: str, words: dict[str, tuple[str, ...]]) -> Iterator[Mention]:
+    def _mentions(self, scored: Scored, text: str, words: dict[str, tuple[str, ...]], sketch: str) -> Iterator[Mention]:
         post = scored.post
         for topic in scored.topics:
             yield Mention(
@@ -102,6 +105,7 @@ class Score:
                 words=words if any(words.values()) else {"topic": self._matcher.words(topic, text)[:_WORDS]},
                 counts=post.counts,
                 signature=scored.signature,
+                sketch=sketch,
             )
 
 

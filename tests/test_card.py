@@ -160,6 +160,8 @@ def test_json_has_the_same_facts_under_stable_names() -> None:
             "history",
             "verdict",
             "judged",
+            "event",
+            "topics",
         ),
     }
     assert found["since"] == "2026-03-02T07:00:00Z"

@@ -1,0 +1,91 @@
+"""The events of watched topics: mentions are placed as they are counted, and a window names the event it is about."""
+
+from __future__ import annotations
+
+import base64
+from array import array
+from collections.abc import MutableMapping
+
+from tingchao.alerts.events import TOPICS, Events, Told
+from tingchao.alerts.happening import Happening, same
+from tingchao.alerts.windows import BUCKET
+from tingchao.pipeline.clock import from_millis
+from tingchao.pipeline.records import Candidate, Event, Mention
+
+LEAD = 0.3  # share of a window's posts from which it is about an event; below it is talk of many things
+_SOURCES = 20  # named
+
+
+class Tracker:
+    """The events of the topics of one partition. State keys: see events."""
+
+    def __init__(self, memory: MutableMapping[str, bytes]) -> None:
+        self._events = Events(memory, TOPICS)
+        self._heard: list[Told] = []
+
+    def hear(self, mention: Mention, published: float, at: float) -> None:
+        """A mention that was counted, by event time and the clock (seconds)."""
+        text = mention.excerpt if mention.excerpt.startswith(mention.title) else f"{mention.title}\n{mention.excerpt}"
+        self._heard.append(
+            Told(
+                mention.topic,
+                mention.id,
+                int(published),
+                int(at),
+                mention.source,
+                mention.voice,
+                text,
+                mention.sketch,
+            )
+        )
+
+    def place(self) -> None:
+        """Place what was heard; many at once, since numbers are made of a whole batch."""
+        if self._heard:
+            self._events.add(self._heard)
+            self._heard = []
+
+    def leading(self, topic: str, first: int, last: int, posts: int) -> Event | None:
+        """The event that `LEAD` of a window's posts tell of, if one does; its buckets are `first` to `last`."""
+        found = self._events.leading(topic, first, last)
+        if found is None or found[1] < LEAD * posts:
+            return None
+        return _record(*found)
+
+    def drop(self, before: int) -> None:
+        """Forget what was last told of before `before` (seconds, by the clock)."""
+        self._events.drop(before)
+
+    def save(self) -> None:
+        """Write what changed into the keyed state."""
+        self._events.save()
+
+
+def same_event(candidate: Candidate, event: Event | None) -> bool:
+    """Whether a candidate is about the event, though it was found under another topic."""
+    return candidate.event is not None and event is not None and same(_marks(candidate.event), _marks(event))
+
+
+def _record(event: Happening, posts: int) -> Event:
+    sources = event.named_sources
+    return Event(
+        id=event.name,
+        first=event.first.id,
+        first_source=event.first.source,
+        first_at=from_millis(event.first.at * 1000),
+        last_at=from_millis(event.last * 1000),
+        hours=round((event.last - event.first.at) / 3600, 2),
+        posts=event.posts,
+        in_window=posts,
+        texts=event.texts,
+        voices=event.distinct_voices,
+        independent=event.independent,
+        repost_share=round(event.repost_share, 3),
+        sources=dict(list(sources.items())[:_SOURCES]),
+        peak=max(event.spread.values(), default=0) * 3600 // BUCKET,
+        marks=base64.b64encode(array("Q", event.marks).tobytes()).decode(),
+    )
+
+
+def _marks(event: Event) -> tuple[int, ...]:
+    return tuple(array("Q", base64.b64decode(event.marks)))

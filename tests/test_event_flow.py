@@ -1,0 +1,189 @@
+"""Events on their way from mentions to alerts: what a candidate says of its event, and one alert for one event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from tingchao.alerts import card, decide, ledger, watch
+from tingchao.alerts.windows import hashed
+from tingchao.config.rules import Rule
+from tingchao.config.settings import Settings, load
+from tingchao.config.topics import Topic
+from tingchao.models.scores import SIGNALS, Scores
+from tingchao.pipeline.clock import ManualClock
+from tingchao.pipeline.grams import fold
+from tingchao.pipeline.log import output
+from tingchao.pipeline.records import TICK_KEY, Alert, Candidate, Mention, decode
+from tingchao.pipeline.shingles import sketches
+from tingchao.pipeline.sqlite_log import SqliteLog
+from tingchao.pipeline.stage import Runner
+
+T0 = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+RULES = (
+    Rule(name="safety", kind="signal", signal="safety", threshold=2.0, min_posts=3, level=2),
+    Rule(name="many", kind="count", ratio=4.0, p=0.001, min_posts=10, min_voices=3, level=1),
+)
+TOPICS = (Topic(name="plant", title="化工厂", any=["化工厂"]), Topic(name="county", title="甲县", any=["甲县"]))
+FIRE = (
+    "甲县化工厂仓库着火了，浓烟好大，整条街都闻得到味道，消防车一辆接一辆。",
+    "甲县化工厂那边起火，浓烟滚滚，二号仓库烧起来了，居民被疏散到体育馆。",
+    "甲县消防通报：化工厂二号仓库火势已得到控制，居民疏散到体育馆和学校。",
+    "路过甲县化工厂，看见浓烟从仓库冒出来，消防车把路都封了，希望没有人受伤。",
+)
+CRASH = (
+    "甲县国道上两辆货车相撞，堵了三公里，交警在现场指挥，有司机受伤送医。",
+    "国道货车相撞，有司机受伤，甲县方向堵了三公里，请绕行省道。",
+    "甲县国道两辆货车相撞，交警说司机受伤送医，堵车还要两个小时。",
+)
+
+
+class Flow:
+    """Both stages on one log with one clock."""
+
+    def __init__(self, path: Path) -> None:
+        self.settings: Settings = replace(load(), rules=RULES, topics=TOPICS)
+        self.log, self.clock, self.posts = SqliteLog(path / "log.db"), ManualClock(T0), 0
+        self.restart()
+
+    def restart(self) -> None:
+        plans = (watch.plan(self.settings), decide.plan(self.settings))
+        self.runners = [Runner(plan, self.log, self.clock) for plan in plans]
+
+    def told(self, texts: Iterable[str], topic: str = "plant", *, again: bool = False) -> Flow:
+        """Each text by a voice and source of its own; with `again` the same posts under another topic."""
+        texts = list(texts)
+        if again:
+            self.posts -= len(texts)
+        mentions = []
+        for text in texts:
+            self.posts += 1
+            name = f"p{self.posts}"
+            mentions.append(
+                Mention(
+                    topic=topic,
+                    id=name,
+                    published_at=self.clock.now(),
+                    fetched_at=self.clock.now(),
+                    source=f"s{self.posts % 7}",
+                    voice=hashed(name).to_bytes(8).hex(),
+                    excerpt=text,
+                    scores=_alarming(),
+                    signature=hashed(text).to_bytes(8).hex(),
+                    sketch=sketches([fold(text)])[0],
+                )
+            )
+        self.log.publish([output("mentions", one.topic, one) for one in mentions], self.clock.now())
+        self.clock.move(MINUTE)
+        while any([runner.step() for runner in self.runners]):  # noqa: C419 each takes its step
+            pass
+        return self
+
+    def candidates(self) -> list[Candidate]:
+        return [decode(Candidate, one.value) for one in self.log.scan("candidates", limit=10**5) if one.key != TICK_KEY]
+
+    def alerts(self) -> list[Alert]:
+        return sorted(ledger.alerts(self.log).values(), key=lambda alert: alert.opened_at)
+
+
+def _alarming() -> Scores:
+    signals = tuple(0.95 if name == "safety" else 0.01 for name in SIGNALS)
+    return Scores(
+        negative=0.6,
+        neutral=0.4,
+        positive=0.0,
+        signals=signals,
+        severity=2.0,
+        live=0.95,
+        advert=0.01,
+        given=(),
+        lang="zh",
+        abstained=False,
+    )
+
+
+def test_a_candidate_names_the_event_its_window_is_about(tmp_path: Path) -> None:
+    flow = Flow(tmp_path).told([*FIRE, *(f"转发微博//{FIRE[0]}" for _ in range(4))])
+    event = flow.candidates()[-1].event
+    assert event is not None
+    assert (event.posts, event.texts, event.independent, event.voices) == (8, 4, 4, 8)
+    assert event.repost_share == 0.5
+    assert (event.first, event.first_source, event.first_at) == ("p1", "s1", T0)
+    assert sum(event.sources.values()) == 8
+
+
+def test_talk_of_many_things_is_about_no_event(tmp_path: Path) -> None:
+    flow = Flow(tmp_path).told(
+        (
+            "公园里的樱花今天全开了，周末带孩子去看。",
+            "小区又停电，物业电话打不通。",
+            "诚聘熟练缝纫工，包吃住，月底结账。",
+            "演唱会门票八点开抢，系统直接崩溃。",
+            "菜市场青椒一斤涨到十二块钱。",
+            "体检报告出来了，医生让我少喝酒。",
+            "快递放驿站三天没人通知。",
+            "昨晚那部老电影结尾看哭了。",
+        )
+    )
+    assert flow.candidates()[-1].event is None
+
+
+def test_the_same_event_under_another_topic_joins_its_alert(tmp_path: Path) -> None:
+    flow = Flow(tmp_path).told(FIRE).told(FIRE, "county", again=True)
+    (alert,) = flow.alerts()
+    assert (alert.topic, alert.topics) == ("plant", ("county",))
+    assert alert.event is not None
+    assert alert.event.independent == 4
+    shown = card.as_text(alert, "zh")
+    assert "同一事件也出现在：county" in shown
+    assert "4 个各自表述的声音" in shown
+    assert "marks" not in card.as_json(alert)["event"]
+
+
+def test_another_event_under_another_topic_is_an_alert_of_its_own(tmp_path: Path) -> None:
+    flow = Flow(tmp_path).told(FIRE).told(CRASH, "county")
+    assert [alert.topic for alert in flow.alerts()] == ["plant", "county"]
+
+
+def test_a_graver_candidate_of_another_topic_raises_the_alert(tmp_path: Path) -> None:
+    flow = Flow(tmp_path)
+    flow.told(FIRE)
+    (before,) = flow.alerts()
+    flow.settings = replace(flow.settings, rules=(replace_level(RULES[0], 3),))
+    flow.restart()
+    flow.told(FIRE, "county", again=True)
+    (after,) = flow.alerts()
+    assert (before.level, after.level, after.history[-1].what) == (2, 3, "raised")
+
+
+def replace_level(rule: Rule, level: int) -> Rule:
+    return rule.model_copy(update={"level": level})
+
+
+def test_a_restart_in_the_middle_of_an_event_goes_on_with_it(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    straight, broken = Flow(tmp_path / "a"), Flow(tmp_path / "b")
+    for text in (*FIRE, *CRASH, f"快讯：{FIRE[2]}", f"{CRASH[0]}[泪]"):
+        straight.told([text])
+        broken.told([text])
+        broken.restart()
+    assert broken.candidates() == straight.candidates()
+    assert broken.alerts() == straight.alerts()
+    (alert,) = broken.alerts()
+    assert alert.event is not None
+    assert alert.event.id in {c.event.id for c in straight.candidates() if c.event is not None}
+
+
+def test_a_burst_of_one_event_is_one_alert_that_is_updated(tmp_path: Path) -> None:
+    flow = Flow(tmp_path)
+    for round_ in range(4):
+        flow.told(f"{FIRE[n % 4]}第{round_ * 500 + n}个看到" for n in range(500))
+    (alert,) = flow.alerts()
+    assert alert.history[0].what == "opened"
+    assert alert.history[-1].what == "updated"
+    assert alert.event is not None
+    assert alert.event.posts >= 1_000
