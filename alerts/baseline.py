@@ -2,25 +2,24 @@
 
 Counts are over-dispersed, so the test is a negative-binomial one. With m the weighted mean of the past hours and v
 their variance, v = m + m²/r gives the size r; the uncertainty of m itself, a Gamma(a, w) after a Jeffreys prior, adds
-its own share: 1/size = 1/r + 1/a.
+its own share: 1/size = 1/r + 1/a. Outbreaks of the past are weighted down, as in Farrington et al. 1996 with the
+threshold of Noufaily et al. 2013.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from math import exp
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import betainc
 
-Numbers = NDArray[np.float64]
+from tingchao.alerts.season import MEMORY, Numbers, Past, weights
 
-COLD = 24  # hours of history below which nothing is called usual: one whole day
-_SPREAD = 1.5  # hours: how quickly the weight of an hour falls with its distance in the time of day
+COLD = 24  # slots of history below which nothing is called usual: of hours one whole day
 _JEFFREYS = 0.5  # Gamma(1/2, 0), the usual prior for a rate of which nothing is known
 _JUDGED = 20.0  # posts (weighted) that a share must have been seen on
+_OUTBREAK = 2.58  # standardised Anscombe residual above which an hour counts less (Noufaily et al. 2013)
+_ROUNDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,47 +50,56 @@ class UsualShare:
         return float(betainc(hits, posts - hits + 1, self.expected))
 
 
-def usual(values: Numbers, first: int, middle: float, length: float) -> Usual | None:
-    """What a window of `length` hours around the hour `middle` should hold; None when there is too little history.
-
-    `values` are the totals of successive hours, `first` the number of the earliest; hours are counted from any one
-    midnight on.
-    """
-    if len(values) < COLD:
+def usual(past: Past, at: float, length: float) -> Usual | None:
+    """What a window of `length` slots around the time `at` should hold; None when there is too little history."""
+    past = _known(past)
+    if past.known is None or past.known.sum() < COLD:
         return None
-    weights = hour_weights(first % 24, len(values), middle % 24)
-    total = float(weights.sum())
-    seen = float(weights @ values)
-    mean = seen / total
-    known = total * total / float(weights @ weights)  # how many equally weighted hours would say as much
-    spread = float(weights @ (values - mean) ** 2) / total * known / (known - 1)
-    shape = seen + _JEFFREYS
+    own = weights(past, at)
+    rates = past.values / np.maximum(past.known, 1e-9)
+    mean, spread = _moments(rates, own)
+    robust = own
+    for _ in range(_ROUNDS):
+        robust = own * _trust(rates, mean, spread)
+        mean, spread = _moments(rates, robust)
+    total = float(robust.sum())
+    shape = mean * total + _JEFFREYS
     excess = max(0.0, spread - mean) / mean**2 if mean > 0 else 0.0  # 1/r
     return Usual(shape / total * length, 1 / (excess + 1 / shape))
 
 
-def usual_share(negative: Numbers, judged: Numbers, first: int, middle: float) -> UsualShare | None:
+def usual_share(negative: Numbers, judged: Numbers, first: int, at: float) -> UsualShare | None:
     """The share of negative posts, weighted like `usual`; None when there is too little history."""
     if len(judged) < COLD:
         return None
-    weights = hour_weights(first % 24, len(judged), middle % 24)
-    posts = float(weights @ judged)
+    own = weights(Past(judged, first), at)
+    posts = float(own @ judged)
     if posts < _JUDGED:
         return None
-    return UsualShare((float(weights @ negative) + _JEFFREYS) / (posts + 2 * _JEFFREYS))
+    return UsualShare((float(own @ negative) + _JEFFREYS) / (posts + 2 * _JEFFREYS))
 
 
-@lru_cache(maxsize=1024)  # 24 hours to begin with times 24 to aim at, of four weeks each: 5 MB
-def hour_weights(first: int, count: int, middle: float) -> Numbers:
-    """Weights of `count` successive hours from the hour of day `first` on, 1 at most, for the time of day `middle`.
-
-    The same hour of the day says most. The fewer days there are, the more the other hours must say.
-    """
-    floor = 1 / (1 + count / 24)
-    day = [floor + (1 - floor) * exp(-0.5 * (_round_the_clock(h + 0.5 - middle) / _SPREAD) ** 2) for h in range(24)]
-    return np.resize(np.roll(day, -first), count)
+def _known(past: Past) -> Past:
+    """The last `MEMORY` slots, all of them known where nothing else is said."""
+    known = np.ones(len(past.values)) if past.known is None else past.known
+    cut = max(0, len(known) - MEMORY)
+    return Past(past.values[cut:], past.first + cut, past.slot, known[cut:])
 
 
-def _round_the_clock(hours: float) -> float:
-    distance = abs(hours) % 24
-    return min(distance, 24 - distance)
+def _moments(rates: Numbers, own: Numbers) -> tuple[float, float]:
+    """Weighted mean and unbiased variance."""
+    total = float(own.sum())
+    mean = float(own @ rates) / total
+    known = total * total / float(own @ own)  # how many equally weighted slots would say as much
+    spread = float(own @ (rates - mean) ** 2) / total * known / max(known - 1, 0.5)
+    return mean, spread
+
+
+def _trust(rates: Numbers, mean: float, spread: float) -> Numbers:
+    """1 for what is usual, less for an outbreak: the squared ratio of the threshold to the residual."""
+    if mean <= 0:
+        return np.ones_like(rates)
+    over = max(1.0, spread / mean)
+    residual = 1.5 * (rates ** (2 / 3) - mean ** (2 / 3)) / (mean ** (1 / 6) * over**0.5)
+    trust: Numbers = (_OUTBREAK / np.maximum(residual, _OUTBREAK)) ** 2
+    return trust

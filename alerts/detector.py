@@ -1,0 +1,134 @@
+"""A surge: how far the last minutes stand above what is usual, on a scale that is the same for every topic.
+
+The strength is the mean, over windows of 5, 20 and 60 minutes that end now, of the logarithm of observed against
+expected posts, so that a sharp burst is seen at once and a slow one within the hour. A topic that swings much must
+rise more: the strength is divided by the cube root of its usual swing. A surge is both strong and unlikely by chance.
+`watch` and `backtest --series` use this very file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+
+from tingchao.alerts.baseline import Usual, usual
+from tingchao.alerts.season import HOUR, Numbers, Past, weights
+
+SCALES = (300, 1200, 3600)  # seconds; see the module. Means of such scales and single ones: bench/detect.py
+STRONG = 1.5  # strength of a surge: e^1.5 = 4.5 times the usual, of a topic that swings as most do
+UNLIKELY = 0.001  # chance of as many in the longest window, if nothing had changed
+QUIET = 3 * HOUR  # seconds after which the next surge is another: decide.quiet beyond the longest window
+RECALL = 24 * HOUR  # for so long only a stronger surge is another: a second wave of the same is no news
+_AGAIN = 600  # seconds after which a surge that goes on is told again ...
+_GROWTH = log(1.25)  # ... or at once when it is so much stronger
+_ONE = 1.0  # post, added to both sides of each ratio, so that one post where none is usual is no surge
+_SWING = 0.97  # quantile of the hourly log-ratios
+_TYPICAL = 1.0  # swing of a topic of which nothing is known, worth `_PRIOR` hours
+_PRIOR = 96
+_POWER = 1 / 3
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """What is usual for one measure of one topic at one time: for each slot, and how much it swings."""
+
+    usual: Usual  # a slot
+    swing: float  # log-ratio that one slot in 33 exceeds
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the last minutes are, compared with the usual."""
+
+    strength: float
+    expected: float  # in the longest window
+    p: float
+    enough: bool = True  # whether the longest window holds as much as the rule asks for
+
+    @property
+    def surge(self) -> bool:
+        return self.enough and self.strength >= STRONG and self.p <= UNLIKELY
+
+    @property
+    def score(self) -> float:
+        """0-1; one half is where a surge begins."""
+        raw = max(0.0, self.strength) / (max(0.0, self.strength) + STRONG)
+        return raw if self.surge else min(raw, _BELOW)
+
+
+_BELOW = 0.499  # the greatest score of what is no surge
+
+
+def normal(past: Past, at: float, swings: float) -> Normal | None:
+    """What is usual at the time `at` (in slots since 1970); None with less than a day of known history."""
+    expected = usual(past, at, 1.0)
+    return None if expected is None else Normal(expected, swings)
+
+
+def whole_days(past: Past) -> Past:
+    """The past up to its last round of 24 slots, on which `swing` rests, so that it is asked for once a day."""
+    count = max(0, (past.first + len(past.values)) // 24 * 24 - past.first)
+    return Past(past.values[:count], past.first, past.slot, None if past.known is None else past.known[:count])
+
+
+def swing(past: Past) -> float:
+    """The quantile of the logarithm of each slot against what is usual at its time, drawn to a typical one."""
+    known = np.ones(len(past.values)) if past.known is None else past.known
+    if not known.any():
+        return _TYPICAL
+    rates = past.values / np.maximum(known, 1e-9)
+    ratios = np.log((rates + _ONE) / (_profile(past, rates) + _ONE))[known > 0]
+    return float((len(ratios) * np.quantile(ratios, _SWING) + _PRIOR * _TYPICAL) / (len(ratios) + _PRIOR))
+
+
+def judge(counts: Sequence[tuple[float, float]], usually: Normal, enough: bool) -> Found:  # noqa: FBT001 a plain fact
+    """`counts`: (observed, length in slots) of each window, the longest last."""
+    rate = usually.usual.expected
+    ratios = [log((seen + _ONE) / (rate * length + _ONE)) for seen, length in counts]
+    strength = sum(ratios) / len(ratios) / max(usually.swing, 0.1) ** _POWER
+    seen, length = counts[-1]
+    return Found(strength, rate * length, Usual(rate * length, usually.usual.size).tail(seen), enough)
+
+
+class Told:
+    """The surges of one series that were told: which one begins, and when one that goes on is told again."""
+
+    def __init__(self, told: Mapping[int, float]) -> None:
+        """`told`: time in seconds -> strength; what it holds may grow."""
+        self._told = told
+
+    def begins(self, found: Found, now: int) -> bool:
+        """Whether it is a surge and another than those told before."""
+        if not found.surge or self._last(now) is not None:
+            return False
+        return all(strength < found.strength for _, strength in self._within(now, RECALL))
+
+    def goes_on(self, found: Found, now: int) -> bool:
+        """Whether it belongs to one told before and is to be told again."""
+        last = self._last(now)
+        if not found.surge or last is None:
+            return False
+        return now - last >= _AGAIN or found.strength >= self._greatest(now) + _GROWTH
+
+    def _last(self, now: int) -> int | None:
+        return max((at for at, _ in self._within(now, QUIET)), default=None)
+
+    def _greatest(self, now: int) -> float:
+        return max((strength for _, strength in self._within(now, _AGAIN)), default=0.0)
+
+    def _within(self, now: int, length: int) -> list[tuple[int, float]]:
+        return [(at, strength) for at, strength in self._told.items() if now - length <= at <= now]
+
+
+def _profile(past: Past, rates: Numbers) -> Numbers:
+    """What is usual at the time of each slot, from all slots."""
+    count = len(rates)
+    day = max(1, 24 * HOUR // past.slot)
+    rows = [weights(past, past.first + number) for number in range(min(day, count))]
+    # A day's times of day, once for all days: kinds of day would need a row for each and change little here.
+    means = np.array([float(row @ rates) / max(float(row.sum()), 1e-9) for row in rows])
+    return np.resize(means, count)
+

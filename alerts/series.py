@@ -1,0 +1,127 @@
+"""A series of counts becomes one verdict a row: the detector of `watch` on any step, for `backtest --series`."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from tingchao.alerts.detector import RECALL, SCALES, Found, Normal, Told, judge, normal, swing, whole_days
+from tingchao.alerts.season import HOUR, MEMORY, Past
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is said of one row; `expected` is for a row and None during a cold start."""
+
+    expected: float | None
+    score: float  # 0-1: how far this row is a new surge
+    alert: bool  # a surge begins here
+
+
+_SILENT = Verdict(None, 0.0, alert=False)
+
+
+class Detector:
+    """Takes rows in order of arrival. Of the past it keeps four weeks of hours (or 672 longer steps)."""
+
+    def __init__(self, step: int, least: float = 0.0) -> None:
+        """`step`: seconds from one row to the next; `least`: how much the longest window must hold."""
+        self._step, self._slot, self._least = step, max(HOUR, step), least
+        self._longest = max(SCALES[-1], step)
+        self._rows: dict[int, float] = {}  # step -> value, as late as the longest window
+        self._values: dict[int, float] = {}  # slot -> sum
+        self._seen: dict[int, int] = {}  # slot -> rows
+        self._told: dict[int, float] = {}  # end of a row in seconds -> strength
+        self._strengths: deque[tuple[int, float]] = deque()  # the falling ones of the last day
+        self._newest: int | None = None  # step
+        self._normal: tuple[int, Normal | None] | None = None  # slot before which the past ends
+        self._swing: tuple[int, float] | None = None
+
+    def add(self, at: int, value: float | None) -> Verdict:
+        """`at`: seconds since 1970 at which the row begins; `value`: None when nothing is known of it.
+
+        A row that comes late counts for what follows and is told of no more; one older than what is kept is left out.
+        """
+        row = at // self._step
+        late = self._newest is not None and row < self._newest
+        if value is None or (late and self._slot_of(row) < self._slot_of(self._newest or 0) - MEMORY):
+            return _SILENT
+        self._newest = row if not late else self._newest
+        self._count(row, value)
+        if late:
+            self._normal = self._swing = None
+            return _SILENT
+        usually = self._usually(row)
+        return _SILENT if usually is None else self._verdict(row, usually)
+
+    def _verdict(self, row: int, usually: Normal) -> Verdict:
+        windows = self._windows(row)
+        found = judge(windows, usually, windows[-1][0] >= self._least)
+        now, told = (row + 1) * self._step, Told(self._told)
+        alert = told.begins(found, now)
+        if alert or told.goes_on(found, now):
+            self._told = {at: strength for at, strength in self._told.items() if at >= now - RECALL}
+            self._told[now] = found.strength
+        new = self._greatest_of_the_day(now, found.strength)
+        expected = usually.usual.expected * self._step / self._slot
+        return Verdict(round(expected, 3), round(found.score if alert or new else found.score / 2, 6), alert=alert)
+
+    def _greatest_of_the_day(self, now: int, strength: float) -> bool:
+        strengths = self._strengths
+        while strengths and strengths[0][0] < now - RECALL:
+            strengths.popleft()
+        greatest = not strengths or strength > strengths[0][1]
+        while strengths and strengths[-1][1] <= strength:
+            strengths.pop()
+        strengths.append((now, strength))
+        return greatest
+
+    def _count(self, row: int, value: float) -> None:
+        slot = self._slot_of(row)
+        if slot not in self._values:
+            self._forget(row)
+        self._values[slot] = self._values.get(slot, 0.0) + value
+        self._seen[slot] = self._seen.get(slot, 0) + (row not in self._rows)
+        self._rows[row] = self._rows.get(row, 0.0) + value
+
+    def _forget(self, row: int) -> None:
+        oldest = self._slot_of(row) - MEMORY - 1
+        self._values = {slot: value for slot, value in self._values.items() if slot >= oldest}
+        self._seen = {slot: rows for slot, rows in self._seen.items() if slot >= oldest}
+        kept = row - 2 * self._longest // self._step
+        self._rows = {one: value for one, value in self._rows.items() if one >= kept}
+
+    def _windows(self, row: int) -> list[tuple[float, float]]:
+        """What was seen in each window, and the known length of it in slots."""
+        found = []
+        for scale in SCALES:
+            first = row - max(1, scale // self._step) + 1
+            seen = [self._rows[one] for one in range(first, row + 1) if one in self._rows]
+            found.append((sum(seen), len(seen) * self._step / self._slot))
+        return found
+
+    def _usually(self, row: int) -> Normal | None:
+        """From the slots that ended before the longest window began."""
+        end = ((row + 1) * self._step - self._longest) // self._slot
+        if self._normal is None or self._normal[0] != end:
+            self._normal = end, self._fit(end)
+        return self._normal[1]
+
+    def _fit(self, end: int) -> Normal | None:
+        first = max(min(self._values), end - MEMORY)
+        if first >= end:
+            return None
+        slots, rows = range(first, end), self._slot / self._step
+        values = np.array([self._values.get(slot, 0.0) for slot in slots])
+        known = np.array([min(1.0, self._seen.get(slot, 0) / rows) for slot in slots])
+        past = Past(values, first, self._slot, known)
+        day = end // 24
+        if self._swing is None or self._swing[0] != day:
+            self._swing = day, swing(whole_days(past))
+        # Windows shorter than a slot begin half a slot after `end` on the average.
+        return normal(past, end + (0.5 if self._step < self._slot else 0.0), self._swing[1])
+
+    def _slot_of(self, row: int) -> int:
+        return row * self._step // self._slot
