@@ -19,6 +19,7 @@ COLD = 24  # slots of history below which nothing is called usual: of hours one 
 _JEFFREYS = 0.5  # Gamma(1/2, 0), the usual prior for a rate of which nothing is known
 _JUDGED = 20.0  # posts (weighted) that a share must have been seen on
 _OUTBREAK = 2.58  # standardised Anscombe residual above which an hour counts less (Noufaily et al. 2013)
+_UPPER = 0.9
 _ROUNDS = 2
 
 
@@ -57,7 +58,8 @@ def usual(past: Past, at: float, length: float) -> Usual | None:
         return None
     own = weights(past, at)
     rates = past.values / np.maximum(past.known, 1e-9)
-    mean, spread = _moments(rates, own)
+    # The first look is at rates cut at their upper tenth: a long outbreak would hide itself behind its own variance.
+    mean, spread = _moments(np.minimum(rates, np.quantile(rates[past.known > 0], _UPPER)), own)
     robust = own
     for _ in range(_ROUNDS):
         robust = own * _trust(rates, mean, spread)

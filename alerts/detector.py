@@ -18,15 +18,15 @@ from tingchao.alerts.baseline import Usual, usual
 from tingchao.alerts.season import HOUR, Numbers, Past, weights
 
 SCALES = (300, 1200, 3600)  # seconds; see the module. Means of such scales and single ones: bench/detect.py
-STRONG = 1.5  # strength of a surge: e^1.5 = 4.5 times the usual, of a topic that swings as most do
+STRONG = 1.75  # strength of a surge: 4.4 times the usual, of a topic that swings as most do
 UNLIKELY = 0.001  # chance of as many in the longest window, if nothing had changed
 QUIET = 3 * HOUR  # seconds after which the next surge is another: decide.quiet beyond the longest window
 RECALL = 24 * HOUR  # for so long only a stronger surge is another: a second wave of the same is no news
 _AGAIN = 600  # seconds after which a surge that goes on is told again ...
 _GROWTH = log(1.25)  # ... or at once when it is so much stronger
 _ONE = 1.0  # post, added to both sides of each ratio, so that one post where none is usual is no surge
-_SWING = 0.97  # quantile of the hourly log-ratios
-_TYPICAL = 1.0  # swing of a topic of which nothing is known, worth `_PRIOR` hours
+_SWING = 0.9  # quantile of the hourly log-ratios: outbreaks fill less than a tenth of the time
+_TYPICAL = 0.6  # swing of a topic of which nothing is known, worth `_PRIOR` hours
 _PRIOR = 96
 _POWER = 1 / 3
 
@@ -36,7 +36,7 @@ class Normal:
     """What is usual for one measure of one topic at one time: for each slot, and how much it swings."""
 
     usual: Usual  # a slot
-    swing: float  # log-ratio that one slot in 33 exceeds
+    swing: float  # log-ratio that one slot in ten exceeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,10 @@ class Found:
     def score(self) -> float:
         """0-1; one half is where a surge begins."""
         raw = max(0.0, self.strength) / (max(0.0, self.strength) + STRONG)
-        return raw if self.surge else min(raw, _BELOW)
+        return raw if self.surge else min(raw, BELOW)
 
 
-_BELOW = 0.499  # the greatest score of what is no surge
+BELOW = 0.499  # the greatest score of what is no surge
 
 
 def normal(past: Past, at: float, swings: float) -> Normal | None:
@@ -80,8 +80,10 @@ def swing(past: Past) -> float:
     if not known.any():
         return _TYPICAL
     rates = past.values / np.maximum(known, 1e-9)
-    ratios = np.log((rates + _ONE) / (_profile(past, rates) + _ONE))[known > 0]
-    return float((len(ratios) * np.quantile(ratios, _SWING) + _PRIOR * _TYPICAL) / (len(ratios) + _PRIOR))
+    cut = np.minimum(rates, np.quantile(rates[known > 0], _SWING))  # an outbreak is not what is usual
+    ratios = np.log((rates + _ONE) / (_profile(past, cut) + _ONE))[known > 0]
+    own = max(0.0, float(np.quantile(ratios, _SWING)))
+    return (len(ratios) * own + _PRIOR * _TYPICAL) / (len(ratios) + _PRIOR)
 
 
 def judge(counts: Sequence[tuple[float, float]], usually: Normal, enough: bool) -> Found:  # noqa: FBT001 a plain fact
@@ -131,4 +133,3 @@ def _profile(past: Past, rates: Numbers) -> Numbers:
     # A day's times of day, once for all days: kinds of day would need a row for each and change little here.
     means = np.array([float(row @ rates) / max(float(row.sum()), 1e-9) for row in rows])
     return np.resize(means, count)
-

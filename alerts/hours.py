@@ -81,6 +81,14 @@ class Hours:
         """The totals by hour, also of hours whose buckets are gone."""
         return self._totals.get(topic, {})
 
+    def all_posts(self) -> dict[int, int]:
+        """Posts an hour, over all topics."""
+        total: dict[int, int] = {}
+        for totals in self._totals.values():
+            for hour, values in totals.items():
+                total[hour] = total.get(hour, 0) + values[POSTS]
+        return total
+
     def at_most(self, topic: str, first: int, last: int) -> Total:
         """The sum of the hours `first` to `last`: an upper bound of what any window within them holds."""
         totals = self.totals(topic)

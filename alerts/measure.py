@@ -7,8 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from tingchao.alerts.baseline import COLD, Usual, UsualShare, usual, usual_share
+from tingchao.alerts.dark import Dark
 from tingchao.alerts.hours import BASELINE, FIRST_SIGNAL, JUDGED, NEGATIVE, POSTS, Hours, Total
-from tingchao.alerts.windows import HOUR, SURE, UNIT, Window
+from tingchao.alerts.season import Past
+from tingchao.alerts.surges import Surges
+from tingchao.alerts.windows import BUCKET, HOUR, SURE, UNIT, Window
 from tingchao.config.rules import Rule
 from tingchao.config.signals import SIGNALS
 from tingchao.pipeline.records import Reason
@@ -44,9 +47,10 @@ def gate_of(rule: Rule) -> Gate:
 class Measure:
     """Tells whether rules hold; remembers baselines until an hour that they rest on changes."""
 
-    def __init__(self, hours: Hours, began: Mapping[str, int], past: timedelta) -> None:
+    def __init__(self, hours: Hours, dark: Dark, began: Mapping[str, int], past: timedelta) -> None:
         """`began`: when each topic was first watched, in seconds; `past`: what is older wakes nobody (decide.past)."""
-        self._hours, self._began, self._past = hours, began, past.total_seconds()
+        self._hours, self._dark, self._began, self._past = hours, dark, began, past.total_seconds()
+        self._surges = Surges(hours, dark, self._first_hour)
         self._known: dict[str, dict[tuple[int, int, int, bool], Usual | UsualShare | None]] = {}
 
     def changed(self, hours: Sequence[tuple[str, int]]) -> None:
@@ -55,12 +59,24 @@ class Measure:
         for topic, hour in hours:
             earliest[topic] = min(hour, earliest.get(topic, hour))
         for topic, hour in earliest.items():
+            self._surges.changed(topic, hour)
             if known := self._known.get(topic):
                 self._known[topic] = {key: value for key, value in known.items() if key[0] <= hour}
 
     def forget(self) -> None:
         """Forget all baselines."""
         self._known.clear()
+        self._surges.forget()
+
+    def surge(self, rule: Rule, topic: str, window: Window) -> tuple[Reason, float] | None:
+        """Why a rule of kind baseline is to be told now, and how strong the surge is; None when it is not."""
+        if window.posts < rule.min_posts or window.voices < rule.min_voices:
+            return None
+        found = self._surges.find(rule, topic, window, live=self._is_live(topic, window))
+        observed = _observed(rule, window, signal_number(rule))
+        if found is None or not self._surges.tells(rule, topic, found, window.end // BUCKET - 1):
+            return None
+        return _reason(rule, window, observed, found.expected, found.p), found.strength
 
     def holds(self, rule: Rule, topic: str, window: Window, least: float) -> Reason | None:
         """The reason why the rule holds with at least `least` observed; None when it does not."""
@@ -94,23 +110,27 @@ class Measure:
         """
         known = self._known.setdefault(topic, {})
         place = NEGATIVE if rule.kind == "negative_share" else _place(rule)
-        live = window.end > self._began.get(topic, 0) - self._past
+        live = self._is_live(topic, window)
         key = window.start // HOUR, window.end - window.start, place, live
         if key not in known:
             known[key] = self._baseline(topic, window.start // HOUR, window.hours, place, live=live)
         return known[key]
 
     def _baseline(self, topic: str, end: int, length: float, place: int, *, live: bool) -> Usual | UsualShare | None:
-        first = max(self._first_hour(topic, end, live=live), end - BASELINE)
+        first = max(self._first_hour(topic, end, live), end - BASELINE)
         if end - first < COLD:
             return None
         middle = end + 0.5 + length / 2  # windows begin half an hour after `end` on the average
         past = self._hours.past(topic, first, end)
         if place == NEGATIVE:
             return usual_share(past[:, NEGATIVE] / UNIT, past[:, JUDGED], first, middle)
-        return usual(past[:, place] / (1 if place == POSTS else UNIT), first, middle, length)
+        values = past[:, place] / (1 if place == POSTS else UNIT)
+        return usual(Past(values, first, HOUR, self._dark.known(first, end)), middle - 0.5, length)
 
-    def _first_hour(self, topic: str, end: int, *, live: bool) -> int:
+    def _is_live(self, topic: str, window: Window) -> bool:
+        return window.end > self._began.get(topic, 0) - self._past
+
+    def _first_hour(self, topic: str, end: int, live: bool) -> int:  # noqa: FBT001 the form that Surges asks for
         """From when on hours without posts are known to be empty.
 
         For a live window: since the topic is watched, because of the time before sources showed only their newest
@@ -121,8 +141,8 @@ class Measure:
 
 
 def signal_number(rule: Rule) -> int | None:
-    """The place of the rule's signal in SIGNALS; None for the other kinds."""
-    return SIGNALS.index(rule.signal) if rule.kind == "signal" else None
+    """The place of the rule's signal in SIGNALS; None when it counts posts or a share."""
+    return SIGNALS.index(rule.signal) if rule.signal else None
 
 
 def _place(rule: Rule) -> int:
@@ -157,7 +177,7 @@ def _holds_cold(rule: Rule, observed: float) -> bool:
 def _reason(rule: Rule, window: Window, observed: float, expected: float | None, p: float | None) -> Reason:
     return Reason(
         rule=rule.name,
-        kind=rule.kind,
+        kind=_what(rule),
         signal=rule.signal,
         start=datetime.fromtimestamp(window.start, UTC),
         end=datetime.fromtimestamp(window.end, UTC),
@@ -166,3 +186,10 @@ def _reason(rule: Rule, window: Window, observed: float, expected: float | None,
         expected=None if expected is None else round(expected, 3),
         p=None if p is None else float(f"{p:.3g}"),
     )
+
+
+def _what(rule: Rule) -> str:
+    """What is measured, as alerts name it."""
+    if rule.kind == "baseline":
+        return "signal" if rule.signal else "count"
+    return rule.kind

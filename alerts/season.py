@@ -52,7 +52,7 @@ def _season(first: int, count: int, at: float, slot: int) -> Numbers:
     apart = np.abs(starts % DAY - mine % DAY) / HOUR
     apart = np.minimum(apart, 24 - apart)
     days, weeks = count * slot / DAY, count * slot / DAY / 7
-    floor = 1 / (1 + days)
+    floor = 1 / (1 + days * days)
     hour = floor + (1 - floor) * np.exp(-0.5 * (apart / _SPREAD) ** 2)
     return hour * _kin(starts // DAY, mine // DAY, weeks)
 

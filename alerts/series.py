@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tingchao.alerts.detector import RECALL, SCALES, Found, Normal, Told, judge, normal, swing, whole_days
+from tingchao.alerts.detector import BELOW, RECALL, SCALES, Normal, Told, judge, normal, swing, whole_days
 from tingchao.alerts.season import HOUR, MEMORY, Past
 
 
@@ -16,7 +16,7 @@ class Verdict:
     """What is said of one row; `expected` is for a row and None during a cold start."""
 
     expected: float | None
-    score: float  # 0-1: how far this row is a new surge
+    score: float  # 0-1: how far this row is a new surge; one half or more exactly where one begins
     alert: bool  # a surge begins here
 
 
@@ -65,8 +65,9 @@ class Detector:
             self._told = {at: strength for at, strength in self._told.items() if at >= now - RECALL}
             self._told[now] = found.strength
         new = self._greatest_of_the_day(now, found.strength)
+        score = found.score if alert else min(found.score, BELOW) if new else found.score / 2
         expected = usually.usual.expected * self._step / self._slot
-        return Verdict(round(expected, 3), round(found.score if alert or new else found.score / 2, 6), alert=alert)
+        return Verdict(round(expected, 3), round(score, 6), alert=alert)
 
     def _greatest_of_the_day(self, now: int, strength: float) -> bool:
         strengths = self._strengths

@@ -12,6 +12,7 @@ from operator import itemgetter
 
 import msgspec
 
+from tingchao.alerts.dark import Dark
 from tingchao.alerts.evidence import Shelves
 from tingchao.alerts.hours import Hours
 from tingchao.alerts.measure import Gate, Measure, gate_of, signal_number
@@ -63,7 +64,8 @@ class Watch:
         # When a topic was first watched: what came in at once from before it is only what sources still showed.
         self._began: dict[str, int] = msgspec.json.decode(memory.get("began", b"{}"))
         self._clock = msgspec.json.decode(memory.get("clock", b"{}"), type=_Clock) if "clock" in memory else _Clock()
-        self._measure = Measure(self._hours, self._began, settings.main.decide.past)
+        self._dark = Dark(memory)
+        self._measure = Measure(self._hours, self._dark, self._began, settings.main.decide.past)
         # Buckets counted but not judged yet, and the time of writing that they share.
         self._waiting: dict[str, set[int]] = {}
         self._written = 0.0
@@ -129,6 +131,7 @@ class Watch:
                     yield from self._judge_quiet(topic, bucket)
             self._memory["clock"] = msgspec.json.encode(self._clock)
         if hour > self._clock.hour:
+            self._dark.tick(self._clock.hour, hour, self._hours.all_posts())
             self._clock.hour = hour
             self._memory["clock"] = msgspec.json.encode(self._clock)
             self._forget(now)
@@ -194,11 +197,19 @@ class Watch:
             return
         window = self._hours.window(topic, end, length)
         for rule in rules:
-            told = self._told(topic, rule.name, end, AGAIN)
-            reason = self._measure.holds(rule, topic, window, 0.0 if told is None else told * GROWTH)
-            if reason is not None:
-                self._hours.tell(topic, rule.name, end, reason.observed, int(self._written))
+            found = self._found(rule, topic, window, end)
+            if found is not None:
+                reason, told = found
+                self._hours.tell(topic, rule.name, end, told, int(self._written))
                 yield output("candidates", topic, self._candidate(topic, rule, window, reason))
+
+    def _found(self, rule: Rule, topic: str, window: Window, end: int) -> tuple[Reason, float] | None:
+        """Why the rule is to be told now, and how much of it: the strength of a surge, else what was observed."""
+        if rule.kind == "baseline":
+            return self._measure.surge(rule, topic, window)
+        told = self._told(topic, rule.name, end, AGAIN)
+        reason = self._measure.holds(rule, topic, window, 0.0 if told is None else told * GROWTH)
+        return None if reason is None else (reason, reason.observed)
 
     def _told(self, topic: str, rule: str, end: int, near: int) -> float | None:
         """The most that was observed when the rule was told less than `near` buckets away."""

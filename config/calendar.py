@@ -27,7 +27,9 @@ class Year(Block):
         for text in (*self.off, *self.work):
             days = list(_days(text))
             if not days or {day.year for day in days} != {self.year}:
-                raise ValueError(f"{text!r}: expected a day, or first..last, of {self.year} as in 2026-02-15..2026-02-23")
+                raise ValueError(
+                    f"{text!r}: expected a day, or first..last, of {self.year} as in 2026-02-15..2026-02-23"
+                )
         return self
 
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tingchao.alerts import shards, watch
-from tingchao.alerts.baseline import Usual, usual, usual_share
+from tingchao.alerts.baseline import Past, Usual, usual, usual_share
 from tingchao.alerts.hours import Hours
 from tingchao.alerts.seen import Seen
 from tingchao.alerts.watch import Watch
@@ -446,7 +446,7 @@ def test_what_is_unlikely_or_not_live_weighs_nothing() -> None:
 
 def test_usual_follows_the_hour_of_the_day() -> None:
     days = np.tile([1.0] * 12 + [20.0] * 12, 14)
-    night, noon = usual(days, 0, 6.0, 1.0), usual(days, 0, 18.0, 1.0)
+    night, noon = usual(Past(days, 0), 6.0, 1.0), usual(Past(days, 0), 18.0, 1.0)
     assert night is not None
     assert noon is not None
     assert night.expected < 5
@@ -464,8 +464,8 @@ def test_the_tail_is_that_of_the_negative_binomial_distribution(k: int, mean: fl
 def test_bursty_hours_make_a_burst_less_surprising() -> None:
     rng = np.random.default_rng(1)
     even, bursty = (
-        usual(rng.poisson(6, 672).astype(float), 0, 12, 1),
-        usual(rng.negative_binomial(0.5, 0.5 / 6.5, 672).astype(float), 0, 12, 1),
+        usual(Past(rng.poisson(6, 672).astype(float), 0), 12, 1),
+        usual(Past(rng.negative_binomial(0.5, 0.5 / 6.5, 672).astype(float), 0), 12, 1),
     )
     assert even is not None
     assert bursty is not None
@@ -474,14 +474,14 @@ def test_bursty_hours_make_a_burst_less_surprising() -> None:
 
 
 def test_an_empty_history_expects_little_but_not_nothing() -> None:
-    quiet = usual(np.zeros(672), 0, 12, 1)
+    quiet = usual(Past(np.zeros(672), 0), 12, 1)
     assert quiet is not None
-    assert 0 < quiet.expected < 0.02
+    assert 0 < quiet.expected < 0.03
     assert 1e-9 < quiet.tail(3) < 0.001
 
 
 def test_less_than_a_day_is_no_history() -> None:
-    assert usual(np.ones(23), 0, 12, 1) is None
+    assert usual(Past(np.ones(23), 0), 12, 1) is None
     assert usual_share(np.zeros(48), np.full(48, 0.1), 0, 12) is None
 
 

@@ -49,6 +49,7 @@ class _InOrder(typer.core.TyperGroup):
         "events",
         "search",
         "alerts",
+        "backtest",
         "dead",
         "lag",
         "check",

@@ -1,0 +1,85 @@
+"""A CSV of `timestamp,value` becomes verdicts, one a row, for `backtest --series`."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice, pairwise
+from statistics import median
+
+from tingchao.alerts.series import Detector, Verdict
+from tingchao.config.rules import Rule
+from tingchao.pipeline.clock import BEIJING
+from tingchao.pipeline.errors import Refused
+
+_FIRST = 24  # rows from which the step is told: before so many nothing is judged yet, so no verdict looks ahead
+_STEPS = (60, 300, 600, 900, 1200, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 604800)
+_NEAR = 0.05  # timestamps tremble; a step that is so near to a common one is that one
+_COLUMNS = ("timestamp", "value")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row as it stands in the file."""
+
+    timestamp: str
+    at: float  # seconds since 1970
+    value: float | None  # None: nothing is known of it
+
+
+def verdicts(lines: Iterable[str], name: str, rules: Sequence[Rule]) -> Iterator[tuple[Row, Verdict]]:
+    """Each row with what the detector says of it, from it and the rows before it only.
+
+    The rule is the first of kind baseline that counts posts. Raises Refused with the line that is wrong.
+    """
+    rows = _rows(lines, name)
+    first = list(islice(rows, _FIRST))
+    if not first:
+        return
+    step = _step(first)
+    detector = Detector(step, float(_least(rules)))
+    start, origin = first[0].at, round(first[0].at / step) * step
+    for row in (*first, *rows):
+        # Timestamps that are some seconds early or late still mean their own row.
+        yield row, detector.add(origin + round((row.at - start) / step) * step, row.value)
+
+
+def _least(rules: Sequence[Rule]) -> int:
+    found = [rule.min_posts for rule in rules if rule.kind == "baseline" and not rule.signal]
+    if not found:
+        raise Refused("rules.toml: no rule of kind 'baseline' for posts; --series tries such a rule")
+    return found[0]
+
+
+def _step(rows: Sequence[Row]) -> int:
+    """Seconds from one row to the next, as most rows have it."""
+    steps = [b.at - a.at for a, b in pairwise(sorted(rows, key=lambda row: row.at)) if b.at > a.at]
+    step = median(steps) if steps else 3600.0
+    near = min(_STEPS, key=lambda usual: abs(usual - step))
+    return near if abs(near - step) <= _NEAR * near else max(1, round(step))
+
+
+def _rows(lines: Iterable[str], name: str) -> Iterator[Row]:
+    reader = csv.DictReader(lines)
+    columns = tuple(reader.fieldnames or ())
+    if missing := [column for column in _COLUMNS if column not in columns]:
+        raise Refused(f"{name}: no column {' nor '.join(missing)}; expected {','.join(_COLUMNS)} in the first line")
+    for row in reader:
+        yield _row(row.get("timestamp") or "", (row.get("value") or "").strip(), f"{name}, line {reader.line_num}")
+
+
+def _row(timestamp: str, value: str, place: str) -> Row:
+    try:
+        at = datetime.fromisoformat(timestamp.strip())
+        number = float(value) if value else None
+    except ValueError as err:
+        raise Refused(f"{place}: got {timestamp!r}, {value!r}; expected e.g. 2026-01-31 08:00:00,12") from err
+    if number is not None and (math.isinf(number) or number < 0):
+        raise Refused(f"{place}: got {value!r}; expected a count, 0 or more, or nothing where it is not known")
+    if number is not None and math.isnan(number):
+        number = None
+    aware = at if at.tzinfo else at.replace(tzinfo=BEIJING)
+    return Row(timestamp, aware.astimezone(UTC).timestamp(), number)
