@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import urllib.parse
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -132,7 +132,17 @@ class Cluster:
         except kafka_errors.KafkaError as err:
             raise self._named(doing, err) from err
 
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Those of Kafka's topics that are not there. Raises KafkaError."""
+        admin = self.admin()
+        try:
+            return sorted(one["name"] for one in admin.describe_topics(sorted(names)) if one["error_code"])
+        finally:
+            admin.close()
+
     def _named(self, doing: str, err: kafka_errors.KafkaError) -> Retry | Refused:
+        # A send after a failed one raises a general error that carries the first one's.
+        err = next((one for one in err.args if isinstance(one, kafka_errors.KafkaError)), err)
         name, where = type(err).__name__, f"Kafka at {', '.join(self.settings.bootstrap)}"
         if isinstance(err, _WRONG_LOGIN):
             return Refused(

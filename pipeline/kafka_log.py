@@ -179,8 +179,8 @@ class KafkaLog:
     def _there(self, names: Sequence[str]) -> None:
         """Raises Refused when topics are missing."""
         with self._cluster.named_errors("looking for topics"):
-            described = self._admin.describe_topics(list(names))
-        if missing := [one["name"] for one in described if one["error_code"]]:
+            missing = self._cluster.missing(names)
+        if missing:
             raise Refused(f"Kafka has no topic {', '.join(missing)}; run `tingchao setup`")
 
     def _partitions(self, name: str) -> int:

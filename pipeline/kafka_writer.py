@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from kafka import KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
 from kafka.structs import OffsetAndMetadata
 
 from tingchao.pipeline.clock import from_millis, millis
@@ -67,6 +67,11 @@ class Writer:
         with self._cluster.named_errors(f"writing as {self._transaction}"):
             try:
                 _transact(self._producer, lines, at, offsets or {}, member)
+            except KafkaTimeoutError:  # of a topic that was deleted the producer says no more than that
+                self.close()
+                if missing := self._cluster.missing({line.topic for line in lines}):
+                    raise UnknownTopicOrPartitionError(", ".join(missing)) from None
+                raise
             except BaseException:
                 # Its next commit could return normally although its send failed (kafka-python 3.0.12).
                 self.close()

@@ -1,0 +1,313 @@
+"""What can go wrong on Kafka, each provoked: rejected records, zombies, kills, clocks, sizes, missing topics."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from kafka import KafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import MessageSizeTooLargeError
+
+from tingchao.pipeline.clock import ManualClock
+from tingchao.pipeline.errors import Poison, Refused, Retry
+from tingchao.pipeline.kafka_cluster import Cluster, partition_of
+from tingchao.pipeline.kafka_log import KafkaLog
+from tingchao.pipeline.log import Batch, Output, Reader
+from tingchao.pipeline.records import Post, encode
+from tingchao.pipeline.stage import Input, Memory, Plan, Result, Runner, outcomes
+
+pytestmark = pytest.mark.real
+NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
+Child = Callable[[str], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def backend(kafka: Any) -> Any:
+    return kafka
+
+
+def records(count: int, key: str = "k") -> list[Output]:
+    return [Output("posts", key, f"{number}".encode()) for number in range(count)]
+
+
+def values(log: KafkaLog, topic: str) -> list[str]:
+    return [entry.value.decode() for entry in log.scan(topic, limit=100_000)]
+
+
+def some(reader: Reader, limit: int = 100) -> Batch:
+    """The next batch; trouble that passes is waited for."""
+    for _ in range(100):
+        try:
+            if (batch := reader.read(limit)) is not None:
+                return batch
+        except Retry:
+            pass
+    raise AssertionError("nothing came")
+
+
+def configure(cluster: Cluster, topic: str, **configs: str) -> None:
+    admin = cluster.admin()
+    changed = {name.replace("_", "."): value for name, value in configs.items()}
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, cluster.topic(topic), changed)])
+    admin.close()
+
+
+def test_a_rejected_record_takes_the_whole_commit_with_it(kafka: Any, log: KafkaLog) -> None:
+    log.publish(records(3), NOW)
+    reader = log.reader("g", ["posts"])
+    batch = some(reader)
+    configure(kafka.cluster, "alerts", max_message_bytes="1000")
+    outputs = [Output("commands", "k", b"small"), Output("alerts", "k", os.urandom(5000))]
+    for _ in range(2):  # the second time its producer is a new one
+        with pytest.raises(Retry, match=r"MessageSizeTooLarge.*tingchao setup"):
+            reader.commit(batch, outputs, {"a": b"1"}, NOW)
+        assert some(reader) == batch
+    assert (values(log, "commands"), log.state("g"), log.position("g", "posts")) == ([], {}, 0)
+    kafka.setup()
+    reader.commit(some(reader), outputs, {"a": b"1"}, NOW)
+    assert (values(log, "commands"), log.state("g")) == (["small"], {"a": b"1"})
+    assert reader.read(1) is None
+
+
+WAITING_WORKER = """
+import sys
+from datetime import UTC, datetime
+from tingchao.pipeline.errors import Retry
+from tingchao.pipeline.log import Output
+reader = log.reader("g", ["posts"])
+batch = None
+while batch is None:
+    batch = reader.read(100)
+print(len(batch.entries), flush=True)
+sys.stdin.readline()
+try:
+    reader.commit(batch, [Output("commands", "k", b"zombie")], {"by": b"zombie"}, datetime.now(UTC))
+    print("committed", flush=True)
+except Retry as err:
+    print("refused", err, flush=True)
+"""
+
+
+def test_a_zombie_commits_nothing_after_the_takeover(log: KafkaLog, child: Child) -> None:
+    log.publish(records(3), NOW)
+    zombie = child(WAITING_WORKER)
+    assert zombie.stdout is not None
+    assert zombie.stdin is not None
+    assert zombie.stdout.readline() == "3\n"
+    os.kill(zombie.pid, signal.SIGSTOP)  # as a machine that swaps, or a long garbage collection
+    reader = log.reader("g", ["posts"])
+    reader.commit(some(reader), [Output("commands", "k", b"successor")], {"by": b"successor"}, NOW)
+    os.kill(zombie.pid, signal.SIGCONT)
+    zombie.stdin.write("\n")
+    zombie.stdin.flush()
+    assert zombie.stdout.readline().startswith("refused")
+    assert (values(log, "commands"), log.state("g")) == (["successor"], {"by": b"successor"})
+    log.publish(records(1), NOW)
+    again = some(reader)  # it goes on where it was
+    assert [entry.value for entry in again.entries] == [b"0"]
+    reader.commit(again, (), {}, NOW)
+
+
+@pytest.mark.parametrize("moment", ["flush", "send_offsets_to_transaction", "commit_transaction"])
+def test_a_process_killed_within_its_transaction_leaves_nothing_and_blocks_nobody(
+    log: KafkaLog, child: Child, moment: str
+) -> None:
+    log.publish(records(3), NOW)
+    stop = f"""
+import time
+from kafka import KafkaProducer
+def hang(self, *args, **kwargs):
+    print("hangs", flush=True)
+    time.sleep(100)
+def late(self, *args):
+    flush(self, *args)
+    hang(self)
+flush = KafkaProducer.flush
+KafkaProducer.{moment} = late if "{moment}" == "flush" else hang
+"""
+    worker = child(stop + WAITING_WORKER)
+    assert worker.stdout is not None
+    assert worker.stdin is not None
+    assert worker.stdout.readline() == "3\n"
+    worker.stdin.write("\n")
+    worker.stdin.flush()
+    assert worker.stdout.readline() == "hangs\n"
+    worker.kill()
+    log.publish([Output("commands", "k", b"behind it")], NOW)
+    reader = log.reader("g", ["posts"])
+    reader.commit(some(reader), [Output("commands", "k", b"successor")], {"by": b"successor"}, NOW)
+    assert (values(log, "commands"), log.state("g")) == (["behind it", "successor"], {"by": b"successor"})
+
+
+def test_a_clock_that_is_ahead_is_kept_and_refused_by_nobody(kafka: Any, log: KafkaLog) -> None:
+    ahead = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
+    log.publish(records(1), ahead)
+    stranger = KafkaProducer(bootstrap_servers=kafka.settings.bootstrap)
+    stamp = round(ahead.timestamp() * 1000)
+    stranger.send(kafka.cluster.topic("posts"), b"1", b"k", partition=0, timestamp_ms=stamp).get(10)
+    stranger.close()
+    reader = log.reader("g", ["posts"])
+    batch = some(reader)
+    reader.commit(batch, [Output("commands", "k", b"x")], {}, ahead)
+    assert (batch.entries[0].at, values(log, "commands")) == (ahead, ["x"])
+    kept = log.scan("posts")
+    assert [entry.value for entry in kept] == [b"0", b"1"]
+    assert kept[1].at < ahead - timedelta(hours=1)  # of a writer that says nothing: the broker's clock
+
+
+def test_five_megabytes_are_poison_here_and_refused_there_and_the_partition_lives_on(kafka: Any, log: KafkaLog) -> None:
+    large = os.urandom(5 * 1024 * 1024)
+    with pytest.raises(Poison, match="at most"):
+        log.publish([Output("posts", "k", large)], NOW)
+    stranger = KafkaProducer(bootstrap_servers=kafka.settings.bootstrap, max_request_size=10_000_000)
+    with pytest.raises(MessageSizeTooLargeError):
+        stranger.send(kafka.cluster.topic("posts"), large, b"k").get(10)
+    stranger.close()
+    log.publish(records(1), NOW)
+    assert len(some(log.reader("g", ["posts"])).entries) == 1
+
+
+def test_a_topic_deleted_under_us_is_named_and_setup_mends_it(kafka: Any, log: KafkaLog) -> None:
+    log.publish(records(3), NOW)
+    reader = log.reader("g", ["posts"])
+    reader.commit(some(reader), (), {"a": b"1"}, NOW)
+    log.publish(records(1), NOW)
+    waiting = some(reader)
+    admin = kafka.cluster.admin()
+    admin.delete_topics([kafka.cluster.topic(topic) for topic in ("posts", "commands")])
+    admin.close()
+    with pytest.raises(Retry, match=r"topic.*tingchao setup"):
+        reader.commit(waiting, [Output("commands", "k", b"x")], {"a": b"2"}, NOW)
+    with pytest.raises(Retry, match=r"topic.*tingchao setup"):
+        log.publish([Output("commands", "k", b"x")], NOW)
+    with pytest.raises(Refused, match="tingchao setup"):
+        log.reader("a", ["posts"])
+    kafka.setup()
+    for number in range(3):
+        log.publish([Output("posts", "k", f"new {number}".encode())], NOW)
+    seen: list[str] = []
+    while len(seen) < 3:
+        batch = some(reader)
+        reader.commit(batch, [Output("commands", "k", entry.value) for entry in batch.entries], {}, NOW)
+        seen += [entry.value.decode() for entry in batch.entries]
+    assert seen == values(log, "commands") == ["new 0", "new 1", "new 2"]
+    assert log.state("g") == {"a": b"1"}
+
+
+class Tally:
+    """Counts in its memory, by key, and says each number once."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def process(self, inputs: list[Input]) -> Result:
+        outputs = []
+        for one in inputs:
+            if isinstance(one.record, Post):
+                key = one.record.source
+                number = int(self._memory.get(key, b"0")) + 1
+                self._memory[key] = str(number).encode()
+                outputs.append(Output("commands", key, f"{key} {number} {one.record.id}".encode()))
+        return Result(outputs, ["done" if isinstance(one.record, Post) else "tick" for one in inputs])
+
+
+def post(number: int, source: str, make_post: Callable[..., Post]) -> Output:
+    return Output("posts", source, encode(make_post(f"{number}", "", source=source)))
+
+
+def test_a_record_of_the_next_version_goes_to_dead_and_stops_nobody(
+    log: KafkaLog, make_post: Callable[..., Post], clock: ManualClock
+) -> None:
+    newer = encode(make_post("9")).replace(b'"v":1', b'"v":99')
+    log.publish([post(1, "a", make_post), Output("posts", "a", newer), post(2, "a", make_post)], NOW)
+    runner = Runner(Plan("g", ("posts",), Tally), log, clock)
+    while runner.step():
+        pass
+    assert values(log, "commands") == ["a 1 1", "a 2 2"]
+    assert outcomes(log, "g") == {"done": 2, "dead": 1}
+    (letter,) = log.newest("dead")
+    assert b"record.version" in letter.value
+    runner.close()
+
+
+@pytest.fixture
+def wide(kafka_bootstrap: str, kafka: Any) -> Any:
+    """Four partitions."""
+    made = type(kafka)(partitions=4, bootstrap=[kafka_bootstrap])
+    yield made
+    made.close()
+
+
+def test_members_share_the_partitions_and_each_key_is_counted_once_whoever_comes_and_goes(
+    wide: Any, make_post: Callable[..., Post], clock: ManualClock
+) -> None:
+    log, sources, sent = wide.log(), [f"s{number}" for number in range(12)], 0
+
+    def send(count: int) -> None:
+        nonlocal sent
+        log.publish([post(sent + n, sources[(sent + n) % 12], make_post) for n in range(count)], NOW)
+        sent += count
+
+    def work(until: Callable[[], bool]) -> None:
+        for _ in range(3000):
+            if until():
+                return
+            for runner in runners:
+                runner.step()
+            clock.move(timedelta(seconds=1))  # a runner waits after a Retry
+        raise AssertionError([runner._reader.partitions() for runner in runners])
+
+    def held() -> list[int]:
+        return sorted(len(runner._reader.partitions()) for runner in runners)
+
+    def runner() -> Runner:
+        return Runner(Plan("g", ("posts",), Tally, batch=5, tick=timedelta(seconds=30)), wide.log(0.02), clock)
+
+    runners = [runner()]
+    work(lambda: held() == [4])
+    send(30)
+    work(lambda: log.end("commands") > 0)
+    runners.append(runner())
+    send(30)
+    work(lambda: held() == [2, 2])
+    runners.append(runner())
+    send(30)
+    work(lambda: held() == [1, 1, 2])
+    runners.pop(0).close()
+    send(30)
+    work(lambda: held() == [2, 2] and log.position("g", "posts") == log.end("posts"))
+    told = [value.split() for value in values(log, "commands")]
+    assert sorted(int(ident) for _, _, ident in told) == list(range(sent))
+    for source in sources:
+        mine = [(int(number), int(ident)) for name, number, ident in told if name == source]
+        assert [number for number, _ in mine] == list(range(1, 11))  # one memory, handed on
+        assert [ident for _, ident in mine] == sorted(ident for _, ident in mine)  # in the order of the key
+    assert outcomes(log, "g")["done"] == sent
+    ticked = {p for p in range(4) if any(e.key == "@tick" for e in partition(wide, p))}
+    assert ticked == {0, 1, 2, 3}
+    for one in runners:
+        one.close()
+
+
+def partition(backend: Any, number: int) -> list[Any]:
+    """All entries of a partition of posts."""
+    log = backend.log()
+    reader, found = log.reader("other", ["posts"]), []
+    while (batch := reader.read(500)) is not None:
+        found += [entry for entry in batch.entries if entry.partition == number]
+        reader.commit(batch, (), {}, NOW)
+    reader.close()
+    admin = backend.cluster.admin()
+    admin.delete_groups([backend.cluster.group("other")])
+    admin.close()
+    return found
+
+
+def test_the_partition_of_a_key_never_changes() -> None:
+    assert [partition_of(key, 6) for key in ("weibo", "地铁停运", "", "a")] == [2, 1, 0, 3]
