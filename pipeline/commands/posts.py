@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -27,6 +26,7 @@ from tingchao.pipeline.commands.base import (
     one_of,
     opened,
     out,
+    progress,
     say,
     t,
 )
@@ -86,7 +86,7 @@ def ingest(
     helpers = Helpers(db, children)
     try:
         helpers.alive()
-        with opened(file) as stream, _progress() as bar:
+        with opened(file) as stream, progress() as bar:
             lines, size = _rows(file, form, stream)
             reading = bar.add_task(t("said.reading"), total=size)
             report = publish(lines, log, clock_from(clock), source, file, lambda n: bar.advance(reading, n))
@@ -143,12 +143,3 @@ def score(
                 sys.stdout.write("".join(map(shows.score_text, batch, scores, whys, [LANGUAGE] * len(batch))))
             else:
                 sys.stdout.write(shows.json_lines(map(shows.scores_dict, scores, whys)))
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=shows.console(error=True), refresh_per_second=4) as bar:
-        yield bar

@@ -1,4 +1,4 @@
-"""`tingchao search`."""
+"""Stored posts: search them, score them anew."""
 
 from __future__ import annotations
 
@@ -10,9 +10,21 @@ import typer
 from tingchao.config.settings import load
 from tingchao.config.signals import SIGNALS
 from tingchao.pipeline import shows
-from tingchao.pipeline.backends import open_store, require_posts
+from tingchao.pipeline.backends import model_folder, open_store, require_posts
 from tingchao.pipeline.clock import SystemClock
-from tingchao.pipeline.commands.base import DB, LANGUAGE, AsJson, ConfigDir, Database, app, help_of, one_of, say, t
+from tingchao.pipeline.commands.base import (
+    DB,
+    LANGUAGE,
+    AsJson,
+    ConfigDir,
+    Database,
+    app,
+    help_of,
+    one_of,
+    progress,
+    say,
+    t,
+)
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.query import Query, parse
 from tingchao.pipeline.times import when
@@ -60,3 +72,25 @@ def search(
         shows.console().print(shows.hits_table(hits, LANGUAGE))
     else:
         say(t("said.none_found"))
+
+
+@app.command(help=help_of("replay"))
+def replay(
+    start: Annotated[str, typer.Option("--from", help=help_of("replay_from"))],
+    config: ConfigDir = None,
+    db: Database = DB,
+) -> None:
+    from tingchao.models.scorer import Scorer
+    from tingchao.models.versions import in_use
+    from tingchao.pipeline.replay import replay as scored_again
+
+    settings, since = load(config), when(start, SystemClock().now())
+    require_posts(settings, db)
+    store, models = open_store(settings, db), Scorer.load(in_use(model_folder(settings, db)))
+    done, total = 0, store.count(Query(since=since))
+    with progress() as bar:
+        task = bar.add_task(t("said.working"), total=total)
+        for posts in scored_again(settings, models, store, since):
+            done += posts
+            bar.advance(task, posts)
+    say(t("said.rescored", posts=done, model=models.version))
