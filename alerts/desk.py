@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from tingchao.alerts import ledger
 from tingchao.alerts.decide import NEXT
 from tingchao.alerts.follower import Follower, View
 from tingchao.alerts.picture import Pictures
+from tingchao.alerts.verdict import judge
 from tingchao.config.language import LANGUAGES
 from tingchao.config.settings import Settings
 from tingchao.pipeline.clock import Clock
@@ -50,6 +51,7 @@ class Desk:
         self._open_log, self._open_store = open_log, open_store
         self._log: Log | None = None
         self._store: Store | None = None
+        self._texts: Store | None = None  # the writer's own: a store is used by one thread
         self._writer = ThreadPoolExecutor(1, "page-log")
         self._finder = ThreadPoolExecutor(1, "page-store")
 
@@ -74,6 +76,10 @@ class Desk:
             raise Refused(f"action {action!r}: expected one of {', '.join(ACTIONS)}")
         return await self._in(self._writer, lambda: self._send(alert, action, note[:NOTE]))
 
+    async def judge(self, alert: str, verdict: str, post: str = "", signals: Sequence[str] = (), note: str = "") -> str:
+        """Publish a verdict; the command's id. Raises Refused, see `verdict.judge`, and Retry."""
+        return await self._in(self._writer, lambda: self._judge(alert, verdict, post, signals, note[:NOTE]))
+
     async def search(self, query: Query) -> tuple[list[Scored], int]:
         """Hits of one page and how many there are in all. Raises Retry."""
         return await self._in(self._finder, lambda: self._search(query))
@@ -91,6 +97,11 @@ class Desk:
         self._log = self._log or self._open_log()
         return ledger.send(self._log, self.clock, alert, action, note)
 
+    def _judge(self, alert: str, verdict: str, post: str, signals: Sequence[str], note: str) -> str:
+        self._log = self._log or self._open_log()
+        self._texts = self._texts or self._open_store()
+        return judge(self._log, self._texts, self.clock, alert, verdict, post=post, signals=signals, note=note)
+
     def _search(self, query: Query) -> tuple[list[Scored], int]:
         self._store = self._store or self._open_store()
         return self._store.search(query), self._store.count(query)
@@ -98,3 +109,5 @@ class Desk:
     def _close(self) -> None:
         if self._log is not None:
             self._log.close()
+        if self._texts is not None:
+            self._texts.close()

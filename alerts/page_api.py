@@ -22,6 +22,13 @@ class _Note(msgspec.Struct):
     note: str = ""
 
 
+class _Verdict(msgspec.Struct):
+    verdict: str
+    post: str = ""
+    signals: tuple[str, ...] = ()
+    note: str = ""
+
+
 def add(app: FastAPI, desk: Desk) -> None:
     """Register the routes."""
 
@@ -49,6 +56,23 @@ def add(app: FastAPI, desk: Desk) -> None:
     async def alert(identity: str) -> Response:
         found = desk.alerts.get(identity)
         return _json(card.as_json(found)) if found is not None else _error(404, f"no alert {identity!r}")
+
+    @app.post("/api/alerts/{identity}/verdict")
+    async def judge(request: Request, identity: str) -> Response:
+        if identity not in desk.alerts:
+            return _error(404, f"no alert {identity!r}")
+        try:
+            said = msgspec.json.decode(await _body(request), type=_Verdict)
+            command = await desk.judge(identity, said.verdict, said.post, said.signals, said.note)
+        except msgspec.DecodeError as err:
+            return _error(
+                400, f'the body: expected {{"verdict": "true_alarm", "post": "…", "signals": []}}, got: {err}'
+            )
+        except Refused as err:
+            return _error(409, str(err))
+        except Retry as err:
+            return _error(503, str(err))
+        return _json({"command": command}, 202)
 
     @app.post("/api/alerts/{identity}/{action}")
     async def act(request: Request, identity: str, action: str) -> Response:
@@ -78,12 +102,17 @@ def add(app: FastAPI, desk: Desk) -> None:
 
 
 async def _note(request: Request) -> str:
+    content = await _body(request)
+    return msgspec.json.decode(content, type=_Note).note if content.strip() else ""
+
+
+async def _body(request: Request) -> bytes:
     content = b""
     async for part in request.stream():
         content += part
         if len(content) > _BODY:
             raise msgspec.DecodeError(f"more than {_BODY} bytes")
-    return msgspec.json.decode(content, type=_Note).note if content.strip() else ""
+    return content
 
 
 def _json(value: object, status: int = 200) -> Response:

@@ -231,6 +231,22 @@ def test_api_gives_alerts_as_json(site: Site) -> None:
     assert site.get("/api/alerts/none").status_code == 404
 
 
+def test_api_takes_verdicts_on_an_alert_and_on_its_posts(site: Site) -> None:
+    site.publish(alert(id="v1"))
+    wait_for(lambda: site.get("/api/alerts/v1").status_code == 200)
+    assert site.post("/api/alerts/v1/verdict", json={"verdict": "true_alarm"}).status_code == 202
+    said = {"verdict": "wrong_signal", "post": "p1", "signals": ["outage"], "note": "no smoke"}
+    assert site.post("/api/alerts/v1/verdict", json=said).status_code == 202
+    whole, one = [command for command in site.commands() if command.alert == "v1"]
+    assert (whole.verdict, whole.example) == ("true_alarm", None)
+    assert one.example is not None
+    assert (one.example.post, one.example.signals) == ("p1", ("outage",))
+    assert one.example.text == "三号线站厅冒烟\n有人看到烟"
+    for wrong, status in (({}, 400), ({"verdict": "x"}, 409), ({"verdict": "true_alarm", "post": "p9"}, 409)):
+        assert site.post("/api/alerts/v1/verdict", json=wrong).status_code == status
+    assert site.post("/api/alerts/none/verdict", json=said).status_code == 404
+
+
 def test_api_publishes_what_staff_did(site: Site) -> None:
     site.publish(alert(id="b1"))
     wait_for(lambda: site.get("/api/alerts/b1").status_code == 200)
@@ -597,6 +613,32 @@ def test_alert_appears_without_reload_and_is_acknowledged(tmp_path: Path, browse
         browser.find_element(By.LINK_TEXT, "English").click()
         wait.until(lambda driver: "Acknowledge" in driver.page_source)
         assert "owned" not in browser.title
+        assert [line for line in browser.get_log("browser") if line["level"] == "SEVERE"] == []
+    finally:
+        end(running)
+
+
+@pytest.mark.browser
+def test_posts_are_judged_one_by_one_on_the_page(tmp_path: Path, browser: webdriver.Chrome) -> None:
+    running = start(tmp_path)
+    try:
+        wait = WebDriverWait(browser, 30)
+        browser.get(running.url)
+        wait.until(lambda driver: driver.find_elements(By.CSS_SELECTOR, ".a-judge"))
+        browser.find_element(By.CSS_SELECTOR, ".a-judge").click()
+        rows = wait.until(lambda driver: driver.find_elements(By.CSS_SELECTOR, ".judge-row"))
+        assert [row.find_element(By.CSS_SELECTOR, ".judge-what").text for row in rows] == [
+            "整条预警",
+            "三号线站厅冒烟 有人看到烟",
+        ]
+        rows[1].find_element(By.CSS_SELECTOR, ".v-wrong_signal").click()
+        wait.until(lambda driver: "请先选" in driver.find_element(By.CSS_SELECTOR, ".said").text)
+        rows[1].find_element(By.CSS_SELECTOR, ".v-true_alarm").click()
+        (command,) = wait_for(running.commands)
+        assert command.example is not None
+        assert (command.verdict, command.example.post) == ("true_alarm", "p1")
+        running.publish(alert(number=2, judged={"p1": "true_alarm"}))
+        wait.until(lambda driver: driver.find_elements(By.CSS_SELECTOR, ".judge-row .chosen"))
         assert [line for line in browser.get_log("browser") if line["level"] == "SEVERE"] == []
     finally:
         end(running)
