@@ -28,7 +28,7 @@ _TINY = 0.0001  # a smaller p is given as "below"
 class Section:
     """A part of a card: a stable name, a heading and plain sentences."""
 
-    name: str  # why, what, sure, who, evidence, unknown
+    name: str  # why, what, sure, who, evidence, unknown, held
     heading: str
     lines: tuple[str, ...]
 
@@ -55,6 +55,7 @@ def card(alert: Alert, language: str) -> Card:
         {
             "why": _why(alert, language),
             "unknown": iter((text("alert.unknown.source", language),)),
+            "held": _held(alert, language),
         }
         if alert.topic.startswith("@")
         else {
@@ -64,6 +65,7 @@ def card(alert: Alert, language: str) -> Card:
             "who": chain(_who(alert, language), _event(alert, language)),
             "evidence": (_post(number, one, alert, language) for number, one in enumerate(alert.evidence, 1)),
             "unknown": _unknown(alert, language),
+            "held": _held(alert, language),
         }
     )
     sections = (
@@ -257,3 +259,14 @@ def _unknown(alert: Alert, language: str) -> Iterator[str]:
     if alert.voices <= len(alert.sources):
         yield text("alert.unknown.voices", language)
     yield text("alert.unknown.gaps", language)
+
+
+def _held(alert: Alert, language: str) -> Iterator[str]:
+    """Each channel that is not told now, with the reason."""
+    for one in alert.deliveries or ():
+        if one.why:
+            why = text(f"alert.held.why.{one.why}", language, by=one.by[:8] if one.why != "muted" else one.by)
+            if one.until is None:
+                yield text("alert.held.line", language, receiver=one.receiver, why=why)
+            else:
+                yield text("alert.held.until", language, receiver=one.receiver, why=why, until=local(one.until))

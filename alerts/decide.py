@@ -3,7 +3,9 @@
 What belongs together is one alert: candidates of one topic whose windows lie within `decide.quiet` of each other, and
 those of other topics that are about the same event.
 An alert that ended by itself is opened again by such a candidate; one that staff ended swallows it for a while.
-State keys: `a/id`, one alert with what decide must know of it beside what everybody sees; `@ticked`, the last tick.
+Whom an alert may be told is said in its deliveries (dispatch.py).
+State keys: `a/id`, one alert with what decide must know of it beside what everybody sees; `@ticked`, the last tick;
+those of silences.py.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from datetime import datetime, timedelta
 import msgspec
 
 from tingchao.alerts import shards, sources
+from tingchao.alerts.dispatch import Dispatch
 from tingchao.alerts.merge import changed, joined, judged, opened, updated
+from tingchao.alerts.silences import Silences
 from tingchao.alerts.tracking import same_event
 from tingchao.config.settings import Settings
 from tingchao.pipeline.log import Output, output
@@ -82,6 +86,8 @@ class Decide:
                 held = _HELD.decode(shards.get(memory, key))
                 self._held.setdefault(held.alert.topic, {})[held.alert.id] = held
                 self._topics[held.alert.id] = held.alert.topic
+        self._silences = Silences(memory)
+        self._dispatch = Dispatch(settings, self._silences, [held.alert for held in self._all()])
 
     def process(self, inputs: Sequence[Input]) -> Result:
         """Outcomes: opened, past, updated, raised, joined, swallowed, reopened; done, repeated, refused; tick."""
@@ -91,12 +97,20 @@ class Decide:
             match given.record:
                 case Candidate() as candidate:
                     outcome, alerts = self._candidate(candidate, given.at)
+                    alerts = self._stamped(alerts, given.at)
+                case Command(action="silence" | "expire") as command:
+                    outcome, silence = self._silences.obey(command, given.at)
+                    alerts = []
+                    if silence is not None:
+                        outputs.append(output("silences", silence.id, silence))
                 case Command() as command:
                     outcome, alerts = self._command(command, given.at)
+                    alerts = self._stamped(alerts, given.at)
                     if outcome == "done" and command.example is not None:
                         outputs.append(output("verdicts", command.example.post, command.example))
                 case Tick() as tick:
-                    outcome, alerts = "tick", list(self._tick(tick.at))
+                    moved = self._stamped(list(self._tick(tick.at)), tick.at)
+                    outcome, alerts = "tick", [*moved, *self._due(tick.at)]
                 case other:
                     raise AssertionError(f"decide reads candidates and commands, got {type(other).__name__}")
             outcomes.append(outcome)
@@ -217,6 +231,21 @@ class Decide:
             if held.alert.state not in ACTIVE and at - held.alert.updated_at > FORGET:
                 self._forget(held.alert)
 
+        self._silences.forget(at)
+
+    def _stamped(self, alerts: Sequence[Alert], at: datetime) -> list[Alert]:
+        """The alerts, which have just changed, with what is said to each channel."""
+        stamped = [self._dispatch.stamped(alert, at) for alert in alerts]
+        for alert in stamped:
+            self._put(msgspec.structs.replace(self._held[alert.topic][alert.id], alert=alert))
+        return stamped
+
+    def _due(self, at: datetime) -> Iterator[Alert]:
+        """The alerts of which some channel may be told now, or may no longer be told."""
+        for alert in self._dispatch.due(at):
+            self._put(msgspec.structs.replace(self._held[alert.topic][alert.id], alert=alert))
+            yield alert
+
     def _all(self) -> Iterator[Held]:
         for held in self._held.values():
             yield from held.values()
@@ -232,6 +261,7 @@ class Decide:
     def _forget(self, alert: Alert) -> None:
         del self._held[alert.topic][alert.id]
         del self._topics[alert.id]
+        self._dispatch.forget(alert.id)
         self._changed.discard(alert.id)
         shards.delete(self._memory, f"a/{alert.id}")
 

@@ -76,7 +76,7 @@ class MailChannel:
         mail["References"] = f"<{message.alert.id}@{domain}>"
         mail["X-Tingchao-Id"] = message.id
         mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office notes back
-        if message.alert.level >= 3 and message.event in {"opened", "raised"}:
+        if message.alert.level >= 3 and message.event in {"opened", "raised", "repeated"}:
             mail["Importance"] = "high"
         mail.set_content(body(message, self._language), charset="utf-8", cte="base64")
         return mail

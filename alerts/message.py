@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
 import msgspec
@@ -12,19 +13,20 @@ from tingchao.alerts import card
 from tingchao.config.language import text
 from tingchao.pipeline.records import Alert
 
-Event = Literal["opened", "raised", "resolved", "false_alarm"]
+Event = Literal["opened", "raised", "repeated", "resolved", "false_alarm"]
 
 # Characters that turn the direction of what follows; within a hostile post they could rewrite a line on a screen.
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to tell of one alert. The id is the same however often it is sent."""
+    """One thing to tell of one alert, and of others of its group. The id is the same however often it is sent."""
 
     id: str
     event: Event
     alert: Alert
     to: tuple[int, ...] = ()  # positions of the recipients that still lack it; empty: all
+    others: tuple[Message, ...] = ()  # of the same group, to be told in the same breath
 
 
 class Report(NamedTuple):
@@ -54,6 +56,16 @@ def message_id(alert: str, event: str, number: int) -> str:
     return hashlib.blake2b(f"{alert} {event} {number}".encode(), digest_size=16).hexdigest()
 
 
+def joined(messages: Sequence[Message]) -> Message:
+    """One message for all of a group; its id tells which they are, so that more of them make another one."""
+    first, *others = messages
+    if not others:
+        return first
+    ids = " ".join(sorted(one.id for one in messages))
+    name = hashlib.blake2b(ids.encode(), digest_size=16).hexdigest()
+    return msgspec.structs.replace(first, id=name, others=tuple(others))
+
+
 def plain(words: str) -> str:
     """The words without characters that control a terminal or turn the direction of writing; lines stay."""
     return "".join(
@@ -64,11 +76,16 @@ def plain(words: str) -> str:
 
 
 def subject(message: Message, language: str) -> str:
-    """The headline in one line, with what happened when it is not news."""
+    """The headline in one line, with what happened when it is not news, and how many others it tells of."""
     headline = " ".join(plain(card.headline(message.alert, language)).split())
-    return headline if message.event == "opened" else f"[{text(f'notify.event.{message.event}', language)}] {headline}"
+    line = headline if message.event == "opened" else f"[{text(f'notify.event.{message.event}', language)}] {headline}"
+    return line + text("notify.more", language, number=len(message.others)) if message.others else line
 
 
 def body(message: Message, language: str) -> str:
-    """The alert as sentences."""
-    return plain(card.as_text(message.alert, language))
+    """The alert as sentences, and the headlines of the others."""
+    words = plain(card.as_text(message.alert, language))
+    if not message.others:
+        return words
+    lines = [f"  {text('notify.level.' + str(o.alert.level), language)} {subject(o, language)}" for o in message.others]
+    return "\n".join([words, "", text("notify.others", language), *lines])

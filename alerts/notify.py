@@ -22,7 +22,7 @@ import msgspec
 import structlog
 
 from tingchao.alerts.mail import MailChannel
-from tingchao.alerts.message import Channel, Event, Message, Report, message_id
+from tingchao.alerts.message import Channel, Event, Message, Report, joined, message_id
 from tingchao.alerts.terminal import TerminalChannel
 from tingchao.alerts.webhook import WebhookChannel
 from tingchao.config.settings import Mail, Settings, Terminal, Webhook
@@ -30,7 +30,7 @@ from tingchao.pipeline.clock import Clock, SystemClock, from_millis, millis
 from tingchao.pipeline.errors import Poison, Retry
 from tingchao.pipeline.log import Output, output
 from tingchao.pipeline.metrics import delayed
-from tingchao.pipeline.records import ACTIVE, Alert, Dead
+from tingchao.pipeline.records import ACTIVE, Alert, Dead, Delivery
 from tingchao.pipeline.stage import Input, Memory, Plan, Result
 
 logger = structlog.get_logger()
@@ -41,8 +41,9 @@ LONGEST_WAIT = 600.0
 KEEP, KEEP_ACTIVE = timedelta(days=7), timedelta(days=30)
 _PRUNE_EVERY = timedelta(days=1)
 _FARTHEST = 2 * 3600 * 1000  # milliseconds; a wait is at most an hour, so what is further off stems from another clock
-_NEWS: frozenset[Event] = frozenset({"opened", "raised"})
+_NEWS: frozenset[Event] = frozenset({"opened", "raised", "repeated"})
 _SIZE = 48 * 1024  # bytes of a waiting message, below log.STATE_LIMIT with room for what is around it
+_TOGETHER = 50  # alerts in one message; more of a group make another
 _DELIVERED = 1000  # deliveries remembered while their commit fails; each failed commit adds at most one
 _WAIT, _TOLD, _HEALTH, _BEGAN = "wait:", "told:", "@health", "@began"
 
@@ -58,6 +59,14 @@ class Why(StrEnum):
     BELOW_LEVEL = "below_level"
     SUPERSEDED = "superseded"  # a later change of the same batch says more
     NO_CHANGE = "no_change"
+    REPEAT = "repeat"  # told long ago, and nobody has acknowledged it
+    # Decide says so, in the alert's delivery to the channel (dispatch.py):
+    NOT_ROUTED = "not_routed"
+    SILENCED = "silenced"
+    INHIBITED = "inhibited"
+    MUTED = "muted"
+    GROUP_WAIT = "group_wait"
+    GROUP_INTERVAL = "group_interval"
 
 
 class Told(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -66,6 +75,7 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     level: int
     event: Event
     at: int  # milliseconds
+    round: int = 0  # of repetitions
 
 
 class Waiting(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -209,12 +219,17 @@ class Notify:
         believed = told is not None and told.event in _NEWS  # the channel takes the alert for active
         if alert.state == "past":
             return Why.PAST, None
+        delivery = delivery_to(self._channel.name, alert)
+        if delivery.why:
+            return Why(delivery.why), None
         if alert.state not in ACTIVE:
             return self._decide_end(alert, told, waiting, fresh)
         if waiting is not None and waiting.message.event in _NEWS:
             return self._decide_level(alert, waiting.message.alert.level, believed=believed)
         if told is not None and believed and waiting is None:
-            return self._decide_level(alert, told.level, believed=True)
+            why, event = self._decide_level(alert, told.level, believed=True)
+            again = event is None and delivery.round > told.round
+            return (Why.REPEAT, "repeated") if again else (why, event)
         return self._decide_first(alert, at, known=told is not None or waiting is not None)
 
     def _decide_level(self, alert: Alert, known: int, *, believed: bool) -> tuple[Why, Event | None]:
@@ -259,23 +274,25 @@ class Notify:
         waiting = self._next(millis(now), fresh)
         if waiting is None:
             return []
-        message = waiting.message
+        together = self._together(waiting, fresh)
+        message = joined([one.message for one in together])
         self._last = _Try(message.id, waiting.tries)
         known = self._uncommitted.get(self._last)
         if known is not None:
-            return self._delivered(waiting, known)
+            return self._delivered(together, known)
         try:
             report = self._channel.send(message)
         except Poison as err:
-            self._drop(message.alert.id)
-            return [self._set_aside(message, err.reason, str(err), 1)]
+            for one in together:
+                self._drop(one.message.alert.id)
+            return [self._set_aside(one.message, err.reason, str(err), 1) for one in together]
         except Retry as err:
-            self._postpone(waiting, str(err), err.after)
+            self._postpone(together, str(err), err.after)
             return []
         except Exception as err:  # noqa: BLE001 a mistake in one channel must not lose a message
             # Its text may hold anything, so only its kind and place are told.
             place = traceback.extract_tb(err.__traceback__)[-1]
-            self._postpone(waiting, f"bug: {type(err).__name__}, {Path(place.filename).name}:{place.lineno}", 1.0)
+            self._postpone(together, f"bug: {type(err).__name__}, {Path(place.filename).name}:{place.lineno}", 1.0)
             return []
         while len(self._uncommitted) >= _DELIVERED:
             del self._uncommitted[next(iter(self._uncommitted))]
@@ -285,7 +302,21 @@ class Notify:
             logger.info(
                 "notify.sent", channel=self._channel.name, id=message.id, alert=message.alert.id, what=message.event
             )
-        return self._delivered(waiting, report)
+        return self._delivered(together, report)
+
+    def _together(self, first: Waiting, fresh: Mapping[str, _Fresh]) -> list[Waiting]:
+        """What goes out in one message: all of one group that waits for the same recipients, the gravest first."""
+        group = delivery_to(self._channel.name, first.message.alert).group
+        if not group:
+            return [first]
+        same = [
+            one
+            for alert, one in self._waiting.items()
+            if alert not in fresh
+            and one.message.to == first.message.to
+            and delivery_to(self._channel.name, one.message.alert).group == group
+        ]
+        return sorted(same, key=lambda one: _place(one.message.alert))[:_TOGETHER]
 
     def _next(self, now: int, fresh: Mapping[str, _Fresh]) -> Waiting | None:
         """Of what is due, first what was tried least (one that always fails holds up nobody), then the gravest."""
@@ -296,27 +327,38 @@ class Notify:
         ]
         return min(due, key=lambda one: (one.tries, -one.message.alert.level, one.since), default=None)
 
-    def _delivered(self, waiting: Waiting, report: Report) -> list[Output]:
-        message = waiting.message
+    def _delivered(self, together: Sequence[Waiting], report: Report) -> list[Output]:
         outputs = []
         if report.refused:
-            outputs.append(self._set_aside(message, "notify.refused", report.why, len(report.refused)))
+            outputs = [
+                self._set_aside(one.message, "notify.refused", report.why, len(report.refused)) for one in together
+            ]
         if report.later:
-            rest = msgspec.structs.replace(waiting, message=msgspec.structs.replace(message, to=report.later))
+            rest = [
+                msgspec.structs.replace(one, message=msgspec.structs.replace(one.message, to=report.later))
+                for one in together
+            ]
             self._postpone(rest, report.why, 1.0)
             return outputs
-        self._drop(message.alert.id)
-        self._tell(message.alert.id, Told(message.alert.level, message.event, millis(message.alert.updated_at)))
+        for one in together:
+            alert = one.message.alert
+            self._drop(alert.id)
+            number = delivery_to(self._channel.name, alert).round
+            self._tell(alert.id, Told(alert.level, one.message.event, millis(alert.updated_at), number))
         self._feel(sent=self._health.sent + 1, error=report.why, paused_until=0)
         return outputs
 
-    def _postpone(self, waiting: Waiting, error: str, after: float) -> None:
+    def _postpone(self, together: Sequence[Waiting], error: str, after: float) -> None:
         now = self._clock.now()  # the try may have taken long
-        wait = max(after, min(FIRST_WAIT * 2**waiting.tries, LONGEST_WAIT))
+        tries = max(one.tries for one in together)
+        wait = max(after, min(FIRST_WAIT * 2**tries, LONGEST_WAIT))
         due = millis(now + timedelta(seconds=wait))
-        self._wait(msgspec.structs.replace(waiting, tries=waiting.tries + 1, due=due))
+        for one in together:
+            self._wait(msgspec.structs.replace(one, tries=tries + 1, due=due))
         if error != self._health.error:  # the same complaint once, not at every try
-            logger.warning("notify.retry", channel=self._channel.name, id=waiting.message.id, error=error, after=wait)
+            logger.warning(
+                "notify.retry", channel=self._channel.name, id=together[0].message.id, error=error, after=wait
+            )
         self._feel(failed=self._health.failed + 1, error=error, paused_until=millis(now + timedelta(seconds=after)))
 
     def _set_aside(self, message: Message, reason: str, error: str, refused: int) -> Output:
@@ -375,6 +417,19 @@ class Notify:
     def _feel(self, **changes: int | str) -> None:
         self._health = msgspec.structs.replace(self._health, **changes)
         self._memory[_HEALTH] = msgspec.json.encode(self._health)
+
+
+def delivery_to(channel: str, alert: Alert) -> Delivery:
+    """What decide says of the alert to the channel; an alert from before there were routes goes to all."""
+    if alert.deliveries is None:
+        return Delivery(receiver=channel)
+    found = (one for one in alert.deliveries if one.receiver == channel)
+    return next(found, Delivery(receiver=channel, why=Why.NOT_ROUTED.value))
+
+
+def _place(alert: Alert) -> tuple[int, datetime, str]:
+    """The gravest first, then the oldest."""
+    return -alert.level, alert.opened_at, alert.id
 
 
 _S = TypeVar("_S", bound=msgspec.Struct)

@@ -34,7 +34,7 @@ class TerminalChannel:
             no_color=not self._colour,
             legacy_windows=False,
         )
-        style = COLOURS[message.alert.level] if message.event in {"opened", "raised"} else _ENDED
+        style = COLOURS[message.alert.level] if message.event in {"opened", "raised", "repeated"} else _ENDED
         what = text(f"notify.event.{message.event}", self._language)
         level = text(f"notify.level.{message.alert.level}", self._language)
         # Text and not markup: a post may hold [brackets].

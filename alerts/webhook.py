@@ -7,6 +7,7 @@ import os
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import unquote
 
 import httpx
@@ -28,7 +29,10 @@ _LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
 
 
 class WebhookChannel:
-    """POSTs {"id", "event", "alert", "text"} as JSON. The receiver may meet an id twice and drops the second."""
+    """POSTs {"id", "event", "alert", "text"} as JSON, and "others" for a group of alerts.
+
+    The receiver may meet an id twice and drops the second.
+    """
 
     def __init__(self, settings: Webhook, language: str, clock: Clock) -> None:
         self.name, self.min_level = settings.name, settings.min_level
@@ -39,15 +43,15 @@ class WebhookChannel:
 
     def send(self, message: Message) -> Report:
         """See `Channel.send`."""
-        content = msgspec.json.encode(
-            {
-                "id": message.id,
-                "event": message.event,
-                "alert": card.as_json(message.alert),
-                "text": body(message, self._language),
-            }
-        )
-        status, retry_after = self._post(content, message.id)
+        content: dict[str, Any] = {
+            "id": message.id,
+            "event": message.event,
+            "alert": card.as_json(message.alert),
+            "text": body(message, self._language),
+        }
+        if message.others:
+            content["others"] = [{"event": one.event, "alert": card.as_json(one.alert)} for one in message.others]
+        status, retry_after = self._post(msgspec.json.encode(content), message.id)
         self._judge(status, retry_after)
         return Report()
 

@@ -1,8 +1,8 @@
-"""All settings of one installation: tingchao.toml, sources.toml, topics.toml and rules.toml."""
+"""All settings of one installation: tingchao.toml, sources.toml, topics.toml, rules.toml and routes.toml."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,7 +12,9 @@ from pydantic import Field, model_validator
 from tingchao.config.cluster import KafkaSettings, LogSettings
 from tingchao.config.elastic import ElasticSettings, StoreSettings
 from tingchao.config.load import Block, ConfigError, Duration, Folder, SecretFile, read
+from tingchao.config.routes import RoutesFile, loose_ends
 from tingchao.config.rules import Rule, RulesFile
+from tingchao.config.signals import SIGNALS
 from tingchao.config.sources import Source, SourcesFile
 from tingchao.config.topics import Topic, TopicsFile
 
@@ -136,10 +138,11 @@ class Settings:
     sources: tuple[Source, ...]
     topics: tuple[Topic, ...]
     rules: tuple[Rule, ...]
+    routes: RoutesFile = field(default_factory=RoutesFile)
 
 
 def load(directory: Path | None = None) -> Settings:
-    """Settings from the four files in `directory`; a file that is not there is the one that ships with the project.
+    """Settings from the five files in `directory`; a file that is not there is the one that ships with the project.
 
     Raises ConfigError with all mistakes of all files.
     """
@@ -154,12 +157,13 @@ def load(directory: Path | None = None) -> Settings:
             mistakes += err.mistakes
     if mistakes:
         raise ConfigError(mistakes)
-    main, sources, topics, rules = files.values()
+    main, sources, topics, rules, routes = files.values()
     assert isinstance(main, MainFile)
     assert isinstance(sources, SourcesFile)
     assert isinstance(topics, TopicsFile)
     assert isinstance(rules, RulesFile)
-    settings = Settings(main, tuple(sources.source), tuple(topics.topic), tuple(rules.rule))
+    assert isinstance(routes, RoutesFile)
+    settings = Settings(main, tuple(sources.source), tuple(topics.topic), tuple(rules.rule), routes)
     if wrong := list(_loose_ends(settings)):
         raise ConfigError(wrong)
     return settings
@@ -170,6 +174,7 @@ _FILES: dict[str, type[Block]] = {
     "sources.toml": SourcesFile,
     "topics.toml": TopicsFile,
     "rules.toml": RulesFile,
+    "routes.toml": RoutesFile,
 }
 
 
@@ -178,9 +183,17 @@ def _loose_ends(settings: Settings) -> list[str]:
     known = {topic.name for topic in settings.topics}
     users = [("sources.toml: source", source.name, source.topics) for source in settings.sources]
     users += [("rules.toml: rule", rule.name, rule.topics) for rule in settings.rules]
-    return [
+    loose = [
         f"{place} ({name}).topics: no topic {topic!r} in topics.toml; expected '*' or one of {', '.join(sorted(known))}"
         for place, name, topics in users
         for topic in topics
         if topic != "*" and topic not in known
     ]
+    values = {
+        "topic": known,
+        "rule": {rule.name for rule in settings.rules},
+        "signal": set(SIGNALS),
+        "level": {"1", "2", "3"},
+    }
+    channels = [channel.name for channel in settings.main.notify]
+    return loose + [f"routes.toml: {key}: {wrong}" for key, wrong in loose_ends(settings.routes, channels, values)]

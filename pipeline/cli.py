@@ -9,12 +9,12 @@ import structlog
 
 from tingchao.config.load import ConfigError
 from tingchao.models.scores import ModelError
-from tingchao.pipeline.commands import alerts, backtest, dead, events, install, models, posts, run, search
+from tingchao.pipeline.commands import alerts, backtest, dead, events, install, models, posts, run, search, silence
 from tingchao.pipeline.commands.base import app, say, t
 from tingchao.pipeline.errors import TingchaoError
 
 # Importing them has added their commands.
-GROUPS = (alerts, backtest, dead, events, install, models, posts, run, search)
+GROUPS = (alerts, backtest, dead, events, install, models, posts, run, search, silence)
 
 
 def main() -> None:

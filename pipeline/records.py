@@ -196,6 +196,20 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     post: str = ""  # the post that was judged; '' = the alert as a whole
 
 
+class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What decide says of an alert to one channel: it may be told, or why it is not told now."""
+
+    receiver: str  # the channel's name
+    route: str = ""  # the place in routes.toml
+    group: str = ""  # what shares a group goes out in one message; '' = the alert goes alone
+    why: str = ""  # '' = it may be told; else silenced, inhibited, muted, group_wait, group_interval, ...
+    by: str = ""  # the silence, alert or time interval that holds it back
+    until: Aware | None = None  # when that ends, if it is known
+    news: str = ""  # what the channel was last let know: `active LEVEL`, resolved or false_alarm
+    at: Aware | None = None  # since when
+    round: int = 0  # counts the repetitions
+
+
 class Alert(Record, frozen=True, kw_only=True, omit_defaults=True):
     """What, why now, how sure, the evidence and the state. Each change is a new record under the same id."""
 
@@ -225,17 +239,29 @@ class Alert(Record, frozen=True, kw_only=True, omit_defaults=True):
     history: tuple[Change, ...] = ()
     verdict: Judgement | None = None  # of staff, on the alert as a whole; the newest one stands
     judged: dict[str, Judgement] = {}  # posts judged one by one, by id
+    deliveries: tuple[Delivery, ...] | None = None  # one a channel that it is routed to; None = not routed: to all
+
+
+class Silence(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """Alerts that fit all matchers are not sent from `starts_at` on, up to but without `ends_at`."""
+
+    id: str
+    matchers: tuple[str, ...]  # as in routes.toml
+    starts_at: Aware
+    ends_at: Aware
+    comment: str = ""
 
 
 class Command(Record, frozen=True, kw_only=True, omit_defaults=True):
     """What staff did, from a page or the command line on any machine."""
 
     id: str
-    alert: str
-    action: Literal["acknowledge", "in_hand", "resolve", "false_alarm", "reopen", "verdict"]
+    alert: str  # '' for the actions silence and expire
+    action: Literal["acknowledge", "in_hand", "resolve", "false_alarm", "reopen", "verdict", "silence", "expire"]
     note: str = ""
     verdict: Judgement | None = None  # of an action `verdict`
     example: Verdict | None = None  # of a post judged by itself: what a model may learn from it
+    silence: Silence | None = None  # of the actions silence and expire
 
 
 class Verdict(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -299,12 +325,13 @@ TOPICS: dict[str, type[Record]] = {
     "commands": Command,
     "alerts": Alert,
     "verdicts": Verdict,
+    "silences": Silence,
     "dead": Dead,
     "fetches": Fetch,
     "jobs": Job,
     "clock": Tick,
 }
-COMPACTED = frozenset({"alerts", "verdicts", "dead", "fetches"})  # the newest record of a key stands for it
+COMPACTED = frozenset({"alerts", "verdicts", "silences", "dead", "fetches"})  # the newest record of a key stands for it
 BACKFILL = frozenset({"posts_backfill"})  # read only when the reader's other topics have nothing: old posts can wait
 TICK_KEY = "@tick"
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from tingchao.config.language import LANGUAGES, catalogue
 from tingchao.config.load import DEFAULTS
+from tingchao.config.routes import RoutesFile
 from tingchao.config.rules import RulesFile
 from tingchao.config.settings import CrawlSettings, MainFile, load
 from tingchao.config.signals import SIGNALS
@@ -218,17 +219,18 @@ def test_every_default_file_loads() -> None:
     assert settings.main.crawl == CrawlSettings()
 
 
-def blocks(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    yield model
-    for field in model.model_fields.values():
-        yield from _within(field.annotation)
-
-
-def _within(annotation: object) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield from blocks(annotation)
-    for inner in getattr(annotation, "__args__", ()):
-        yield from _within(inner)
+def blocks(model: type[BaseModel]) -> set[type[BaseModel]]:
+    found: set[type[BaseModel]] = set()
+    ahead: list[object] = [model]
+    while ahead:
+        annotation = ahead.pop()
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            if annotation not in found:  # a route has routes
+                found.add(annotation)
+                ahead += [field.annotation for field in annotation.model_fields.values()]
+        else:
+            ahead += getattr(annotation, "__args__", ())
+    return found
 
 
 @pytest.mark.parametrize(
@@ -238,11 +240,12 @@ def _within(annotation: object) -> Iterator[type[BaseModel]]:
         ("sources.toml", SourcesFile),
         ("topics.toml", TopicsFile),
         ("rules.toml", RulesFile),
+        ("routes.toml", RoutesFile),
     ],
 )
 def test_every_setting_stands_in_its_default_file(name: str, model: type[BaseModel]) -> None:
     lines = (DEFAULTS / name).read_text(encoding="utf-8").splitlines()
     for block in blocks(model):
-        for field in block.model_fields:
+        for field in (info.alias or name for name, info in block.model_fields.items()):
             said = re.compile(rf"[#\s]*\[*{field}(\]|\s*=|\s\s+\S)|.*[{{,]\s*{field}\s*=")
             assert any(said.match(line) for line in lines), f"{name} does not tell of {block.__name__}.{field}"

@@ -97,7 +97,7 @@ def alerts_verdict(
     name = _post_of(alert, post) if post else ""
     store = open_store(settings, db)
     judge(log, store, clock, alert.id, verdict, post=name, signals=signals or (), note=note)
-    _carried_out(settings, db, log, alert.id)
+    _now_is(settings, db, log, alert.id)
     say(t(f"said.{'example' if name else 'judged'}", verdict=t(f"verdict.{verdict}"), post=name[:8]))
 
 
@@ -119,10 +119,20 @@ def _command(alert_id: str, action: str, note: str, config: Path | None, db: Pat
     log = _log(settings, db)
     alert = _alert(log, alert_id)
     ledger.send(log, SystemClock(), alert.id, action, note)
-    _carried_out(settings, db, log, alert.id)
+    _now_is(settings, db, log, alert.id)
 
 
-def _carried_out(settings: Settings, db: Path, log: Log, alert: str) -> None:
+def _now_is(settings: Settings, db: Path, log: Log, alert: str) -> None:
+    """Wait for decide, and say what the alert is now."""
+    done = carried_out(settings, db, log)
+    after = _alert(log, alert)
+    say(t("said.now_is", id=after.id[:8], state=t(f"state.{after.state}")))
+    if not done:
+        say(t("said.not_done", id=after.id[:8]), error=True)
+        raise typer.Exit(1)
+
+
+def carried_out(settings: Settings, db: Path, log: Log) -> bool:
     """Wait until decide has carried out what was sent; without anybody who runs decide, do so here."""
     from tingchao.alerts import decide
     from tingchao.pipeline.roles import Role, sleep_until
@@ -134,11 +144,7 @@ def _carried_out(settings: Settings, db: Path, log: Log, alert: str) -> None:
             pass
     done = sleep_until(lambda: log.position("decide", "commands") >= end, 10)
     role.leave()
-    after = _alert(log, alert)
-    say(t("said.now_is", id=after.id[:8], state=t(f"state.{after.state}")))
-    if not done:
-        say(t("said.not_done", id=after.id[:8]), error=True)
-        raise typer.Exit(1)
+    return done
 
 
 def _alert(log: Log, beginning: str) -> Alert:

@@ -50,6 +50,8 @@ class _InOrder(typer.core.TyperGroup):
         "search",
         "replay",
         "alerts",
+        "silence",
+        "routes",
         "backtest",
         "dead",
         "lag",

@@ -1,0 +1,228 @@
+"""An alert and the channels: whom it may be told now, and why not the others. Part of decide, which knows all alerts.
+
+For each channel that the routes lead to, an alert carries a `Delivery`. What is held back (by a silence, another alert,
+a time interval, or because its group waits) says why and until when, and is let go by a tick of the clock. The stage of
+the channel (notify.py) only obeys. All that is remembered stands in the deliveries, so a restart forgets nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import structlog
+from msgspec.structs import replace
+
+from tingchao.alerts.inhibit import Active, Inhibitor
+from tingchao.alerts.routing import Way, by_receiver, group_of, labels_of, tree, ways
+from tingchao.alerts.silences import Silences
+from tingchao.config.matchers import Labels
+from tingchao.config.settings import Settings
+from tingchao.pipeline.records import ACTIVE, Alert, Delivery
+
+logger = structlog.get_logger()
+
+_GROUPED = frozenset({"group_wait", "group_interval"})
+
+
+class Hold(NamedTuple):
+    """Why a channel is not told now."""
+
+    why: str
+    by: str = ""
+    until: datetime | None = None
+
+
+class Dispatch:
+    """The deliveries of all alerts that decide remembers."""
+
+    def __init__(self, settings: Settings, silences: Silences, alerts: Sequence[Alert]) -> None:
+        self._tree = tree(settings.routes, [channel.name for channel in settings.main.notify])
+        self._ways = {way.place: way for way in ways(self._tree)}
+        self._inhibitor = Inhibitor(settings.routes.inhibit_rules) if settings.routes.inhibit_rules else None
+        self._silences = silences
+        self._alerts: dict[str, Alert] = {}
+        self._groups: dict[tuple[str, str], set[str]] = {}  # receiver and group -> alerts
+        self._inhibited: dict[str, str] | None = None  # None: to be found out
+        self._mutes: tuple[datetime | None, dict[str, Hold | None]] = None, {}  # by route, at one time
+        for alert in alerts:
+            self._learn(alert)
+
+    def stamped(self, alert: Alert, at: datetime) -> Alert:
+        """The alert, which has just changed, with its deliveries."""
+        self._inhibited = None
+        self._alerts[alert.id] = alert  # the others are inhibited by what it is now
+        alert = self._stamp(alert, at, ticks=False)
+        self._learn(alert)
+        return alert
+
+    def due(self, at: datetime) -> Iterator[Alert]:
+        """The alerts whose deliveries change by the clock, or by what became of others, at a tick."""
+        last = {
+            key: max((found.at for name in names if (found := self._delivery(name, key)) and found.at), default=None)
+            for key, names in self._groups.items()
+        }
+        for before in list(self._alerts.values()):
+            alert = self._repeated(self._stamp(before, at, ticks=True), at, last)
+            if alert is not before:
+                alert = replace(alert, number=alert.number + 1, updated_at=at)
+                self._learn(alert)
+                yield alert
+
+    def forget(self, alert: str) -> None:
+        """Drop an alert that decide forgets."""
+        for delivery in self._alerts.pop(alert).deliveries or ():
+            self._leave(alert, delivery)
+
+    def _stamp(self, alert: Alert, at: datetime, *, ticks: bool) -> Alert:
+        known = {delivery.receiver: delivery for delivery in alert.deliveries or ()}
+        ended = alert.state not in ACTIVE
+        if alert.state == "past" or (ticks and ended and not any(delivery.why for delivery in known.values())):
+            return alert
+        labels = labels_of(alert)
+        chosen = {} if ended and known else by_receiver(self._tree, labels)
+        for receiver, delivery in known.items():
+            if delivery.at is not None or ended:  # whoever was told of an alert is told of its end
+                chosen.setdefault(receiver, self._ways.get(delivery.route, self._tree))
+        deliveries = tuple(
+            self._deliver(known.get(receiver), receiver, way, alert, labels, at, ticks=ticks)
+            for receiver, way in sorted(chosen.items())
+        )
+        return alert if deliveries == alert.deliveries else replace(alert, deliveries=deliveries)
+
+    def _deliver(
+        self,
+        known: Delivery | None,
+        receiver: str,
+        way: Way,
+        alert: Alert,
+        labels: Labels,
+        at: datetime,
+        *,
+        ticks: bool,
+    ) -> Delivery:
+        """What is said to one channel."""
+        if known is None or known.route != way.place:
+            known = replace(known or Delivery(receiver=receiver), route=way.place, group=group_of(way, labels))
+        hold = self._hold(way, alert, labels, at)
+        if hold is None and known.news != _news(alert) and (known.at is not None or alert.state in ACTIVE):
+            hold = self._wait(known, way, alert, at, ticks=ticks)
+        if hold is not None:
+            if known.why != hold.why:
+                _log("decide.held", alert, receiver, hold)
+            return replace(known, why=hold.why, by=hold.by, until=hold.until)
+        free = replace(known, why="", by="", until=None)
+        if known.why:
+            _log("decide.freed", alert, receiver, Hold(known.why, known.by))
+        if known.news == _news(alert):
+            return free
+        told = known.at is not None or alert.state in ACTIVE  # nobody is told that it ended who never heard of it
+        return replace(free, news=_news(alert), at=at if told else None)
+
+    def _hold(self, way: Way, alert: Alert, labels: Labels, at: datetime) -> Hold | None:
+        """What holds the alert back whatever its group does."""
+        if silence := self._silences.holding(labels, at):
+            return Hold("silenced", silence.id, silence.ends_at)
+        if holder := self._inhibitors().get(alert.id):
+            return Hold("inhibited", holder)
+        return self._mute(way, at) if way.mute or way.active else None
+
+    def _mute(self, way: Way, at: datetime) -> Hold | None:
+        """Whether the route is mute at a time; asked once for all alerts of a tick, since the next change is far."""
+        if self._mutes[0] != at:
+            self._mutes = at, {}
+        found = self._mutes[1]
+        if way.place not in found:
+            found[way.place] = muted(way, at)
+        return found[way.place]
+
+    def _wait(self, known: Delivery, way: Way, alert: Alert, at: datetime, *, ticks: bool) -> Hold | None:
+        """Whether the group waits. What waits together is let go at one tick, and goes out in one message."""
+        if known.why in _GROUPED and known.until is not None:
+            return None if ticks and known.until <= at else Hold(known.why, until=known.until)
+        key = (known.receiver, known.group or alert.id)
+        others = [found for name in self._groups.get(key, ()) if (found := self._delivery(name, key)) is not None]
+        waiting = [one for one in others if one.why in _GROUPED and one.until is not None]
+        if waiting:
+            return Hold(waiting[0].why, until=waiting[0].until)
+        told = max((one.at for one in others if one.at is not None), default=None)
+        if told is not None and at < told + way.group_interval:
+            return Hold("group_interval", until=told + way.group_interval)
+        if way.group_wait and not self._goes_on(key):
+            return Hold("group_wait", until=at + way.group_wait)
+        return None
+
+    def _goes_on(self, key: tuple[str, str]) -> bool:
+        """Whether the channel knows of an active alert of the group."""
+        return any(
+            self._alerts[name].state in ACTIVE
+            and (found := self._delivery(name, key)) is not None
+            and found.at is not None
+            for name in self._groups.get(key, ())
+        )
+
+    def _repeated(self, alert: Alert, at: datetime, last: dict[tuple[str, str], datetime | None]) -> Alert:
+        """The alert once more for the channels whose group was told long ago, while nobody has acknowledged it."""
+        if alert.state != "open":
+            return alert
+        deliveries = []
+        for one in alert.deliveries or ():
+            every = self._ways.get(one.route, self._tree).repeat_interval
+            told = last.get((one.receiver, one.group or alert.id))
+            if every > timedelta(0) and not one.why and one.at != at and told is not None and at - told >= every:
+                one = replace(one, at=at, round=one.round + 1)  # noqa: PLW2901 the next form of the same
+            deliveries.append(one)
+        return alert if tuple(deliveries) == (alert.deliveries or ()) else replace(alert, deliveries=tuple(deliveries))
+
+    def _inhibitors(self) -> dict[str, str]:
+        if self._inhibitor is None:
+            return {}
+        if self._inhibited is None:
+            active = {
+                alert.id: Active((-alert.level, alert.opened_at.timestamp(), alert.id), labels_of(alert))
+                for alert in self._alerts.values()
+                if alert.state in ACTIVE
+            }
+            self._inhibited = self._inhibitor.inhibited(active)
+        return self._inhibited
+
+    def _delivery(self, alert: str, key: tuple[str, str]) -> Delivery | None:
+        """What the alert says to the receiver of a group."""
+        found = (one for one in self._alerts[alert].deliveries or () if one.receiver == key[0])
+        return next(found, None)
+
+    def _learn(self, alert: Alert) -> None:
+        before = self._alerts.get(alert.id)
+        for delivery in (before and before.deliveries) or ():
+            self._leave(alert.id, delivery)
+        self._alerts[alert.id] = alert
+        for delivery in alert.deliveries or ():
+            self._groups.setdefault((delivery.receiver, delivery.group or alert.id), set()).add(alert.id)
+
+    def _leave(self, alert: str, delivery: Delivery) -> None:
+        key = (delivery.receiver, delivery.group or alert)
+        names = self._groups.get(key, set())
+        names.discard(alert)
+        if not names:
+            self._groups.pop(key, None)
+
+
+def muted(way: Way, at: datetime) -> Hold | None:
+    """Whether the intervals of a route keep it silent at a time."""
+    for interval in way.mute:
+        if interval.holds(at):
+            return Hold("muted", interval.name, interval.until(at))
+    if way.active and not any(interval.holds(at) for interval in way.active):
+        begins = [moment for interval in way.active if (moment := interval.until(at)) is not None]
+        return Hold("muted", way.active[0].name, min(begins, default=None))
+    return None
+
+
+def _news(alert: Alert) -> str:
+    """What a channel has to know of the alert: whether it goes on, and how grave it is."""
+    return f"active {alert.level}" if alert.state in ACTIVE else alert.state
+
+
+def _log(event: str, alert: Alert, receiver: str, hold: Hold) -> None:
+    logger.info(event, alert=alert.id, receiver=receiver, why=hold.why, by=hold.by, until=hold.until)

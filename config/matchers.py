@@ -1,0 +1,75 @@
+"""Matchers: `topic=metro`, `level=~"2|3"`, with Alertmanager's four operators, over the labels of an alert."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+# What an alert can be matched by. `rule`, `kind`, `signal` and `source` may have several values at once.
+LABELS = ("topic", "level", "rule", "kind", "signal", "source", "state")
+
+# A label that is missing has no value; as in Alertmanager that is the same as an empty one.
+Labels = Mapping[str, tuple[str, ...]]
+
+_FORM = re.compile(r"\s*([a-z_]+)\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """One condition on one label. `=` and `=~` hold when any of its values fits, `!=` and `!~` when none does."""
+
+    label: str
+    operator: str
+    value: str
+
+    def __str__(self) -> str:
+        return f'{self.label}{self.operator}"{self.value}"'
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(self.value)
+
+    def fits(self, labels: Labels) -> bool:
+        """Whether the labels meet the condition; a regular expression must fit the whole value."""
+        values = labels.get(self.label) or ("",)
+        if self.operator in {"=~", "!~"}:
+            found = any(self._pattern.fullmatch(value) for value in values)
+        else:
+            found = self.value in values
+        return found == (self.operator in {"=", "=~"})
+
+
+def parse(text: str) -> Matcher:
+    """The matcher in `text`; the value may stand in double quotes. Raises ValueError that says what was expected."""
+    found = _FORM.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is no matcher; expected such as 'topic=metro' or 'level=~\"2|3\"'")
+    label, operator, value = found.groups()
+    if label not in LABELS:
+        raise ValueError(f"no label {label!r}; expected one of {', '.join(LABELS)}")
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = value[1:-1]
+    if operator in {"=~", "!~"}:
+        try:
+            re.compile(value)
+        except re.error as err:
+            raise ValueError(f"{value!r} is not a regular expression: {err}") from err
+    return Matcher(label, operator, value)
+
+
+def fit(matchers: Iterable[Matcher], labels: Labels) -> bool:
+    """Whether all of the matchers hold."""
+    return all(matcher.fits(labels) for matcher in matchers)
+
+
+def _checked(text: str) -> str:
+    parse(text)
+    return text
+
+
+MatcherText = Annotated[str, AfterValidator(_checked)]

@@ -1,0 +1,158 @@
+"""`tingchao silence` and `tingchao routes`: who is told of what, and who is not for a while."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from tingchao.config.load import duration
+from tingchao.config.matchers import LABELS, Labels
+from tingchao.config.settings import Settings, load
+from tingchao.pipeline import shows
+from tingchao.pipeline.backends import open_log, require
+from tingchao.pipeline.clock import SystemClock
+from tingchao.pipeline.commands.alerts import carried_out
+from tingchao.pipeline.commands.base import DB, AsJson, ConfigDir, Database, group, help_of, out, say, t
+from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.log import Log
+from tingchao.pipeline.times import local, when
+
+silence_app = group("silence")
+routes_app = group("routes")
+Matchers = Annotated[list[str], typer.Argument(metavar="MATCHER...", help=help_of("matchers"))]
+
+
+@silence_app.command("add", help=help_of("silence_add"))
+def silence_add(
+    matchers: Matchers,
+    length: Annotated[str, typer.Option("--for", help=help_of("silence_for"))] = "",
+    until: Annotated[str, typer.Option("--until", help=help_of("silence_until"))] = "",
+    start: Annotated[str, typer.Option("--start", help=help_of("silence_start"))] = "",
+    comment: Annotated[str, typer.Option("--comment", help=help_of("note"))] = "",
+    config: ConfigDir = None,
+    db: Database = DB,
+) -> None:
+    from tingchao.alerts import silences
+
+    settings, clock = load(config), SystemClock()
+    now = clock.now()
+    starts = when(start, now) if start else None
+    ends = _end(length, until, starts or now)
+    log = _log(settings, db)
+    name = silences.add(log, clock, matchers, starts, ends, comment)
+    done = carried_out(settings, db, log)
+    say(t("said.silenced", id=name[:8], until=local(ends)))
+    _not_done(name, done=done)
+
+
+@silence_app.command("list", help=help_of("silence_list"))
+def silence_list(
+    expired: Annotated[bool, typer.Option("--expired", help=help_of("silence_expired"))] = False,
+    json: AsJson = False,
+    config: ConfigDir = None,
+    db: Database = DB,
+) -> None:
+    from tingchao.alerts import silences
+
+    now = SystemClock().now()
+    found = [
+        (one, silences.phase(one, now))
+        for one in silences.silences(_log(load(config), db), now)
+        if expired or silences.phase(one, now) != "expired"
+    ]
+    if json:
+        sys.stdout.write(shows.json_lines({**msgspec.structs.asdict(one), "phase": phase} for one, phase in found))
+    elif found:
+        for one, phase in found:
+            span = f"{local(one.starts_at)} – {local(one.ends_at)}"
+            out(f"{one.id[:8]}  {t(f'phase.{phase}')}  {span}  {' '.join(one.matchers)}  {one.comment}".rstrip())
+    else:
+        say(t("said.none_found"))
+
+
+@silence_app.command("expire", help=help_of("silence_expire"))
+def silence_expire(
+    silence_id: Annotated[str, typer.Argument(metavar="ID", help=help_of("silence_id"))],
+    config: ConfigDir = None,
+    db: Database = DB,
+) -> None:
+    from tingchao.alerts import silences
+
+    settings = load(config)
+    log = _log(settings, db)
+    name = silences.expire(log, SystemClock(), silence_id)
+    done = carried_out(settings, db, log)
+    say(t("said.silence_over", id=name[:8]))
+    _not_done(name, done=done)
+
+
+@routes_app.command("test", help=help_of("routes_test"))
+def routes_test(
+    labels: Annotated[list[str], typer.Argument(metavar="LABEL=VALUE...", help=help_of("labels"))],
+    at: Annotated[str, typer.Option("--at", help=help_of("routes_at"))] = "",
+    json: AsJson = False,
+    config: ConfigDir = None,
+    db: Database = DB,  # noqa: ARG001 every command takes it
+) -> None:
+    from tingchao.alerts.dispatch import muted
+    from tingchao.alerts.routing import by_receiver, tree
+
+    settings, now = load(config), SystemClock().now()
+    moment = when(at, now) if at else now
+    given = _labels(labels)
+    level = int((given.get("level") or ("3",))[0])
+    least = {channel.name: channel.min_level for channel in settings.main.notify}
+    found: list[dict[str, Any]] = []
+    for receiver, way in by_receiver(tree(settings.routes, list(least)), given).items():
+        hold = muted(way, moment)
+        why = "below_level" if level < least[receiver] else hold.why if hold else ""
+        until = hold.until if hold else None
+        found.append({"receiver": receiver, "route": way.place, "group_by": way.group_by, "why": why, "until": until})
+    if json:
+        sys.stdout.write(shows.json_lines(found))
+        return
+    for line in found:
+        why = t(f"why.{line['why']}") if line["why"] else t("why.told")
+        out(f"{line['receiver']}  {line['route']}  {why}")
+
+
+def _labels(texts: list[str]) -> Labels:
+    """`topic=metro` … as labels; a label that is given twice has both values. Raises Refused."""
+    found: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or name not in LABELS:
+            raise Refused(f"{text!r}: expected LABEL=VALUE with one of {', '.join(LABELS)}")
+        if name == "level" and value not in {"1", "2", "3"}:
+            raise Refused(f"{text!r}: expected level=1, level=2 or level=3")
+        found[name] = (*found.get(name, ()), value)
+    return found
+
+
+def _end(length: str, until: str, starts: datetime) -> datetime:
+    if bool(length) == bool(until):
+        raise Refused("silence add: expected one of --for (such as 2h) and --until (such as '2026-01-31 08:00')")
+    if until:
+        return when(until, starts)
+    try:
+        step = duration(length)
+    except ValueError as err:
+        raise Refused(f"--for {length!r}: {err}") from err
+    assert isinstance(step, timedelta)
+    return starts + step
+
+
+def _not_done(name: str, *, done: bool) -> None:
+    if not done:
+        say(t("said.not_done", id=name[:8]), error=True)
+        raise typer.Exit(1)
+
+
+def _log(settings: Settings, db: Path) -> Log:
+    require(settings, db)
+    return open_log(settings, db)
