@@ -3,26 +3,168 @@
 from __future__ import annotations
 
 import io
-from typing import Annotated
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from tingchao.config.settings import load
-from tingchao.pipeline.commands.base import ConfigDir, app, help_of, opened, out
+from tingchao.config.load import read
+from tingchao.config.rules import Rule, RulesFile
+from tingchao.config.settings import Settings, load
+from tingchao.pipeline.backends import open_store, require_posts
+from tingchao.pipeline.clock import clock_from
+from tingchao.pipeline.commands.base import (
+    DB,
+    AsJson,
+    ClockText,
+    ConfigDir,
+    Database,
+    app,
+    help_of,
+    opened,
+    out,
+    say,
+    t,
+)
 from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.past import Span, Stored, from_lines, from_store, mentions
+from tingchao.pipeline.records import Alert, Mention
+from tingchao.pipeline.rows import read_jsonl
+from tingchao.pipeline.times import local, when
 
 
 @app.command(help=help_of("backtest"))
 def backtest(
     series: Annotated[str, typer.Option("--series", metavar="FILE", help=help_of("backtest_series"))] = "",
+    rules: Annotated[Path | None, typer.Option("--rules", metavar="FILE", help=help_of("backtest_rules"))] = None,
+    posts: Annotated[str, typer.Option("--posts", metavar="FILE", help=help_of("backtest_posts"))] = "",
+    since: Annotated[str, typer.Option("--from", metavar="TIME", help=help_of("backtest_from"))] = "",
+    until: Annotated[str, typer.Option("--to", metavar="TIME", help=help_of("backtest_to"))] = "",
+    events: Annotated[str, typer.Option("--events", metavar="FILE", help=help_of("backtest_events"))] = "",
+    json: AsJson = False,
     config: ConfigDir = None,
+    db: Database = DB,
+    clock: ClockText = "",
 ) -> None:
-    if not series:
-        raise Refused("nothing to try: give --series FILE.csv")
+    settings = load(config)
+    if series and (rules is not None or posts or events):
+        raise Refused("--series takes a series alone; leave --rules, --posts and --events out")
+    if series:
+        _series(series, settings)
+    elif rules is None and not posts:
+        raise Refused("nothing to try: give --series FILE.csv, --rules FILE, or --posts FILE.jsonl")
+    else:
+        now = clock_from(clock).now()
+        span = (when(since, now) if since else None, when(until, now) if until else None)
+        found = _from_posts(posts, settings, span, now) if posts else _from_store(settings, db, span)
+        _replay(found, settings, rules, _known(events, now), json=json)
+        if not posts:
+            say(t("said.backtest_voices"), error=True)
+
+
+def _replay(
+    found: Sequence[Mention], settings: Settings, rules: Path | None, known: Sequence[Any] | None, *, json: bool
+) -> None:
+    from tingchao.alerts import backtest as past
+
+    mine = settings if rules is None else replace(settings, rules=_rules(rules))
+    in_force = past.replay(found, settings)
+    tried = in_force if rules is None else past.replay(found, mine)
+    shown = [(alert, "same" if past.same(alert, in_force) else "new") for alert in tried]
+    shown += [(alert, "lost") for alert in in_force if not past.same(alert, tried)]
+    for alert, change in sorted(shown, key=lambda one: (one[0].opened_at, one[0].id)):
+        line = _line(alert, change, past.woken(alert, settings.main.notify))
+        out(msgspec.json.encode(line).decode() if json else _sentence(line, alert))
+    changes = Counter(change for _, change in shown)
+    counts = {"mentions": len(found), "alerts": len(tried), "in_force": len(in_force)}
+    counts |= {"new": changes["new"], "lost": changes["lost"]}
+    _sum_up(counts, None if known is None else past.quality(tried, known), json=json)
+
+
+def _known(file: str, now: datetime) -> Sequence[Any] | None:
+    from tingchao.alerts.known import read as read_known
+
+    if not file:
+        return None
+    with opened(file) as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as lines:
+        return read_known(lines, file, now)
+
+
+def _series(file: str, settings: Settings) -> None:
     from tingchao.alerts.series_file import verdicts
 
-    with opened(series) as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as lines:
-        for row, found in verdicts(lines, series, load(config).rules):
+    with opened(file) as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as lines:
+        for row, found in verdicts(lines, file, settings.rules):
             line = {"timestamp": row.timestamp, "value": row.value, "expected": found.expected}
             out(msgspec.json.encode(line | {"score": found.score, "alert": found.alert}).decode())
+
+
+def _rules(file: Path) -> tuple[Rule, ...]:
+    if not file.is_file():
+        raise Refused(f"--rules {file}: no such file; expected one written like config/rules.toml")
+    return tuple(read(file.resolve().parent, file.name, RulesFile).rule)
+
+
+def _from_posts(file: str, settings: Settings, span: Span, now: datetime) -> list[Mention]:
+    from tingchao.models.scorer import Scorer
+
+    bad: Counter[str] = Counter()
+    with opened(file) as stream:
+        posts = from_lines(read_jsonl(stream), now, span, bad)
+    for reason, count in bad.most_common():
+        say(t("said.dead_reason", count=count, reason=reason), error=True)
+    return list(mentions(posts, settings, Scorer.load()))
+
+
+def _from_store(settings: Settings, db: Path, span: Span) -> list[Mention]:
+    require_posts(settings, db)
+    found = from_store(open_store(settings, db), span)
+    return list(mentions([one.post for one in found], settings, Stored(one.scores for one in found)))
+
+
+def _line(alert: Alert, change: str, woken: Sequence[str]) -> dict[str, Any]:
+    return {
+        "id": alert.id,
+        "topic": alert.topic,
+        "opened_at": alert.opened_at,
+        "since": alert.since,
+        "until": alert.until,
+        "level": alert.level,
+        "sure": alert.sure,
+        "posts": alert.posts,
+        "rules": [reason.rule for reason in alert.reasons],
+        "woken": list(woken),
+        "change": change,  # against the rules in force: same, new, or lost (only those would have fired)
+    }
+
+
+def _sentence(line: dict[str, Any], alert: Alert) -> str:
+    names: Iterable[str] = line["rules"]
+    woken = ", ".join(line["woken"]) or "-"
+    return t(
+        f"said.backtest_{line['change']}",
+        at=local(alert.opened_at),
+        topic=alert.title,
+        level=alert.level,
+        rules=", ".join(names),
+        posts=alert.posts,
+        woken=woken,
+    )
+
+
+def _sum_up(counts: dict[str, Any], quality: Any, *, json: bool) -> None:
+    if quality is not None:
+        minutes = None if quality.delay is None else round(quality.delay.total_seconds() / 60, 1)
+        told = {"events": quality.events, "found": quality.found, "right": quality.right, "minutes_to_detect": minutes}
+        counts = counts | told | {"precision": quality.precision, "recall": quality.recall}
+    if json:
+        out(msgspec.json.encode({"summary": counts}).decode())
+        return
+    say(t("said.backtest_sum", **counts))
+    if quality is not None:
+        say(t("said.backtest_quality", **counts))

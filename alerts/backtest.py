@@ -1,0 +1,124 @@
+"""The past through `watch` and `decide` with another clock: which alerts a set of rules would have raised, and when.
+
+The stages are the live ones; mentions come at the time at which they were published, ticks at the end of each bucket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from statistics import median
+
+from tingchao.alerts.decide import Decide
+from tingchao.alerts.watch import Watch
+from tingchao.alerts.windows import BUCKET
+from tingchao.config.settings import Channel, Settings
+from tingchao.pipeline.log import Output
+from tingchao.pipeline.records import Alert, Candidate, Mention, Record, Tick, decode
+from tingchao.pipeline.stage import Input, Memory
+
+_AFTER = timedelta(hours=6)  # of ticks beyond the last mention, so that what is quiet ends
+_BEFORE = timedelta(hours=1)  # an event may be talked of before its official time
+_DURING = timedelta(hours=24)  # how long an event without an end is talked of
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An event that truly happened; without a topic any topic may tell of it."""
+
+    at: datetime
+    until: datetime | None = None
+    topic: str = ""
+    name: str = ""
+
+    def is_told_by(self, alert: Alert) -> bool:
+        """Whether the alert is of the event's topic and lies in its time."""
+        end = self.until or self.at + _DURING
+        return self.topic in ("", alert.topic) and alert.until >= self.at - _BEFORE and alert.since <= end
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How well alerts tell of known events."""
+
+    alerts: int
+    right: int  # alerts that tell of a known event
+    events: int
+    found: int  # events that an alert tells of
+    delays: tuple[timedelta, ...]  # of the events found, from their time to the alert; 0 when it was earlier
+
+    @property
+    def precision(self) -> float | None:
+        return self.right / self.alerts if self.alerts else None
+
+    @property
+    def recall(self) -> float | None:
+        return self.found / self.events if self.events else None
+
+    @property
+    def delay(self) -> timedelta | None:
+        """The median."""
+        return timedelta(seconds=median(d.total_seconds() for d in self.delays)) if self.delays else None
+
+
+def replay(mentions: Iterable[Mention], settings: Settings) -> list[Alert]:
+    """The last form of each alert, in the order in which they opened. Mentions count at `fetched_at`."""
+    watch, decide = Watch(Memory({}), settings), Decide(Memory({}), settings)
+    alerts: dict[str, Alert] = {}
+
+    def work(records: Sequence[Record], at: datetime) -> None:
+        found = watch.process([Input(record, at) for record in records])
+        candidates: list[Record] = [decode(Candidate, one.value) for one in found.outputs if one.topic == "candidates"]
+        ticks = [record for record in records if isinstance(record, Tick)]
+        told = decide.process([Input(record, at) for record in (*candidates, *ticks)])
+        for alert in _alerts(told.outputs):
+            alerts[alert.id] = alert
+
+    for records, at in _beats(sorted(mentions, key=lambda one: (one.fetched_at, one.id, one.topic))):
+        work(records, at)
+    return sorted(alerts.values(), key=lambda alert: (alert.opened_at, alert.id))
+
+
+def woken(alert: Alert, channels: Sequence[Channel]) -> list[str]:
+    """The channels that would have told of the alert."""
+    return [channel.name for channel in channels if alert.state != "past" and alert.level >= channel.min_level]
+
+
+def same(alert: Alert, others: Iterable[Alert]) -> bool:
+    """Whether one of the others is of the same topic and of the same time."""
+    return any(one.topic == alert.topic and one.since <= alert.until and alert.since <= one.until for one in others)
+
+
+def quality(alerts: Sequence[Alert], known: Sequence[Known]) -> Quality:
+    """Precision, recall and time to detect; alerts about the past count like others."""
+    delays: list[timedelta] = []
+    for event in known:
+        first = min((alert.opened_at for alert in alerts if event.is_told_by(alert)), default=None)
+        if first is not None:
+            delays.append(max(timedelta(0), first - event.at))
+    right = sum(any(event.is_told_by(alert) for event in known) for alert in alerts)
+    return Quality(len(alerts), right, len(known), len(delays), tuple(delays))
+
+
+def _beats(mentions: Sequence[Mention]) -> Iterator[tuple[list[Record], datetime]]:
+    """Mentions that came at one time, and between them a tick at the end of each bucket."""
+    if not mentions:
+        return
+    step = timedelta(seconds=BUCKET)
+    tick = datetime.fromtimestamp(mentions[0].fetched_at.timestamp() // BUCKET * BUCKET, UTC)
+    for at, group in groupby(mentions, key=lambda one: one.fetched_at):
+        while tick <= at:
+            yield [Tick(at=tick)], tick
+            tick += step
+        yield list(group), at
+    while tick <= mentions[-1].fetched_at + _AFTER:
+        yield [Tick(at=tick)], tick
+        tick += step
+
+
+def _alerts(outputs: Iterable[Output]) -> Iterator[Alert]:
+    for one in outputs:
+        if one.topic == "alerts":
+            yield decode(Alert, one.value)

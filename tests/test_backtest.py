@@ -1,0 +1,203 @@
+"""Rules tried on the past: the same alerts as live, what would be new or lost, and how well known events are told."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tingchao.alerts import decide, ledger, watch
+from tingchao.alerts.backtest import Known, quality, replay, same, woken
+from tingchao.alerts.known import read
+from tingchao.config.rules import Rule
+from tingchao.config.settings import Settings, load
+from tingchao.models.scores import SIGNALS, Scores
+from tingchao.pipeline import score
+from tingchao.pipeline.cli import app
+from tingchao.pipeline.clock import ManualClock
+from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.log import output
+from tingchao.pipeline.past import Stored, from_lines, from_store, mentions
+from tingchao.pipeline.records import Alert, Post, Scored
+from tingchao.pipeline.rows import Line
+from tingchao.pipeline.sqlite_log import SqliteLog
+from tingchao.pipeline.sqlite_store import SqliteStore
+from tingchao.pipeline.stage import Runner
+
+T0 = datetime(2026, 3, 2, tzinfo=UTC)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+SAFETY = Rule(name="safety", kind="signal", signal="safety", threshold=2.0, min_posts=3, level=3)
+MANY = Rule(name="many", kind="baseline", min_posts=5)
+
+
+class Words:
+    """Stands for the models: a text with 冒烟 tells of an accident."""
+
+    version = "words"
+
+    def score(self, texts: Sequence[str]) -> list[Scores]:
+        return [self._one(0.9 if "冒烟" in text else 0.01) for text in texts]
+
+    def whys(
+        self, texts: Sequence[str], heads: Sequence[Sequence[str]], limit: int = 8  # noqa: ARG002 as Judge has it
+    ) -> list[dict[str, list[tuple[str, float]]]]:  # fmt: skip
+        return [{head: [("冒烟", 1.0)] for head in given} for given in heads]
+
+    def _one(self, p: float) -> Scores:
+        signals = tuple(p if name == "safety" else 0.01 for name in SIGNALS)
+        given = ("safety",) if p > 0.5 else ()
+        return Scores(
+            negative=0.2, neutral=0.8, positive=0.0, signals=signals, severity=2 * p, live=p, advert=0.0,
+            given=given, lang="zh", abstained=False,
+        )  # fmt: skip
+
+
+def post(name: str, at: datetime, text: str) -> Post:
+    return Post(id=name, source="forum", text=text, published_at=at, fetched_at=at, voice=f"{hash(name) % 2**64:016x}")
+
+
+def story() -> list[Post]:
+    """A day of talk about the metro, then smoke, and much talk some hours later."""
+    talk = [post(f"t{n}", T0 + n * 30 * MINUTE, f"地铁上看书 {n}") for n in range(66)]
+    smoke = [post(f"s{n}", T0 + 26 * HOUR + n * 2 * MINUTE, f"地铁冒烟了 {n}") for n in range(6)]
+    crowd = [post(f"c{n}", T0 + 32 * HOUR + n * MINUTE / 2, f"地铁今天怎么了 {n}") for n in range(60)]
+    return sorted([*talk, *smoke, *crowd], key=lambda one: one.published_at)
+
+
+def with_rules(*rules: Rule) -> Settings:
+    return replace(load(), rules=rules, sources=())
+
+
+def live(path: Path, posts: Sequence[Post], settings: Settings) -> list[Alert]:
+    """The alerts of the running program, to which each post comes when it is published."""
+    log, clock = SqliteLog(path / "live.db"), ManualClock(posts[0].published_at)
+    plans = (score.plan(settings, Words()), watch.plan(settings), decide.plan(settings))
+    runners = [Runner(one, log, clock) for one in plans]
+    ticks = {posts[0].published_at + n * 5 * MINUTE for n in range(12 * 39)}
+    for at in sorted(ticks | {one.published_at for one in posts}):
+        clock.move(at - clock.now())
+        log.publish([output("posts", one.id, one) for one in posts if one.published_at == at], clock.now())
+        while any([runner.step() for runner in runners]):  # noqa: C419 each takes its step
+            pass
+    return sorted(ledger.alerts(log).values(), key=lambda alert: (alert.opened_at, alert.id))
+
+
+def test_a_backtest_gives_the_alerts_of_the_running_program(tmp_path: Path) -> None:
+    settings, posts = with_rules(SAFETY, MANY), story()
+    expected = live(tmp_path, posts, settings)
+    found = replay(mentions(posts, settings, Words()), settings)
+    assert [reason.rule for alert in found for reason in alert.reasons] == ["safety", "many"]
+
+    def facts(alert: Alert) -> tuple[object, ...]:
+        return alert.id, alert.opened_at, alert.since, alert.until, alert.level, alert.posts, alert.voices, alert.state
+
+    assert [facts(alert) for alert in found] == [facts(alert) for alert in expected]
+
+
+def test_the_store_gives_the_same_alerts_and_counts_each_post_as_a_voice(tmp_path: Path) -> None:
+    settings, posts = with_rules(SAFETY, MANY), story()
+    store = SqliteStore(tmp_path / "store.db")
+    scores = Words().score([one.text for one in posts])
+    store.put([Scored(post=one, scores=its) for one, its in zip(posts, scores, strict=True)])
+    found = from_store(store, (None, None))
+    assert {one.post.id for one in found} == {one.id for one in posts}
+    again = mentions([one.post for one in found], settings, Stored(one.scores for one in found))
+    plain = replay(mentions(posts, settings, Words()), settings)
+    assert [(one.id, one.posts, one.voices) for one in replay(again, settings)] == [
+        (one.id, one.posts, one.voices) for one in plain
+    ]
+    assert from_store(store, (T0 + 26 * HOUR, T0 + 27 * HOUR))[0].post.published_at >= T0 + 26 * HOUR
+
+
+def test_a_file_is_read_as_if_each_post_came_when_it_was_published() -> None:
+    rows = [
+        {"text": "地铁上看书", "published_at": "2026-03-02T08:00:00+08:00", "author": "a"},
+        {"text": "地铁上睡觉", "published_at": "2026-03-03T08:00:00+08:00", "author": "b"},
+        {"text": " "},
+    ]
+    bad = Counter[str]()
+    lines = [Line(n, 10, str(n), row) for n, row in enumerate(rows)]
+    first, second = from_lines(lines, T0 + 99 * HOUR, (None, None), bad)
+    assert (first.fetched_at, second.fetched_at) == (T0, T0 + 24 * HOUR)
+    assert first.voice != second.voice
+    assert bad == {"post.no_text": 1}
+    (later,) = from_lines(lines, T0 + 99 * HOUR, (T0 + HOUR, T0 + 90 * HOUR), Counter())
+    assert later.text == second.text
+
+
+def test_known_events_give_precision_recall_and_delay() -> None:
+    settings, posts = with_rules(SAFETY, MANY), story()
+    smoke, crowd = replay(mentions(posts, settings, Words()), settings)
+    known = [Known(T0 + 26 * HOUR, topic="metro", until=T0 + 27 * HOUR), Known(T0 + 90 * HOUR, topic="metro")]
+    found = quality([smoke, crowd], known)
+    assert (found.precision, found.recall) == (0.5, 0.5)
+    assert found.delay is not None
+    assert timedelta(0) < found.delay <= 10 * MINUTE
+    assert quality([], []).precision is None
+    assert not same(smoke, [crowd])
+    assert woken(smoke, settings.main.notify) == ["terminal"]
+
+
+def test_events_are_read_from_a_table_and_mistakes_are_told_with_their_line() -> None:
+    (one,) = read(["at,until,topic,name\n", "2026-03-02 08:00,,metro,smoke\n"], "e.csv", T0)
+    assert one == Known(T0, None, "metro", "smoke")
+    with pytest.raises(Refused, match="no column at"):
+        read(["when\n"], "e.csv", T0)
+    with pytest.raises(Refused, match="line 2"):
+        read(["at\n", "soon\n"], "e.csv", T0)
+
+
+RULES = """
+[[rule]]
+name = "talk"
+kind = "count"
+threshold = 8
+"""
+
+
+def test_the_command_shows_what_is_new_and_lost_and_sums_up(tmp_path: Path) -> None:
+    posts, rules, events = tmp_path / "p.jsonl", tmp_path / "r.toml", tmp_path / "e.csv"
+    (tmp_path / "in_force").mkdir()
+    (tmp_path / "in_force" / "rules.toml").write_text("", encoding="utf-8")
+    rows = [{"text": f"地铁今天 {n}", "published_at": (T0 + n * MINUTE).isoformat(), "id": str(n)} for n in range(20)]
+    posts.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+    rules.write_text(RULES, encoding="utf-8")
+    events.write_text(f"at,topic\n{T0.isoformat()},metro\n", encoding="utf-8")
+    arguments = ["backtest", "--config", str(tmp_path / "in_force"), "--posts", str(posts), "--rules", str(rules)]
+    done = CliRunner().invoke(app, [*arguments, "--events", str(events), "--json"])
+    assert done.exit_code == 0, done.output
+    *alerts, last = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(one["topic"], one["rules"], one["change"], one["woken"]) for one in alerts] == [
+        ("metro", ["talk"], "new", ["terminal"])
+    ]
+    assert last["summary"] == {
+        "mentions": 20, "alerts": 1, "in_force": 0, "new": 1, "lost": 0, "events": 1, "found": 1, "right": 1,
+        "minutes_to_detect": 7.0, "precision": 1.0, "recall": 1.0,
+    }  # fmt: skip
+    plain = CliRunner().invoke(app, arguments)
+    assert plain.exit_code == 0
+    assert len(plain.stdout.splitlines()) >= 2
+
+
+def test_the_command_runs_a_series(tmp_path: Path) -> None:
+    file = tmp_path / "s.csv"
+    file.write_text("timestamp,value\n2026-01-01 00:00:00,5\n2026-01-01 01:00:00,\n", encoding="utf-8")
+    done = CliRunner().invoke(app, ["backtest", "--series", str(file)])
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"timestamp": "2026-01-01 00:00:00", "value": 5.0, "expected": None, "score": 0.0, "alert": False},
+        {"timestamp": "2026-01-01 01:00:00", "value": None, "expected": None, "score": 0.0, "alert": False},
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--series", "a.csv", "--posts", "b.jsonl"], ["--rules", "nowhere.toml", "--posts", "-"]]
+)
+def test_what_cannot_be_tried_is_refused(arguments: list[str]) -> None:
+    done = CliRunner().invoke(app, ["backtest", *arguments])
+    assert isinstance(done.exception, Refused)
