@@ -5,7 +5,7 @@ SHARED ?= ../shared
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-real check bench train evaluate lock clean
+.PHONY: help run demo test chaos test-real check bench train evaluate lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -31,6 +31,9 @@ test: .venv/dev ## Run the tests; names what it left out
 
 test-real: .venv/dev ## Run all tests, also those on a real Kafka and Elasticsearch, which it starts and stops
 	$(BIN)/python tests/services.py run $(BIN)/pytest
+
+chaos: .venv/dev ## The long proof: kill everything, many times, and count afterwards
+	$(BIN)/python tests/storm.py --shared $(SHARED)
 
 check: .venv/dev ## Lint, format and types
 	$(BIN)/ruff check .
