@@ -27,6 +27,7 @@ Measure = Callable[[Index], float]
 Score = Callable[[Sequence[str]], list[Scores]]
 
 _RESAMPLES = 1000
+_FEWEST_GROUPS = 10  # of fewer a bootstrap makes intervals that are far too narrow: of one, none at all
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -52,6 +53,9 @@ class Difference(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         sign = "+" if self.better else "-" if self.worse else " "
+        if not np.isfinite(self.low):
+            figures = f"{self.champion:8.4f}  {self.challenger:10.4f}  too few groups to tell"
+            return f"{self.name:28} {self.metric:24} {self.count:6d}  {figures}"
         figures = f"{self.champion:8.4f}  {self.challenger:10.4f}  {self.low:+.4f} to {self.high:+.4f} {sign}"
         return f"{self.name:28} {self.metric:24} {self.count:6d}  {figures}"
 
@@ -80,16 +84,18 @@ def _difference(
     name: str, metric: str, champion: Measure, challenger: Measure, draws: Sequence[Index], count: int
 ) -> Difference:
     apart = [challenger(some) - champion(some) for some in draws]
-    low, high = np.quantile(apart, (0.025, 0.975))
+    low, high = np.quantile(apart, (0.025, 0.975)) if draws else (-np.inf, np.inf)
     every = np.arange(count)
     return Difference(name, metric, count, champion(every), challenger(every), float(low), float(high))
 
 
 def _draws(keys: Sequence[str]) -> list[Index]:
-    """Resamples of whole groups, each as the places of its rows."""
+    """Resamples of whole groups, each as the places of its rows; none where there are too few groups."""
     generator = np.random.default_rng(0)
     _, group = np.unique(keys, return_inverse=True)
     size, rows = int(group.max()) + 1, np.arange(len(keys))
+    if size < _FEWEST_GROUPS:
+        return []
     return [
         np.repeat(rows, np.bincount(generator.integers(0, size, size), minlength=size)[group])
         for _ in range(_RESAMPLES)

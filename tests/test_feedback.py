@@ -132,6 +132,16 @@ def test_texts_that_belong_together_are_drawn_together() -> None:
     assert not apart.better
 
 
+def test_a_few_alerts_prove_nothing() -> None:
+    """Nine alerts of ten posts each, all right with one model and all wrong with the other."""
+    some = [Row(f"t{n}", "weibo", 2, key=f"alert {n // 10}") for n in range(90)]
+    truth = {row.text: 2 for row in some}
+    (apart,) = differences({"a": some}, reader(0.0, 1, truth), reader(1.0, 1, truth))  # type: ignore[arg-type]
+    assert (apart.champion, apart.challenger) == (0, 1)
+    assert not apart.better
+    assert "too few groups" in str(apart)
+
+
 def difference(low: float, high: float) -> Difference:
     return Difference("a", "accuracy", 100, 0.8, 0.8, low, high)
 

@@ -257,7 +257,7 @@ def test_a_challenger_learns_from_verdicts_and_wins_only_if_it_is_better(
     words = {True: "道岔卡住全线趴窝", False: "道岔工艺讲座开讲"}
     texts = [f"{_text(1000 + n, words[n % 4 > 0])}，{PLACES[n % 10]}接着{PLACES[n // 10]}" for n in range(80)]
     verdicts = [
-        Example(text, ("outage",) if n % 4 else (), f"alert {n // 4}", day + n * HOUR) for n, text in enumerate(texts)
+        Example(text, ("outage",) if n % 4 else (), f"alert {n}", day + n * HOUR) for n, text in enumerate(texts)
     ]
     found = challenge(tiny, trained.path.parent, tmp_path, verdicts, seed=3)
     assert (found.learned, found.judged, found.left_out) == (64, 16, 0)

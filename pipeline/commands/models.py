@@ -76,7 +76,8 @@ def _train_on_feedback(settings: Settings, db: Path, data: Path, seed: int, *, d
         elif dry:
             said = t("said.would_replace", better=better, **names)
         else:
-            reason = f"{found.learned} verdicts; better on {better}"
+            count = sum(one.better for one in found.differences)
+            reason = f"{found.learned} verdicts; better in {count} of {len(found.differences)} figures, worse in none"
             name = versions.keep(Path(place), folder, found.trained.sha256)
             versions.promote(folder, name, SystemClock().now(), reason)
             said = t("said.replaced", better=better, **names)
