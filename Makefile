@@ -5,7 +5,7 @@ SHARED ?= ../shared
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test chaos test-real check bench train evaluate lock clean
+.PHONY: help run demo test chaos test-real check bench bench-real train evaluate lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -43,6 +43,9 @@ check: .venv/dev ## Lint, format and types
 
 bench: .venv/dev ## Measure speed and size, each beside a peer in the same run
 	$(BIN)/python bench/run.py $(SHARED)
+
+bench-real: .venv/dev ## The same on a real Kafka and Elasticsearch, which it starts and stops
+	$(BIN)/python tests/services.py run -- $(BIN)/python bench/real.py $(SHARED)
 
 train: .venv/run ## Train the models anew from SHARED (default ../shared)
 	$(BIN)/tingchao train $(SHARED)

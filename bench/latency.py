@@ -17,7 +17,7 @@ from parts import family_pss, percentile, posts
 
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.intake import Intake, Raw
-from tingchao.pipeline.log import output
+from tingchao.pipeline.log import Log, output
 from tingchao.pipeline.sqlite_log import SqliteLog
 
 RATE = 200  # posts a second
@@ -62,7 +62,7 @@ def main(shared: Path) -> None:
         up = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             time.sleep(8)  # until the stages have their models
-            sent = feed(shared, db)
+            sent = feed(shared, SqliteLog(db))
             time.sleep(5)
             delays = [Desk.arrived[topic] - at for topic, at in sent.items() if topic in Desk.arrived]
             sizes = family_pss(up.pid)
@@ -75,9 +75,9 @@ def main(shared: Path) -> None:
         print(f"  {shown} (wanted: p95 at most 2 s); memory {sum(sizes.values()):.0f} MB")
 
 
-def feed(shared: Path, db: Path) -> dict[str, float]:
+def feed(shared: Path, log: Log) -> dict[str, float]:
     """Topic -> when the last post of its incident was in the log."""
-    log, clock, sent = SqliteLog(db), SystemClock(), {}
+    clock, sent = SystemClock(), {}
     intake = Intake(log)
     background = posts(shared, int(RATE * EVERY * (ALERTS + 5)))
     began = time.monotonic()
