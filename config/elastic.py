@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from tingchao.config.cluster import secret
 from tingchao.config.load import UNSHOWN, Block, Duration, SecretFile
 
+_API_KEY = "TINGCHAO_ELASTICSEARCH_API_KEY"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -51,6 +54,15 @@ class ElasticSettings(Block):
         if self.user and self.api_key_file:
             raise ValueError("user and api_key_file: choose one of them")
         return self
+
+    def log_in(self) -> dict[str, Any]:
+        """What the client takes: user and password, or an API key. Raises ConfigError, which never contains them."""
+        if self.user:
+            password = secret("elasticsearch.password_file", self.password_file, "TINGCHAO_ELASTICSEARCH_PASSWORD")
+            return {"basic_auth": (self.user, password)}
+        if self.api_key_file is not None or os.environ.get(_API_KEY):
+            return {"api_key": secret("elasticsearch.api_key_file", self.api_key_file, _API_KEY)}
+        return {}
 
 
 def _in_the_clear(url: str) -> bool:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from elasticsearch import (
@@ -24,43 +23,22 @@ from elasticsearch import (
 from tingchao.config.elastic import ElasticSettings
 from tingchao.pipeline.errors import Refused, Retry
 
-PASSWORD_VARIABLE = "TINGCHAO_ELASTICSEARCH_PASSWORD"  # noqa: S105 a name
-API_KEY_VARIABLE = "TINGCHAO_ELASTICSEARCH_API_KEY"
 # What answers like that is not ready, or has too much to do: too many requests, and all faults of the server.
 _BUSY = frozenset({429, 500, 502, 503, 504})
 _WAIT = 2.0  # seconds before the next try where an operator or a restart must help
 
 
 def connect(settings: ElasticSettings) -> Elasticsearch:
-    """A client; nothing is sent yet. Raises Refused when a secret cannot be read."""
+    """A client; nothing is sent yet. Raises ConfigError when a secret cannot be read, Refused for a wrong CA."""
     # The transport tells of each failed attempt; the one error that comes of them tells enough.
     logging.getLogger("elastic_transport").setLevel(logging.ERROR)
-    options: dict[str, Any] = {}
-    if settings.user:
-        options["basic_auth"] = (settings.user, _secret(settings.password_file, "password_file", PASSWORD_VARIABLE))
-    elif settings.api_key_file is not None or os.environ.get(API_KEY_VARIABLE):
-        options["api_key"] = _secret(settings.api_key_file, "api_key_file", API_KEY_VARIABLE)
+    options = settings.log_in()
     if settings.ca_file is not None:
-        options["ca_certs"] = str(settings.ca_file)
-    try:
-        return Elasticsearch(settings.urls, request_timeout=settings.timeout.total_seconds(), **options)
-    except (OSError, ValueError) as err:
-        raise Refused(f"[elasticsearch] ca_file {settings.ca_file}: {err}; expected a PEM file") from err
-
-
-def _secret(file: Path | None, key: str, variable: str) -> str:
-    """The first line of the file, or the value of the variable."""
-    if file is None:
-        if value := os.environ.get(variable, ""):
-            return value
-        raise Refused(f"[elasticsearch] user is set and no password: set {key}, or the variable {variable}")
-    try:
-        line = file.read_text(encoding="utf-8").partition("\n")[0].strip()
-    except (OSError, UnicodeDecodeError) as err:
-        raise Refused(f"[elasticsearch] {key} {file}: {type(err).__name__}; expected a file with one line") from None
-    if not line:
-        raise Refused(f"[elasticsearch] {key} {file} is empty; expected one line")
-    return line
+        try:
+            options["ssl_context"] = ssl.create_default_context(cafile=settings.ca_file)
+        except OSError as err:
+            raise Refused(f"elasticsearch.ca_file {settings.ca_file}: {err}; expected a PEM file") from err
+    return Elasticsearch(settings.urls, request_timeout=settings.timeout.total_seconds(), **options)
 
 
 @contextmanager
@@ -106,7 +84,7 @@ def forbidden(kind: str, reason: str) -> Retry:
     """What a 403 means: a block on an index, or a right that is missing."""
     if kind == "cluster_block_exception":
         return busy(kind, reason)
-    return _retry("rights", f"{reason}; docs/deploy.md lists the rights that each role needs")
+    return _retry("rights", f"{reason or 'it answers 403'}; docs/deploy.md lists the rights that each role needs")
 
 
 def busy(kind: str, reason: str) -> Retry:

@@ -197,3 +197,20 @@ def test_the_language_of_the_command_line(
 def test_a_secret_file_stands_beside_the_settings_that_name_it(tmp_path: Path) -> None:
     (tmp_path / "tingchao.toml").write_text('[page]\nhost = "0.0.0.0"\ntoken_file = "page.token"\n')
     assert load(tmp_path).main.page.token_file == tmp_path / "page.token"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('urls = ["https://elastic:geheim@search.example:9200"]', "set user and password_file"),
+        ('urls = ["ftp://search.example"]', "expected such as https://search-1.example.org:9200"),
+        ('urls = ["http://search.example:9200"]\nuser = "index"', "use https"),
+        ('user = "index"\napi_key_file = "key"', "choose one of them"),
+    ],
+)
+def test_an_elasticsearch_that_cannot_be_reached_safely_is_refused(tmp_path: Path, line: str, told: str) -> None:
+    (tmp_path / "tingchao.toml").write_text(f"[elasticsearch]\n{line}\n")
+    with pytest.raises(ConfigError, match="elasticsearch") as caught:
+        load(tmp_path)
+    assert told in str(caught.value)
+    assert "geheim" not in str(caught.value)
