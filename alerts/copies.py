@@ -28,14 +28,14 @@ _KIN = 4  # of a candidate that tells other numbers, older texts like it: bullet
 Bands = NDArray[np.uint16]
 
 
-class Text(msgspec.Struct, frozen=True, array_like=True):
+class Text(msgspec.Struct, array_like=True):
     """A text that was told for the first time."""
 
     scope: str  # texts of different scopes are never compared
     bare: str
     links: str  # what `bare` leaves out (shingles.links)
     name: str  # of its post
-    owner: str  # of its event
+    owner: str  # its event, which is known a moment later
     at: int  # seconds, by the clock
     bands: bytes
     kin: int  # the number of an older text whose place in the table it may have taken, or -1

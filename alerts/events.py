@@ -1,6 +1,6 @@
 """Posts become events, one at a time: reposts go where their original is, other posts where their words are told.
 
-State keys: `c/n` (copies.py), `v/scope/name` (an event with its terms), `b/scope` (terms of forgotten events).
+State keys: `c/n` (copies.py), `v/scope/name` (an event with its terms), `b/` and `g/` (mixture.py).
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from tingchao.alerts import shards
 from tingchao.alerts.copies import LONGEST, Copies, Text
 from tingchao.alerts.happening import First, Happening
-from tingchao.alerts.mixture import Bag, Mixture
+from tingchao.alerts.mixture import Bag, Mixtures, Places
 from tingchao.alerts.windows import NAME, hashed
 from tingchao.pipeline.grams import fold
-from tingchao.pipeline.shingles import bands, links, read_sketch, terms, units
+from tingchao.pipeline.shingles import Units, bands, links, read_sketch, terms, units
 
 # #LAXShooting tells of LAX and of a shooting; only then is a capital letter looked at.
 _HASHTAG = re.compile(r"#([A-Za-z]*[a-z][A-Z]\w*|[A-Z]{2,}[a-z]\w*)", re.ASCII)
@@ -45,6 +46,14 @@ class Placed(NamedTuple):
     copy_of: str | None  # the id of the post whose text it repeats
 
 
+class _Read(NamedTuple):
+    """The text that a post repeats, if any; else its own in `text`; and the hash of its words."""
+
+    original: Text | None
+    text: Text
+    mark: int
+
+
 class Limits(NamedTuple):
     """How much is remembered."""
 
@@ -53,9 +62,9 @@ class Limits(NamedTuple):
     texts: int  # of all scopes (copies.py)
 
 
-# A topic has a few events at a time and words of its own; measured on CrisisLexT26, 4,096 places instead of 16,384
-# cost 0.02 to 0.06 of F1, 1,000 topics with 12 events each take 100 MB.
-TOPICS = Limits(dims=4_096, events=12, texts=50_000)
+# A topic has a few events at a time and words of its own; measured on all of CrisisLexT26 as one scope, 2,048 places
+# instead of 16,384 cost 0.01 to 0.1 of F1. 2,000 topics with 12 events each take 120 MB.
+TOPICS = Limits(dims=2_048, events=12, texts=50_000)
 STREAM = Limits(dims=16_384, events=128, texts=200_000)  # one stream of everything
 
 
@@ -65,31 +74,32 @@ class Events:
     def __init__(self, memory: MutableMapping[str, bytes], limits: Limits) -> None:
         self._memory, self._limits = memory, limits
         self._copies = Copies(memory, limits.texts)
-        self._mixtures: dict[str, Mixture] = {}
+        self._mixtures = Mixtures(memory, limits.dims, limits.events)
         self._known: dict[str, Happening] = {}
         self._changed: set[str] = set()
         for key in list(memory):
             if key.startswith("v/") and "#" not in key:
                 event, bag = _KEPT.decode(shards.get(memory, key))
                 self._known[event.name] = event
-                self._mixture(event.scope).restore(event.name, bag)
-            elif key.startswith("b/") and "#" not in key:
-                self._mixture(key[2:]).restore_gone(shards.get(memory, key))
+                self._mixtures.restore(event.scope, event.name, bag)
 
     def add(self, posts: Sequence[Told]) -> list[Placed]:
         """Place posts in the order in which they came."""
         folded = [fold(_with_parts(post.text)) for post in posts]
         found = units(folded)
-        hashes, begins = terms(found)
-        made = bands(found) if any(not post.sketch for post in posts) else None
-        placed = []
+        drawn = bands(found) if any(not post.sketch for post in posts) else None
+        read = []
         for number, post in enumerate(posts):
-            span = slice(found.starts[number], found.starts[number + 1])
-            own = hashes[span][begins[span]]
-            sketch = read_sketch(post.sketch) if made is None or post.sketch else made[number]
+            sketch = read_sketch(post.sketch) if drawn is None or post.sketch else drawn[number]
             bare = found.bare[number] or post.text.strip()
-            placed.append(self._place(post, bare, links(folded[number]), sketch, own))
-        return placed
+            read.append(self._read(post, bare[:LONGEST], links(folded[number])[:LONGEST], sketch))
+        places = _places(found, self._limits.dims)
+        names: list[str] = [""] * len(posts)
+        for turn in _turns(posts):
+            self._take_turn(turn, posts, read, places, names)
+        return [
+            Placed(name, one.original.name if one.original else None) for name, one in zip(names, read, strict=True)
+        ]
 
     def event(self, name: str) -> Happening | None:
         """What is known of an event; None when it is forgotten."""
@@ -97,8 +107,7 @@ class Events:
 
     def leading(self, scope: str, first: int, last: int) -> tuple[Happening, int] | None:
         """The event of which most is said in the buckets `first` to `last`, and how many posts."""
-        mixture = self._mixtures.get(scope)
-        live = [self._known[name] for name in mixture.names if name] if mixture is not None else []
+        live = [self._known[name] for name in self._mixtures.live(scope)]
         found = [(posts, event.name) for event in live if (posts := event.between(first, last))]
         if not found:
             return None
@@ -109,48 +118,61 @@ class Events:
         """Forget texts first told, and events last told of, before `before` (seconds, by the clock)."""
         self._copies.drop(before)
         for event in [event for event in self._known.values() if event.touched < before]:
-            self._mixtures[event.scope].drop(event.name)
+            self._mixtures.drop(event.scope, event.name)
             self._forget(event.name)
 
     def save(self) -> None:
         """Write what changed into the keyed state."""
         self._copies.save()
-        scopes = set()
         for name in sorted(self._changed):
             event = self._known[name]
-            scopes.add(event.scope)
-            kept = _ENCODER.encode((event, self._mixtures[event.scope].bag(name)))
+            kept = _ENCODER.encode((event, self._mixtures.bag(event.scope, name)))
             shards.put(self._memory, f"v/{event.scope}/{name}", kept)
         self._changed.clear()
-        for scope in sorted(self._mixtures):
-            if (gone := self._mixtures[scope].gone()) is not None:
-                shards.put(self._memory, f"b/{scope}", gone)
 
-    def _place(self, post: Told, bare: str, linked: str, sketch: np.ndarray, own: np.ndarray) -> Placed:
-        mixture = self._mixture(post.scope)
+    def _read(self, post: Told, bare: str, linked: str, sketch: NDArray[np.uint16]) -> _Read:
+        """Find the text that a post repeats, or remember its own."""
         original, nearest = self._copies.find(post.scope, bare, linked, sketch)
-        name = original.owner if original is not None and original.owner in self._known else None
-        if name is not None:
-            mixture.again(name, post.at)
-        else:
-            places = mixture.places(own)
-            name = mixture.likeliest(places, post.at) or self._begin(post, mixture)
-            mixture.add(name, places, post.at)
-        if original is None:
-            self._copies.add(
-                Text(post.scope, bare[:LONGEST], linked[:LONGEST], post.id, name, post.now, sketch.tobytes(), nearest)
-            )
-        first = First(post.at, post.id, post.source[:NAME])
-        self._known[name].add(
-            first, hashed(post.voice or post.source), hashed(bare), post.now, copy=original is not None
-        )
-        self._changed.add(name)
-        return Placed(name, original.name if original is not None else None)
+        text = original
+        if text is None:
+            text = Text(post.scope, bare, linked, post.id, "", post.now, sketch.tobytes(), nearest)
+            self._copies.add(text)
+        return _Read(original, text, hashed(bare))
 
-    def _begin(self, post: Told, mixture: Mixture) -> str:
+    def _take_turn(
+        self,
+        turn: Sequence[int],
+        posts: Sequence[Told],
+        read: Sequence[_Read],
+        places: Sequence[Places],
+        names: list[str],
+    ) -> None:
+        """Place the posts `turn`, which are of different scopes, and put the names of their events into `names`."""
+        again = [n for n in turn if read[n].original is not None and read[n].text.owner in self._known]
+        for n in again:
+            names[n] = read[n].text.owner
+        self._mixtures.again([posts[n].scope for n in again], [names[n] for n in again], _times(again, posts))
+        known = set(again)
+        fresh = [n for n in turn if n not in known]
+        scopes, own, at = [posts[n].scope for n in fresh], [places[n] for n in fresh], _times(fresh, posts)
+        for n, name in zip(fresh, self._mixtures.likeliest(scopes, own, at), strict=True):
+            names[n] = name or self._begin(posts[n])
+            if read[n].original is None:
+                read[n].text.owner = names[n]
+        self._mixtures.add(scopes, [names[n] for n in fresh], own, at)
+        for n in turn:
+            self._count(posts[n], read[n], names[n])
+
+    def _count(self, post: Told, read: _Read, name: str) -> None:
+        first = First(post.at, post.id, post.source[:NAME])
+        voice = hashed(post.voice or post.source)
+        self._known[name].add(first, voice, read.mark, post.now, copy=read.original is not None)
+        self._changed.add(name)
+
+    def _begin(self, post: Told) -> str:
         name = f"{hashed(f'{post.scope} {post.id} {post.at}'):016x}"
         first = First(post.at, post.id, post.source[:NAME])
-        gone = mixture.begin(name, post.at)
+        gone = self._mixtures.begin(post.scope, name, post.at)
         if gone is not None:
             self._forget(gone)
         self._known[name] = Happening(name, post.scope, first, post.at, post.now)
@@ -160,12 +182,6 @@ class Events:
         event = self._known.pop(name)
         self._changed.discard(name)
         shards.delete(self._memory, f"v/{event.scope}/{name}")
-
-    def _mixture(self, scope: str) -> Mixture:
-        mixture = self._mixtures.get(scope)
-        if mixture is None:
-            mixture = self._mixtures[scope] = Mixture(self._limits.dims, self._limits.events)
-        return mixture
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -177,3 +193,28 @@ def _with_parts(text: str) -> str:
     if "#" not in text:
         return text
     return _HASHTAG.sub(lambda tag: f"{tag[0]} {' '.join(_PARTS.findall(tag[1]))}", text)
+
+
+def _turns(posts: Sequence[Told]) -> list[list[int]]:
+    """Positions of posts, the first of each scope, then the second of each, and so on."""
+    turns: list[list[int]] = []
+    before: dict[str, int] = {}
+    for number, post in enumerate(posts):
+        turn = before.get(post.scope, 0)
+        before[post.scope] = turn + 1
+        if turn == len(turns):
+            turns.append([])
+        turns[turn].append(number)
+    return turns
+
+
+def _times(numbers: Sequence[int], posts: Sequence[Told]) -> NDArray[np.float64]:
+    return np.array([posts[number].at for number in numbers], dtype=np.float64)
+
+
+def _places(found: Units, dims: int) -> list[Places]:
+    """The places of each text's terms, each once."""
+    hashes, begins = terms(found)
+    text = np.repeat(np.arange(len(found.starts) - 1), np.diff(found.starts))[begins]
+    every = np.unique(text * dims + (hashes[begins] % np.uint64(dims)).astype(np.intp))
+    return np.split(every % dims, np.searchsorted(every, np.arange(1, len(found.starts) - 1) * dims))
