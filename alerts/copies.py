@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Iterator, MutableMapping
+from functools import cache
 
 import msgspec
 import numpy as np
@@ -17,7 +18,6 @@ from numpy.typing import NDArray
 
 from tingchao.alerts import shards
 from tingchao.alerts.likeness import alike, contradict, other_links
-from tingchao.alerts.windows import hashed
 from tingchao.pipeline.shingles import BANDS
 
 BLOCK = 32  # texts a record: about 30 KB
@@ -33,6 +33,7 @@ class Text(msgspec.Struct, array_like=True):
 
     scope: str  # texts of different scopes are never compared
     bare: str
+    mark: int  # its hash
     links: str  # what `bare` leaves out (shingles.links)
     name: str  # of its post
     owner: str  # its event, which is known a moment later
@@ -47,19 +48,20 @@ class Copies:
     def __init__(self, memory: MutableMapping[str, bytes], limit: int) -> None:
         self._memory, self._limit = memory, limit
         self._texts: dict[int, Text] = {}  # by running number
-        self._exact: dict[int, int] = {}
-        self._table = np.full((BANDS, 1 << 16), -1, dtype=np.int64)
-        self._bands = np.zeros((limit, BANDS), dtype=np.uint16)
+        self._exact: dict[tuple[str, int], int] = {}
+        # For each number of a sketch and each of its values, mixed with the scope: the newest text, as its running
+        # number below a tag of the scope.
+        self._table = np.full(BANDS << 16, -1, dtype=np.int64)
         self._next = self._first = 0
         self._changed: set[int] = set()
         self._load()
 
-    def find(self, scope: str, bare: str, links: str, bands: Bands) -> tuple[Text | None, int]:
+    def find(self, scope: str, bare: str, mark: int, links: str, bands: Bands) -> tuple[Text | None, int]:
         """The text that this one repeats, if one is known; and the nearest in any case, for `add`."""
-        known = self._exact.get(_key(scope, bare))
+        known = self._exact.get((scope, mark))
         if known is not None and not other_links(self._texts[known].links, links):
             return self._texts[known], known
-        bare, nearest = bare[:LONGEST], -1
+        nearest = -1
         for number in self._candidates(scope, bare, bands):
             nearest = max(nearest, number)
             for kin in self._kin(number):
@@ -72,7 +74,7 @@ class Copies:
 
     def add(self, text: Text) -> None:
         """Remember a text that `find` did not know."""
-        self._put(self._next, text, _key(text.scope, text.bare))
+        self._put(self._next, text)
         self._changed.add(self._next // BLOCK)
         self._next += 1
         if self._next - self._first > self._limit:
@@ -96,19 +98,18 @@ class Copies:
             first, texts = _BLOCK.decode(shards.get(self._memory, key))
             self._first = min(self._first, first) if self._texts else first
             for number, text in enumerate(texts, first):
-                self._put(number, text, _key(text.scope, text.bare))
+                self._put(number, text)
                 self._next = number + 1
 
-    def _put(self, number: int, text: Text, key: int) -> None:
-        bands = np.frombuffer(text.bands, dtype="<u2")
+    def _put(self, number: int, text: Text) -> None:
         self._texts[number] = text
-        self._exact[key] = number
-        self._bands[number % self._limit] = bands
-        self._table[_ROWS, bands ^ _salt(text.scope)] = number
+        self._exact[text.scope, text.mark] = number
+        salt = _salt(text.scope)
+        self._table[_slots(np.frombuffer(text.bands, dtype="<u2"), salt)] = (salt << _TAG) + number
 
     def _drop_first(self) -> None:
         text = self._texts.pop(self._first)
-        key = _key(text.scope, text.bare)
+        key = text.scope, text.mark
         if self._exact.get(key) == self._first:
             del self._exact[key]
         self._first += 1
@@ -121,15 +122,15 @@ class Copies:
 
         One number in common is enough only where a short text may stand in a long one.
         """
-        found = self._table[_ROWS, bands ^ _salt(scope)]
-        live = found >= self._first
-        if not live.any():
+        salt = _salt(scope)
+        found = self._table.take(_slots(bands, salt))
+        found = found[found >> _TAG == salt] & _NUMBER
+        if not len(found):
             return []
-        same = live & (self._bands[found % self._limit, _ROWS] == bands)
-        shared = Counter(found[same].tolist())
+        shared = Counter(n for n in found.tolist() if n >= self._first and self._texts[n].scope == scope)
         numbers = [n for n, times in shared.items() if times > 1 or self._may_contain(n, bare)]
         numbers.sort(key=lambda n: (-shared[n], -n))
-        return [n for n in numbers[:_TRIED] if self._texts[n].scope == scope]
+        return numbers[:_TRIED]
 
     def _may_contain(self, number: int, bare: str) -> bool:
         one, other = sorted((len(self._texts[number].bare), len(bare)))
@@ -144,14 +145,19 @@ class Copies:
             number = self._texts[number].kin
 
 
-_ROWS = np.arange(BANDS)
 _ENCODER = msgspec.msgpack.Encoder()
 _BLOCK = msgspec.msgpack.Decoder(tuple[int, list[Text]])
+_TAG = 40  # bits of a running number
+_NUMBER = (1 << _TAG) - 1
+_FIRST_SLOTS = np.arange(BANDS, dtype=np.int64) << 16
 
 
-def _key(scope: str, bare: str) -> int:
-    return hashed(f"{scope}\n{bare[:LONGEST]}")
+def _slots(bands: Bands, salt: int) -> NDArray[np.int64]:
+    slots: NDArray[np.int64] = (bands ^ np.uint16(salt)) + _FIRST_SLOTS
+    return slots
 
 
-def _salt(scope: str) -> np.uint16:
-    return np.uint16(zlib.crc32(scope.encode()) & 0xFFFF)
+@cache
+def _salt(scope: str) -> int:
+    """16 bits."""
+    return zlib.crc32(scope.encode("utf-8", "replace")) & 0xFFFF

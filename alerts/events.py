@@ -132,12 +132,13 @@ class Events:
 
     def _read(self, post: Told, bare: str, linked: str, sketch: NDArray[np.uint16]) -> _Read:
         """Find the text that a post repeats, or remember its own."""
-        original, nearest = self._copies.find(post.scope, bare, linked, sketch)
+        mark = hashed(bare)
+        original, nearest = self._copies.find(post.scope, bare, mark, linked, sketch)
         text = original
         if text is None:
-            text = Text(post.scope, bare, linked, post.id, "", post.now, sketch.tobytes(), nearest)
+            text = Text(post.scope, bare, mark, linked, post.id, "", post.now, sketch.tobytes(), nearest)
             self._copies.add(text)
-        return _Read(original, text, hashed(bare))
+        return _Read(original, text, mark)
 
     def _take_turn(
         self,
@@ -216,5 +217,6 @@ def _places(found: Units, dims: int) -> list[Places]:
     """The places of each text's terms, each once."""
     hashes, begins = terms(found)
     text = np.repeat(np.arange(len(found.starts) - 1), np.diff(found.starts))[begins]
-    every = np.unique(text * dims + (hashes[begins] % np.uint64(dims)).astype(np.intp))
+    every = np.sort(text * dims + (hashes[begins] % np.uint64(dims)).astype(np.intp))
+    every = every[np.concatenate(([True], every[1:] != every[:-1]))] if len(every) else every
     return np.split(every % dims, np.searchsorted(every, np.arange(1, len(found.starts) - 1) * dims))
