@@ -12,6 +12,7 @@ import msgspec
 from elasticsearch import Elasticsearch, helpers
 
 from tingchao.config.elastic import ElasticSettings
+from tingchao.pipeline import metrics
 from tingchao.pipeline.clock import from_millis
 from tingchao.pipeline.elastic_client import busy, connect, forbidden, mapping, missing, named
 from tingchao.pipeline.elastic_client import cause as cause_of
@@ -184,6 +185,8 @@ class ElasticStore:
             for one, item in zip(placed, items, strict=True)
             if (problem := self._problem(one, item)) is not None
         ]
+        for problem in problems:
+            metrics.REJECTIONS.labels(problem.reason or "other").inc()
         for problem in sorted(problems, key=lambda err: not isinstance(err, Retry)):
             raise problem
         return [item["status"] != _CONFLICT for item in items]

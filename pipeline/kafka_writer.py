@@ -12,6 +12,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
 from kafka.structs import OffsetAndMetadata
 
+from tingchao.pipeline import metrics
 from tingchao.pipeline.clock import from_millis, millis
 from tingchao.pipeline.kafka_cluster import Cluster, partition_of
 from tingchao.pipeline.log import Entry, Output
@@ -68,14 +69,18 @@ class Writer:
             try:
                 _transact(self._producer, lines, at, offsets or {}, member)
             except KafkaTimeoutError:  # of a topic that was deleted the producer says no more than that
-                self.close()
+                self._give_up()
                 if missing := self._cluster.missing({line.topic for line in lines}):
                     raise UnknownTopicOrPartitionError(", ".join(missing)) from None
                 raise
             except BaseException:
                 # Its next commit could return normally although its send failed (kafka-python 3.0.12).
-                self.close()
+                self._give_up()
                 raise
+
+    def _give_up(self) -> None:
+        metrics.ABORTS.labels(self._transaction).inc()
+        self.close()
 
     def close(self) -> None:
         """An open transaction is aborted."""

@@ -15,10 +15,10 @@ RECORDS = Counter(
 )
 OUTPUTS = Counter("tingchao_outputs", "Records that a stage has written, by topic", ["stage", "topic"])
 DEAD = Counter("tingchao_dead", "Records set aside, by stage and reason", ["stage", "reason"])
-RETRIES = Counter("tingchao_retries", "Batches that had to wait for something outside", ["stage"])
+RETRIES = Counter("tingchao_retries", "Batches that had to wait for something outside", ["stage", "reason"])
 BATCH = Histogram("tingchao_batch_seconds", "Time from reading a batch to its commit", ["stage"])
 LAG = Gauge("tingchao_lag_records", "Records that wait for a stage", ["stage", "topic"])
-ABORTS = Counter("tingchao_transaction_aborts", "Transactions of the log that were aborted", ["stage"])
+ABORTS = Counter("tingchao_transaction_aborts", "Transactions of the log that were aborted or are in doubt", ["writer"])
 REJECTIONS = Counter("tingchao_bulk_rejections", "Documents that the store did not take, by reason", ["reason"])
 DELAY = Histogram(
     "tingchao_delay_seconds", "Delay of a post: since when, until when", ["since", "until"], buckets=_DELAYS

@@ -228,7 +228,7 @@ class Runner:
     def _postpone(self, err: Retry, now: datetime) -> None:
         self._held.clear()
         self._wait_until = now + timedelta(seconds=err.after)
-        metrics.RETRIES.labels(self.name).inc()
+        metrics.RETRIES.labels(self.name, err.reason or "other").inc()
         if str(err) != self._complaint:  # the same complaint once, not at every try
             self._complaint = str(err)
             logger.warning("stage.retry", stage=self.name, error=str(err), after=err.after)

@@ -98,7 +98,7 @@ def test_each_record_is_counted_once_with_its_outcome(
     assert runner.lag() == {"posts": 2}
     runner.step()
     assert runner.trouble == "the store is away"
-    assert measured("tingchao_retries_total", stage="fussy") == 1
+    assert measured("tingchao_retries_total", stage="fussy", reason="other") == 1
     trouble.clear()
     clock.move(timedelta(seconds=1))
     assert runner.step()
