@@ -162,6 +162,7 @@ def test_json_has_the_same_facts_under_stable_names() -> None:
             "judged",
             "event",
             "topics",
+            "deliveries",
         ),
     }
     assert found["since"] == "2026-03-02T07:00:00Z"

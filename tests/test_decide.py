@@ -495,8 +495,13 @@ class Words:
     def score(self, texts: Sequence[str]) -> list[Scores]:
         return [scores("safety", 0.9) if any(word in text for word in self.bad) else scores() for text in texts]
 
-    def why(self, text: str, head: str, limit: int = 8) -> list[tuple[str, float]]:  # noqa: ARG002 as the models' own
-        return [(word, 1.0) for word in self.bad if word in text][:limit]
+    def whys(
+        self, texts: Sequence[str], heads: Sequence[Sequence[str]], limit: int = 8
+    ) -> list[dict[str, list[tuple[str, float]]]]:
+        return [
+            {head: [(word, 1.0) for word in self.bad if word in text][:limit] for head in some}
+            for text, some in zip(texts, heads, strict=True)
+        ]
 
 
 @pytest.mark.shared
