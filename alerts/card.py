@@ -5,7 +5,7 @@ The same facts as JSON have stable names. Neither names a voice or an author: vo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from tingchao.alerts.precedents import Precedent
+from tingchao.alerts.representatives import representatives
 from tingchao.alerts.windows import OTHERS, SURE
 from tingchao.config.language import catalogue, text
 from tingchao.pipeline.records import Alert, Evidence, Reason
@@ -21,6 +23,8 @@ from tingchao.pipeline.times import local
 _SHOWN = 0.5  # expected posts with a signal from which it is named
 _SOURCES = 5  # named in a sentence
 _EXCERPT = 120  # characters of a post that stand in a card
+_COLUMNS = 60  # of the curve in text, so that it fits on a phone's line of mail
+_BLOCKS = "▁▂▃▄▅▆▇█"
 _TINY = 0.0001  # a smaller p is given as "below"
 
 
@@ -28,7 +32,7 @@ _TINY = 0.0001  # a smaller p is given as "below"
 class Section:
     """A part of a card: a stable name, a heading and plain sentences."""
 
-    name: str  # why, what, sure, who, evidence, unknown, held
+    name: str  # why, curve, what, sure, who, evidence, precedents, unknown, held
     heading: str
     lines: tuple[str, ...]
 
@@ -49,21 +53,25 @@ def headline(alert: Alert, language: str) -> str:
     )
 
 
-def card(alert: Alert, language: str) -> Card:
-    """The alert in sentences; a section without any is left out."""
+def card(alert: Alert, language: str, before: Sequence[Precedent] = ()) -> Card:
+    """The alert in sentences; a section without any is left out. `before`: see `precedents`."""
+    past = [_precedent(one, language) for one in before]
     parts = (
         {
             "why": _why(alert, language),
+            "precedents": iter(past),
             "unknown": iter((text("alert.unknown.source", language),)),
             "held": _held(alert, language),
         }
         if alert.topic.startswith("@")
         else {
             "why": _why(alert, language),
+            "curve": _curve(alert, language),
             "what": _what(alert, language),
             "sure": _sure(alert, language),
             "who": chain(_who(alert, language), _event(alert, language)),
-            "evidence": (_post(number, one, alert, language) for number, one in enumerate(alert.evidence, 1)),
+            "evidence": (_post(number, one, alert, language) for number, one in representatives(alert.evidence)),
+            "precedents": iter(past),
             "unknown": _unknown(alert, language),
             "held": _held(alert, language),
         }
@@ -76,9 +84,9 @@ def card(alert: Alert, language: str) -> Card:
     return Card(headline(alert, language), tuple(sections))
 
 
-def as_text(alert: Alert, language: str) -> str:
+def as_text(alert: Alert, language: str, before: Sequence[Precedent] = ()) -> str:
     """The card as lines of text, with id, level and state."""
-    shown = card(alert, language)
+    shown = card(alert, language, before)
     state = text(
         "alert.state",
         language,
@@ -93,13 +101,18 @@ def as_text(alert: Alert, language: str) -> str:
     return "\n".join(lines)
 
 
-def as_json(alert: Alert) -> dict[str, Any]:
-    """The same facts as JSON values. Every field is always there; times are ISO 8601 in UTC, shares 0-1."""
+def as_json(alert: Alert, before: Sequence[Precedent] | None = None) -> dict[str, Any]:
+    """The same facts as JSON values. Every field is always there; times are ISO 8601 in UTC, shares 0-1.
+
+    `precedents` is null where nobody looked for any; `representatives` are ids of posts in `evidence`.
+    """
     found = _plain(alert)
     assert isinstance(found, dict)
     del found["v"]
     found["curve"] = {"bucket_seconds": alert.bucket, "posts": list(alert.curve)}
     del found["bucket"]
+    found["representatives"] = [one.id for _, one in representatives(alert.evidence)]
+    found["precedents"] = None if before is None else [_plain(one) for one in before]
     if found["event"] is not None:
         del found["event"]["marks"]
     return found
@@ -183,6 +196,40 @@ def _why(alert: Alert, language: str) -> Iterator[str]:
     yield text("alert.why.since", language, since=local(alert.since), until=local(min(alert.until, alert.updated_at)))
     if alert.state == "past":
         yield text("alert.why.past", language, opened=local(alert.opened_at))
+
+
+def sparkline(curve: Sequence[int]) -> str:
+    """Posts per bucket as blocks, oldest first; the largest of neighbours where there are more than fit on a line."""
+    together = -(-len(curve) // _COLUMNS)  # buckets a column
+    peaks = [max(curve[at : at + together]) for at in range(0, len(curve), together or 1)]
+    most = max(peaks, default=0)
+    # A bucket with one post differs from one without, and only the greatest is a full block.
+    return "".join(_BLOCKS[-(-value * (len(_BLOCKS) - 1) // most) if most else 0] for value in peaks)
+
+
+def _curve(alert: Alert, language: str) -> Iterator[str]:
+    if alert.curve and alert.bucket:
+        length = _length(timedelta(seconds=alert.bucket * len(alert.curve)), language)
+        step = _length(timedelta(seconds=alert.bucket), language)
+        line, most = sparkline(alert.curve), max(alert.curve)
+        yield text("alert.curve", language, line=line, length=length, step=step, most=most)
+
+
+def _precedent(one: Precedent, language: str) -> str:
+    """One line: when, what, how it ended, what was done, and what staff wrote."""
+    comma = text("alert.comma", language)
+    parts = [f"{local(one.since)} {one.title}", text(f"notify.level.{one.level}", language)]
+    parts.append(text("alert.precedent.quiet" if one.by_itself else f"cli.state.{one.state}", language))
+    if one.state == "past":
+        parts[-1] = text("cli.state.past", language)
+    if one.done:
+        done = comma.join(text(f"page.change.{what}", language) for what in one.done)
+        parts.append(text("alert.precedent.done", language, done=done))
+    if one.verdict:
+        parts.append(text("alert.precedent.verdict", language, verdict=text(f"cli.verdict.{one.verdict}", language)))
+    if one.note:
+        parts.append(text("alert.precedent.note", language, note=" ".join(one.note.split())))
+    return " · ".join([*parts, text("alert.precedent.like", language, share=f"{one.similarity:.0%}", id=one.id[:8])])
 
 
 def _what(alert: Alert, language: str) -> Iterator[str]:

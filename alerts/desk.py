@@ -13,6 +13,7 @@ from tingchao.alerts import ledger
 from tingchao.alerts.decide import NEXT
 from tingchao.alerts.follower import Follower, View
 from tingchao.alerts.picture import Pictures
+from tingchao.alerts.precedents import precedents
 from tingchao.alerts.verdict import judge
 from tingchao.config.language import LANGUAGES
 from tingchao.config.settings import Settings
@@ -46,7 +47,8 @@ class Desk:
         clock: Clock,
         follower: Follower,
     ) -> None:
-        self.settings, self.clock, self.pictures = settings, clock, Pictures()
+        self.settings, self.clock = settings, clock
+        self.pictures = Pictures(lambda alert: precedents(alert, follower.alerts.values()))
         self._follower = follower
         self._open_log, self._open_store = open_log, open_store
         self._log: Log | None = None

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 
 import msgspec
 
 from tingchao.alerts import shards
+from tingchao.alerts.representatives import distinct
 from tingchao.alerts.windows import UNIT
 from tingchao.config.signals import SIGNALS
 from tingchao.pipeline.records import Evidence, Mention
 
 STRONGEST = 5  # posts of an alert beside the first
+_COMPARED = 40  # texts looked at for those, since reposts with light edits are many: about 10 ms
 NEGATIVE = len(SIGNALS)  # the number under which the most negative posts are kept
 # Kept a bucket: of each signal all that may be shown, since a burst may lie in one bucket, and one more in case that
 # one of them is the first; of the most negative ones a few.
@@ -98,11 +101,12 @@ class Shelves:
         telling = [one for kept_under, one in strong if kept_under == signal and one.weight >= _LIKELY * UNIT]
         first = min(telling or firsts, key=lambda one: (one.at, one.id))
         ranked = [one for _, one in sorted(strong, key=lambda item: (_order(item[0], signal), *item[1].rank()))]
-        chosen: dict[int, Evidence] = {}
+        texts: dict[int, Evidence] = {}
         for one in ranked:
-            if one.text != first.text and len(chosen) < STRONGEST:
-                chosen.setdefault(one.text, one.evidence)
-        return (msgspec.structs.replace(first.evidence, role="first"), *chosen.values())
+            if one.text != first.text:
+                texts.setdefault(one.text, one.evidence)
+        strongest = (msgspec.structs.replace(first.evidence, role="first"), *islice(texts.values(), _COMPARED))
+        return tuple(one for _, one in islice(distinct(enumerate(strongest)), STRONGEST + 1))
 
     def save(self) -> None:
         """Write what changed into the keyed state; of too many, the longest untouched go."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import islice
 
 from msgspec.structs import replace
 
+from tingchao.alerts.representatives import distinct
 from tingchao.alerts.windows import OTHERS
 from tingchao.pipeline.records import Alert, Candidate, Change, Command, Evidence, Judgement, Reason, State
 
@@ -147,24 +149,15 @@ def _reasons(known: tuple[Reason, ...], new: Reason) -> tuple[Reason, ...]:
 
 
 def _evidence(known: tuple[Evidence, ...], new: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
-    """The first post of all, and the strongest ones, each text once."""
+    """The first post of all, and the strongest ones; of texts that repeat each other one."""
     every = sorted((*known, *new), key=lambda one: (one.role != "first", one.published_at, one.id))
     firsts = [one for one in every if one.role == "first"][:1]
-    texts = {_text(one) for one in firsts}
-    strong: list[Evidence] = []
-    for one in sorted((one for one in every if one.role != "first"), key=_rank):
-        if _text(one) not in texts and len(strong) < _STRONG:
-            texts.add(_text(one))
-            strong.append(one)
-    return (*firsts, *strong)
+    strong = sorted((one for one in every if one.role != "first"), key=_rank)
+    return tuple(one for _, one in islice(distinct(enumerate((*firsts, *strong))), _STRONG + 1))
 
 
 def _rank(one: Evidence) -> tuple[float, float, datetime, str]:
     return -max(one.signals.values(), default=0.0), -one.negative, one.published_at, one.id
-
-
-def _text(one: Evidence) -> str:
-    return "".join(f"{one.title}{one.excerpt}".split())
 
 
 def _sources(sources: dict[str, int]) -> dict[str, int]:

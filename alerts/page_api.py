@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from tingchao.alerts import card
 from tingchao.alerts.desk import ACTIONS, LANGUAGE_COOKIE, Desk
+from tingchao.alerts.precedents import precedents
 from tingchao.config.language import LANGUAGES
 from tingchao.pipeline.errors import Refused, Retry
 from tingchao.pipeline.health import HEALTH
@@ -55,7 +56,9 @@ def add(app: FastAPI, desk: Desk) -> None:
     @app.get("/api/alerts/{identity}")
     async def alert(identity: str) -> Response:
         found = desk.alerts.get(identity)
-        return _json(card.as_json(found)) if found is not None else _error(404, f"no alert {identity!r}")
+        if found is None:
+            return _error(404, f"no alert {identity!r}")
+        return _json(card.as_json(found, precedents(found, desk.alerts.values())))
 
     @app.post("/api/alerts/{identity}/verdict")
     async def judge(request: Request, identity: str) -> Response:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import structlog
 
 from tingchao.alerts import card
 from tingchao.alerts.markup import chips, esc, link, local, marked, sparkline
+from tingchao.alerts.precedents import Precedent
+from tingchao.alerts.representatives import representatives
 from tingchao.config.language import text
 from tingchao.pipeline.clock import BEIJING
 from tingchao.pipeline.records import Alert, Change, Evidence
@@ -25,7 +28,8 @@ _PEOPLE = frozenset(
 class Pictures:
     """Cards without their buttons, each drawn once for all who look."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: Callable[[Alert], Sequence[Precedent]] = lambda _: ()) -> None:
+        self._before = before
         self._drawn: dict[tuple[str, str], tuple[object, str]] = {}
 
     def of(self, alert: Alert, now: datetime, language: str) -> str:
@@ -35,7 +39,10 @@ class Pictures:
         if held is None or held[0] != stands_for:
             if len(self._drawn) >= _HELD:
                 self._drawn.clear()
-            held = self._drawn[alert.id, language] = (stands_for, _any_card(alert, now, language))
+            held = self._drawn[alert.id, language] = (
+                stands_for,
+                _any_card(alert, now, language, self._before(alert)),
+            )
         return held[1]
 
 
@@ -57,10 +64,10 @@ def _headline(alert: Alert, language: str) -> str:
         return ""
 
 
-def _any_card(alert: Alert, now: datetime, language: str) -> str:
+def _any_card(alert: Alert, now: datetime, language: str, before: Sequence[Precedent]) -> str:
     """A card in any case: one alert that cannot be drawn must not hide the others."""
     try:
-        return _card(alert, now, language)
+        return _card(alert, now, language, before)
     except Exception:  # whatever it is, it is logged in full, and the alert stays on the page
         logger.exception("page.picture", alert=alert.id)
         return f"{_head(alert, now, language, alert.title)}<p>{esc(text('page.not_drawn', language))}</p>"
@@ -78,13 +85,15 @@ def _head(alert: Alert, now: datetime, language: str, headline: str) -> str:
     )
 
 
-def _card(alert: Alert, now: datetime, language: str) -> str:
-    shown = card.card(alert, language)
+def _card(alert: Alert, now: datetime, language: str, before: Sequence[Precedent]) -> str:
+    shown = card.card(alert, language, before)
+    told = _sentences(shown, "why", "what") + _evidence(alert, now, language) + _sentences(shown, "precedents")
+    beside = "" if alert.topic.startswith("@") else _numbers(alert, language) + _curve(alert, language)
+    beside += _sources(alert, language) + _sentences(shown, "who") + _history(alert, now, language)
     return (
         f"{_head(alert, now, language, shown.headline)}"
-        f'<div class="body"><div class="left">{_sentences(shown, "why")}{_evidence(alert, now, language)}</div>'
-        f"<aside>{_numbers(alert, language)}{_curve(alert, language)}{_sources(alert, language)}"
-        f"{_history(alert, now, language)}{_sentences(shown, 'sure', 'unknown')}</aside></div>"
+        f'<div class="body"><div class="left">{told}</div>'
+        f"<aside>{beside}{_sentences(shown, 'sure', 'unknown')}</aside></div>"
     )
 
 
@@ -129,8 +138,17 @@ def _sources(alert: Alert, language: str) -> str:
 def _evidence(alert: Alert, now: datetime, language: str) -> str:
     if not alert.evidence:
         return ""
-    posts = "".join(_post(post, now, language) for post in alert.evidence)
-    return f"<h3>{esc(text('page.evidence', language))}</h3><ol class=posts>{posts}</ol>"
+    shown = [post for _, post in representatives(alert.evidence)]
+    rest = [post for post in alert.evidence if post not in shown]
+    found = f"<h3>{esc(text('page.evidence', language))}</h3>{_posts(shown, now, language)}"
+    if rest:
+        more = esc(text("page.more", language, number=len(rest)))
+        found += f'<details class="more"><summary>{more}</summary>{_posts(rest, now, language)}</details>'
+    return found
+
+
+def _posts(posts: Sequence[Evidence], now: datetime, language: str) -> str:
+    return f"<ol class=posts>{''.join(_post(post, now, language) for post in posts)}</ol>"
 
 
 def _post(post: Evidence, now: datetime, language: str) -> str:

@@ -7,11 +7,18 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tingchao.alerts import card
+from tingchao.alerts.alertmanager import as_alertmanager
+from tingchao.alerts.merge import opened, updated
+from tingchao.alerts.precedents import precedents
+from tingchao.alerts.representatives import representatives
 from tingchao.alerts.windows import OTHERS
 from tingchao.models.scores import SIGNALS
-from tingchao.pipeline.records import Alert, Change, Evidence, Mention, Reason
+from tingchao.pipeline.records import Alert, Candidate, Change, Evidence, Mention, Reason
 
 T0 = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -86,7 +93,15 @@ def test_the_headline_says_what_happens_and_how_much() -> None:
 @pytest.mark.parametrize("reasons", [(SAFETY, MANY), (MANY,), (COLD,), (ANGER,)])
 def test_a_card_has_every_section_in_whole_sentences(language: str, reasons: tuple[Reason, ...]) -> None:
     found = card.card(alert(*reasons), language)
-    assert [section.name for section in found.sections] == ["why", "what", "sure", "who", "evidence", "unknown"]
+    assert [section.name for section in found.sections] == [
+        "why",
+        "curve",
+        "what",
+        "sure",
+        "who",
+        "evidence",
+        "unknown",
+    ]
     for section in found.sections:
         assert section.heading
         for line in section.lines if section.name != "evidence" else ():
@@ -143,6 +158,123 @@ def test_as_text_holds_headline_state_and_all_sections() -> None:
         assert part in text
 
 
+def post(name: str, excerpt: str, role: str = "strong") -> Evidence:
+    return Evidence(id=name, source="forum", published_at=T0, title="", excerpt=excerpt, role=role)  # type: ignore[arg-type]
+
+
+def test_three_posts_in_words_of_their_own_stand_for_all_beside_the_first() -> None:
+    told = (
+        post("a", "三号线站厅里有焦糊味，工作人员让大家往外走", "first"),
+        post("b", "转发：三号线站厅里有焦糊味！工作人员让大家往外走……"),
+        post("c", "我在换乘通道，广播说列车暂停，楼梯上很挤"),
+        post("d", "我在换乘通道，广播说列车暂停，楼梯上很挤啊"),
+        post("e", "消防车到了东门，已经三辆"),
+        post("f", "妈妈说家里那边也闻到了，是变电柜吗"),
+        post("g", "公司群里都在问明早怎么上班"),
+    )
+    assert [(number, one.id) for number, one in representatives(told)] == [(1, "a"), (3, "c"), (5, "e"), (6, "f")]
+    shown = lines(card.card(alert(evidence=told), "zh"), "evidence").splitlines()
+    assert [line[0] for line in shown] == ["1", "3", "5", "6"], "numbers stay those that a verdict takes"
+
+
+def test_a_changed_number_is_another_fact_and_shown() -> None:
+    told = (post("a", "通报：事故造成3人受伤，已送医", "first"), post("b", "通报：事故造成9人受伤，已送医"))
+    assert len(representatives(told)) == 2
+
+
+def test_the_alert_keeps_no_reposts_with_light_edits_beside_each_other() -> None:
+    def candidate(*evidence: Evidence) -> Candidate:
+        return Candidate(topic="metro", reason=MANY, level=1, sure=0.9, posts=9, voices=5, evidence=evidence)
+
+    text = "三号线站厅里有焦糊味，工作人员让大家往外走"
+    one = opened(candidate(post("a", text, "first")), T0, "x", "地铁", state="open")
+    both = updated(one, candidate(post("b", f"快看！{text}"), post("c", "消防车到了东门，已经三辆")), T0)
+    assert [one.id for one in both.evidence] == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("curve", "line"),
+    [((), ""), ((0, 0), "▁▁"), ((0, 1, 1000), "▁▂█"), ((7, 7), "██"), (tuple(range(8)), "▁▂▃▄▅▆▇█")],
+)
+def test_the_curve_in_text(curve: tuple[int, ...], line: str) -> None:
+    assert card.sparkline(curve) == line
+
+
+@given(st.lists(st.integers(0, 10**6), max_size=500))
+def test_the_curve_in_text_fits_its_line_and_shows_every_peak(curve: list[int]) -> None:
+    line = card.sparkline(curve)
+    assert len(line) <= 60
+    assert ("█" in line) == any(curve)
+
+
+def past(name: str, **more: object) -> Alert:
+    week = timedelta(days=7)
+    ended = (
+        Change(at=T0 - week, what="opened"),
+        Change(at=T0 - week, what="acknowledged"),
+        Change(at=T0 - week + HOUR, what="resolved", note="变电柜过热，已换"),
+    )
+    fields = {"id": name, "state": "resolved", "since": T0 - week, "until": T0 - week + HOUR, "history": ended}
+    return alert(**(fields | more))  # type: ignore[arg-type]
+
+
+def test_a_like_alert_of_the_past_says_what_was_done_then() -> None:
+    (found,) = precedents(alert(), [past("before", verdict="true_alarm"), alert()])
+    assert (found.id, found.similarity, found.done) == ("before", 1.0, ("acknowledged", "resolved"))
+    (line,) = lines(card.card(alert(), "zh", [found]), "precedents").splitlines()
+    for part in ("2026-02-23 16:00 地铁运营", "已结束", "处理：确认收到、结束", "判断：属实", "备注：变电柜过热，已换"):
+        assert part in line
+    json_form = card.as_json(alert(), [found])["precedents"][0]
+    assert (json_form["note"], json_form["ended_at"]) == ("变电柜过热，已换", "2026-02-23T09:00:00Z")
+
+
+def test_precedents_are_ended_earlier_and_like_it_and_few() -> None:
+    now = alert()
+    fire = replace(now.evidence[0], words=("冒烟", "起火"))
+    other_topic = past("other", topic="bus")
+    unlike = past("unlike", topic="water", signals={"health": 5.0}, evidence=())
+    later = past("later", since=T0 + HOUR)
+    active = past("active", state="in_hand")
+    known = [unlike, later, active, other_topic, *(past(f"p{n}", evidence=(fire,)) for n in range(4))]
+    found = precedents(now, known)
+    assert len(found) == 3
+    assert {one.topic for one in found} == {"metro"}, "the same topic goes before another one"
+    assert precedents(now, [unlike, later, active]) == ()
+    assert [one.id for one in precedents(now, [other_topic])] == ["other"], "the same signals and words elsewhere"
+
+
+def test_what_ended_by_itself_or_was_only_recorded_is_said_so() -> None:
+    quiet = past("q", history=(Change(at=T0 - HOUR * 9, what="quiet"),))
+    recorded = past("r", state="past", history=())
+    shown = lines(card.card(alert(), "en", precedents(alert(), [quiet, recorded])), "precedents")
+    assert "became quiet by itself" in shown
+    assert "· past ·" in shown
+
+
+def test_as_alertmanager_has_the_fields_of_version_4() -> None:
+    done = past("0123456789abcdef")
+    body = as_alertmanager(
+        [alert(), done], "en", receiver="desk", group={"topic": "metro"}, url="http://127.0.0.1:8765", truncated=2
+    )
+    assert set(body) == {
+        *("version", "groupKey", "truncatedAlerts", "status", "receiver", "groupLabels", "commonLabels"),
+        *("commonAnnotations", "externalURL", "alerts"),
+    }
+    assert (body["version"], body["status"], body["truncatedAlerts"]) == ("4", "firing", 2)
+    assert body["groupKey"] == '{}:{topic="metro"}'
+    assert body["commonLabels"] == {"alertname": "safety", "topic": "metro", "severity": "critical", "level": "3"}
+    firing, resolved = body["alerts"]
+    assert set(firing) == {"status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint"}
+    assert (firing["status"], firing["startsAt"]) == ("firing", "2026-03-02T07:00:00Z")
+    assert firing["endsAt"] == "0001-01-01T00:00:00Z", "Go's zero time: it has not ended"
+    assert (resolved["status"], resolved["endsAt"]) == ("resolved", "2026-02-23T09:00:00Z")
+    assert resolved["fingerprint"] == "0123456789abcdef"
+    assert all(
+        isinstance(value, str) for one in body["alerts"] for value in (one["labels"] | one["annotations"]).values()
+    )
+    assert as_alertmanager([done], "zh", receiver="desk")["status"] == "resolved"
+
+
 def test_json_has_the_same_facts_under_stable_names() -> None:
     found = json.loads(msgspec.json.encode(card.as_json(alert())))
     assert set(found) == {
@@ -163,6 +295,8 @@ def test_json_has_the_same_facts_under_stable_names() -> None:
             "event",
             "topics",
             "deliveries",
+            "representatives",
+            "precedents",
         ),
     }
     assert found["since"] == "2026-03-02T07:00:00Z"
@@ -178,6 +312,7 @@ def test_json_has_the_same_facts_under_stable_names() -> None:
         "p": 1e-7,
         "detail": "",
     }
+    assert (found["representatives"], found["precedents"]) == (["p1"], None)
     assert found["curve"] == {"bucket_seconds": 300, "posts": [0, 1, 44]}
     assert set(found["evidence"][0]) == {
         *(

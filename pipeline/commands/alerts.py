@@ -62,10 +62,13 @@ def alerts_list(
 
 @alerts_app.command("show", help=help_of("alerts_show"))
 def alerts_show(alert_id: AlertId, json: AsJson = False, config: ConfigDir = None, db: Database = DB) -> None:
-    from tingchao.alerts import card
+    from tingchao.alerts import card, ledger
+    from tingchao.alerts.precedents import precedents
 
-    alert = _alert(_log(load(config), db), alert_id)
-    out(msgspec.json.encode(card.as_json(alert)).decode() if json else card.as_text(alert, LANGUAGE))
+    known = ledger.alerts(_log(load(config), db))
+    alert = _chosen(known, alert_id)
+    before = precedents(alert, known.values())
+    out(msgspec.json.encode(card.as_json(alert, before)).decode() if json else card.as_text(alert, LANGUAGE, before))
 
 
 @alerts_app.command("ack", help=help_of("alerts_ack"))
@@ -150,7 +153,11 @@ def carried_out(settings: Settings, db: Path, log: Log) -> bool:
 def _alert(log: Log, beginning: str) -> Alert:
     from tingchao.alerts import ledger
 
-    found: list[Alert] = [alert for name, alert in ledger.alerts(log).items() if name.startswith(beginning)]
+    return _chosen(ledger.alerts(log), beginning)
+
+
+def _chosen(known: dict[str, Alert], beginning: str) -> Alert:
+    found = [alert for name, alert in known.items() if name.startswith(beginning)]
     if not found:
         raise Refused(t("said.no_alert", id=beginning))
     if len(found) > 1:
