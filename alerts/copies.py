@@ -11,6 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, MutableMapping
 from functools import cache
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -29,17 +30,25 @@ Bands = NDArray[np.uint16]
 
 
 class Text(msgspec.Struct, array_like=True):
-    """A text that was told for the first time."""
+    """A text that was told for the first time, or in words that have moved away from the first."""
 
     scope: str  # texts of different scopes are never compared
     bare: str
     mark: int  # its hash
     links: str  # what `bare` leaves out (shingles.links)
-    name: str  # of its post
+    name: str  # of the post that told it first
     owner: str  # its event, which is known a moment later
     at: int  # seconds, by the clock
     bands: bytes
     kin: int  # the number of an older text whose place in the table it may have taken, or -1
+
+
+class Found(NamedTuple):
+    """A text that is repeated, how alike the two are (0-1), and the number of the nearest in any case, or -1."""
+
+    text: Text | None
+    likeness: float
+    nearest: int
 
 
 class Copies:
@@ -56,24 +65,25 @@ class Copies:
         self._changed: set[int] = set()
         self._load()
 
-    def find(self, scope: str, bare: str, mark: int, links: str, bands: Bands) -> tuple[Text | None, int]:
-        """The text that this one repeats, if one is known; and the nearest in any case, for `add`."""
+    def find(self, scope: str, bare: str, mark: int, links: str, bands: Bands) -> Found:
+        """The text that this one repeats, if one is known."""
         known = self._exact.get((scope, mark))
         if known is not None and not other_links(self._texts[known].links, links):
-            return self._texts[known], known
+            return Found(self._texts[known], 1.0, known)
         nearest = -1
         for number in self._candidates(scope, bare, bands):
             nearest = max(nearest, number)
             for kin in self._kin(number):
                 text = self._texts[kin]
-                if not alike(text.bare, bare):
+                likeness = alike(text.bare, bare)
+                if not likeness:
                     break
                 if not contradict(text.bare, bare) and not other_links(text.links, links):
-                    return text, kin
-        return None, nearest
+                    return Found(text, likeness, kin)
+        return Found(None, 0.0, nearest)
 
     def add(self, text: Text) -> None:
-        """Remember a text that `find` did not know."""
+        """Remember a text that `find` did not know, or one that repeats another in other words."""
         self._put(self._next, text)
         self._changed.add(self._next // BLOCK)
         self._next += 1

@@ -26,6 +26,9 @@ _HASHTAG = re.compile(r"#([A-Za-z]*[a-z][A-Z]\w*|[A-Z]{2,}[a-z]\w*)", re.ASCII)
 _PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 
 
+_MOVED = 0.8  # likeness below which a repost is remembered beside its original: stories are retold by and by
+
+
 class Told(NamedTuple):
     """What is read of a post. Times in seconds since 1970."""
 
@@ -47,10 +50,10 @@ class Placed(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """The text that a post repeats, if any; else its own in `text`; and the hash of its words."""
+    """The text that a post repeats, if any; its own, if it was remembered; and the hash of its words."""
 
     original: Text | None
-    text: Text
+    own: Text | None
     mark: int
 
 
@@ -133,12 +136,13 @@ class Events:
     def _read(self, post: Told, bare: str, linked: str, sketch: NDArray[np.uint16]) -> _Read:
         """Find the text that a post repeats, or remember its own."""
         mark = hashed(bare)
-        original, nearest = self._copies.find(post.scope, bare, mark, linked, sketch)
-        text = original
-        if text is None:
-            text = Text(post.scope, bare, mark, linked, post.id, "", post.now, sketch.tobytes(), nearest)
-            self._copies.add(text)
-        return _Read(original, text, mark)
+        found = self._copies.find(post.scope, bare, mark, linked, sketch)
+        own = None
+        if found.likeness < _MOVED:
+            name = post.id if found.text is None else found.text.name
+            own = Text(post.scope, bare, mark, linked, name, "", post.now, sketch.tobytes(), found.nearest)
+            self._copies.add(own)
+        return _Read(found.text, own, mark)
 
     def _take_turn(
         self,
@@ -149,19 +153,22 @@ class Events:
         names: list[str],
     ) -> None:
         """Place the posts `turn`, which are of different scopes, and put the names of their events into `names`."""
-        again = [n for n in turn if read[n].original is not None and read[n].text.owner in self._known]
-        for n in again:
-            names[n] = read[n].text.owner
+        again = []
+        for n in turn:
+            original = read[n].original
+            if original is not None and original.owner in self._known:
+                again.append(n)
+                names[n] = original.owner
         self._mixtures.again([posts[n].scope for n in again], [names[n] for n in again], _times(again, posts))
         known = set(again)
         fresh = [n for n in turn if n not in known]
         scopes, own, at = [posts[n].scope for n in fresh], [places[n] for n in fresh], _times(fresh, posts)
         for n, name in zip(fresh, self._mixtures.likeliest(scopes, own, at), strict=True):
             names[n] = name or self._begin(posts[n])
-            if read[n].original is None:
-                read[n].text.owner = names[n]
         self._mixtures.add(scopes, [names[n] for n in fresh], own, at)
         for n in turn:
+            if (text := read[n].own) is not None:
+                text.owner = names[n]
             self._count(posts[n], read[n], names[n])
 
     def _count(self, post: Told, read: _Read, name: str) -> None:

@@ -19,15 +19,17 @@ _DIGITS = re.compile(r"[0-9]+")
 _AROUND = 2  # letters on either side by which a number is recognised
 
 
-def alike(one: str, other: str) -> bool:
-    """Whether one bare text repeats the other, with light edits, cuts or additions; see also `contradict`."""
+def alike(one: str, other: str) -> float:
+    """How much of two bare texts is the same (their Jaccard index, 0-1) if one repeats the other, else 0.
+
+    Light edits, cuts and additions leave a repost alike; see also `contradict`.
+    """
     if one == other:
-        return True
+        return 1.0
     grams, others = _grams(one), _grams(other)
     shared = len(grams & others)
-    return shared > 0 and (
-        shared >= _JACCARD * (len(grams) + len(others) - shared) or shared >= _CONTAINED * min(len(grams), len(others))
-    )
+    jaccard = shared / (len(grams) + len(others) - shared)
+    return jaccard if jaccard >= _JACCARD or shared >= _CONTAINED * min(len(grams), len(others)) else 0.0
 
 
 def contradict(one: str, other: str) -> bool:
