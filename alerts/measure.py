@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from tingchao.alerts.baseline import COLD, Usual, UsualShare, usual, usual_share
 from tingchao.alerts.dark import Dark
 from tingchao.alerts.hours import BASELINE, FIRST_SIGNAL, JUDGED, NEGATIVE, POSTS, Hours, Total
@@ -14,7 +16,7 @@ from tingchao.alerts.surges import Surges
 from tingchao.alerts.windows import BUCKET, HOUR, SURE, UNIT, Window
 from tingchao.config.rules import Rule
 from tingchao.config.signals import SIGNALS
-from tingchao.pipeline.records import Reason
+from tingchao.pipeline.records import Event, Reason
 
 _COLD_SURE = 0.5  # without a history a count says that much and no more
 
@@ -40,7 +42,9 @@ class Gate(NamedTuple):
 def gate_of(rule: Rule) -> Gate:
     """The gate of a rule."""
     place = _place(rule)
-    least = 0.0 if rule.kind == "negative_share" else (rule.threshold or 0.0) * (1 if place == POSTS else UNIT)
+    counted = rule.kind in {"baseline", "count", "signal"}
+    floor = (rule.resolve_below or rule.threshold or 0.0) if counted else 0.0
+    least = floor * (1 if place == POSTS else UNIT)
     return Gate(rule, None if "*" in rule.topics else frozenset(rule.topics), rule.min_posts, place, least)
 
 
@@ -138,6 +142,21 @@ class Measure:
         hour that has any.
         """
         return self._began[topic] // HOUR + 1 if live else self._hours.first(topic, end)
+
+
+def told_by(rule: Rule, window: Window, event: Event, least: float) -> Reason | None:
+    """The reason of a rule on events: independent voices, and sources; reposts of one text are one voice's story."""
+    enough = event.independent >= max(least, rule.threshold or 0.0) and event.voices >= rule.min_voices
+    if not enough or len(event.sources) < rule.min_sources:
+        return None
+    return _reason(rule, window, float(event.independent), None, None)
+
+
+def has_term(rule: Rule, window: Window, term: str, texts: int, least: float) -> Reason | None:
+    """The reason of a rule on new terms: so many different texts have it."""
+    if texts < max(least, rule.threshold or 0.0):
+        return None
+    return replace(_reason(rule, window, float(texts), None, None), detail=term)
 
 
 def signal_number(rule: Rule) -> int | None:

@@ -34,7 +34,7 @@ def labels_of(alert: Alert) -> Labels:
     """The labels of an alert, see config/matchers.py; several values in the order in which they came up."""
     reasons = alert.reasons
     return {
-        "topic": (alert.topic,),
+        "topic": (alert.topic, *alert.topics),
         "level": (str(alert.level),),
         "rule": tuple(dict.fromkeys(reason.rule for reason in reasons)),
         "kind": tuple(dict.fromkeys(reason.kind for reason in reasons)),

@@ -12,14 +12,17 @@ from operator import itemgetter
 
 import msgspec
 
+from tingchao.alerts.absence import Absences
 from tingchao.alerts.dark import Dark
 from tingchao.alerts.evidence import Shelves
+from tingchao.alerts.holding import Holding
 from tingchao.alerts.hours import Hours
-from tingchao.alerts.measure import Gate, Measure, gate_of, signal_number
+from tingchao.alerts.measure import Gate, Measure, gate_of, has_term, signal_number, told_by
 from tingchao.alerts.seen import Seen
+from tingchao.alerts.terms import Terms
 from tingchao.alerts.tracking import Tracker
 from tingchao.alerts.windows import ADVERT, BUCKET, HOUR, PER_HOUR, Window, hashed, weights
-from tingchao.config.rules import Rule
+from tingchao.config.rules import COMBINED, Rule
 from tingchao.config.settings import Settings
 from tingchao.pipeline.log import Output, output
 from tingchao.pipeline.records import Candidate, Mention, Reason, Tick
@@ -56,7 +59,7 @@ class Watch:
         self._memory, self._batch = memory, batch
         self._topics = [topic.name for topic in settings.topics]
         self._lateness = settings.main.keep.lateness
-        self._rules = _by_length(settings.rules)
+        self._rules = _by_length([rule for rule in settings.rules if rule.kind not in {"absence", *COMBINED}])
         self._longest = max(self._rules, default=1)
         self._keep = max(_KEEP, self._lateness, (self._longest + _CURVE) * timedelta(seconds=BUCKET))
         self._hours, self._seen, self._shelves = Hours(memory), Seen(memory), Shelves(memory)
@@ -64,6 +67,9 @@ class Watch:
         # When a topic was first watched: what came in at once from before it is only what sources still showed.
         self._began: dict[str, int] = msgspec.json.decode(memory.get("began", b"{}"))
         self._clock = msgspec.json.decode(memory.get("clock", b"{}"), type=_Clock) if "clock" in memory else _Clock()
+        self._holding, self._absences = Holding(memory, settings.rules), Absences(memory, settings.rules)
+        terms = [rule.window.total_seconds() for rule in settings.rules if rule.kind == "new_term"]
+        self._terms = Terms(memory, max(terms)) if terms else None
         self._dark = Dark(memory)
         self._measure = Measure(self._hours, self._dark, self._began, settings.main.decide.past)
         # Buckets counted but not judged yet, and the time of writing that they share.
@@ -111,6 +117,9 @@ class Watch:
         self._hours.counted(topic, bucket, counted)
         self._shelves.offer(bucket, mention, text, found, now)
         self._events.hear(mention, published, at)
+        self._absences.hear(topic, mention.source, published)
+        if self._terms is not None:
+            self._terms.hear(mention, int(published), text, hashed(mention.voice or mention.source))
         waiting = self._waiting.get(topic)
         if waiting is None:
             waiting = self._waiting[topic] = set()
@@ -130,11 +139,42 @@ class Watch:
                 if bucket not in self._hours.posts(topic):
                     yield from self._judge_quiet(topic, bucket)
             self._memory["clock"] = msgspec.json.encode(self._clock)
+            yield from self._hold_on(now, all_of_them=True)
+        else:
+            yield from self._hold_on(now, all_of_them=False)
+        for rule, topic, reason in self._absences.tick(float(now), sorted(self._began)):
+            if (candidate := self._absent(rule, topic, reason)) is not None:
+                yield from self._outputs(self._holding.found(rule, candidate, float(now)))
         if hour > self._clock.hour:
             self._dark.tick(self._clock.hour, hour, self._hours.all_posts())
             self._clock.hour = hour
             self._memory["clock"] = msgspec.json.encode(self._clock)
             self._forget(now)
+
+    def _hold_on(self, now: int, *, all_of_them: bool) -> Iterator[Output]:
+        """What has held for long enough; what no longer holds in the window that ends now is forgotten."""
+
+        def still(rule: Rule, topic: str) -> Candidate | None:
+            for end in (now // BUCKET, now // BUCKET - 1):  # a bucket that has just begun is still empty
+                window = self._hours.window(topic, end, _length(rule))
+                if (reason := self._holds(rule, topic, window, 0.0)) is not None:
+                    return self._candidate(topic, rule, window, reason)
+            return None
+
+        return self._outputs(self._holding.tick(float(now), still, all_of_them=all_of_them))
+
+    def _absent(self, rule: Rule, topic: str, reason: Reason) -> Candidate | None:
+        """The candidate of a silence; None where so little is usual that it says nothing."""
+        window = self._hours.window(topic, int(reason.end.timestamp()) // BUCKET, _length(rule))
+        usual = self._measure.baseline(rule, topic, window)
+        expected = None if usual is None else round(usual.expected, 3)
+        if rule.threshold is not None and (expected is None or expected < rule.threshold):
+            return None
+        return self._candidate(topic, rule, window, msgspec.structs.replace(reason, expected=expected))
+
+    def _outputs(self, candidates: Iterator[Candidate]) -> Iterator[Output]:
+        for candidate in candidates:
+            yield output("candidates", candidate.topic, candidate)
 
     def _begin(self, topic: str, now: int) -> None:
         self._began[topic] = now
@@ -146,6 +186,8 @@ class Watch:
             self._seen.drop(topic, hour)
             self._shelves.drop(topic, range(hour * PER_HOUR, (hour + 1) * PER_HOUR))
         self._events.drop(before)
+        if self._terms is not None:
+            self._terms.forget(now)
         self._measure.forget()
 
     def _judge_waiting(self) -> list[Output]:
@@ -201,15 +243,29 @@ class Watch:
             if found is not None:
                 reason, told = found
                 self._hours.tell(topic, rule.name, end, told, int(self._written))
-                yield output("candidates", topic, self._candidate(topic, rule, window, reason))
+                candidate = self._candidate(topic, rule, window, reason)
+                yield from self._outputs(self._holding.found(rule, candidate, self._written))
 
     def _found(self, rule: Rule, topic: str, window: Window, end: int) -> tuple[Reason, float] | None:
         """Why the rule is to be told now, and how much of it: the strength of a surge, else what was observed."""
         if rule.kind == "baseline":
             return self._measure.surge(rule, topic, window)
         told = self._told(topic, rule.name, end, AGAIN)
-        reason = self._measure.holds(rule, topic, window, 0.0 if told is None else told * GROWTH)
+        lowered = self._holding.lowered(rule, topic)
+        reason = self._holds(lowered, topic, window, 0.0 if told is None else told * GROWTH)
         return None if reason is None else (reason, reason.observed)
+
+    def _holds(self, rule: Rule, topic: str, window: Window, least: float) -> Reason | None:
+        """The reason why a rule of any kind but baseline holds, with at least `least` observed."""
+        first, last = window.start // BUCKET, window.end // BUCKET
+        if rule.kind == "event":
+            event = self._events.leading(topic, first, last - 1, window.posts)
+            return None if event is None else told_by(rule, window, event, least)
+        if rule.kind == "new_term":
+            assert self._terms is not None
+            term = self._terms.newest(topic, window.start, window.end, rule.min_voices)
+            return None if term is None else has_term(rule, window, *term, least)
+        return self._measure.holds(rule, topic, window, least)
 
     def _told(self, topic: str, rule: str, end: int, near: int) -> float | None:
         """The most that was observed when the rule was told less than `near` buckets away."""
@@ -244,6 +300,9 @@ class Watch:
         self._shelves.save()
         self._events.place()
         self._events.save()
+        self._absences.save()
+        if self._terms is not None:
+            self._terms.save()
         if self._waiting:
             waiting = {topic: sorted(buckets) for topic, buckets in sorted(self._waiting.items())}
             self._memory["waiting"] = msgspec.json.encode((self._written, waiting))
@@ -255,6 +314,10 @@ def _by_length(rules: Sequence[Rule]) -> Mapping[int, Sequence[Gate]]:
     """Rules by the length of their window in buckets, at least one."""
     found: dict[int, list[Gate]] = {}
     for rule in rules:
-        length = max(1, -(-int(rule.window.total_seconds()) // BUCKET))
-        found.setdefault(length, []).append(gate_of(rule))
+        found.setdefault(_length(rule), []).append(gate_of(rule))
     return found
+
+
+def _length(rule: Rule) -> int:
+    """Buckets of the rule's window."""
+    return max(1, -(-int(rule.window.total_seconds()) // BUCKET))

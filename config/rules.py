@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
 from tingchao.config.load import Block, Duration
 from tingchao.config.signals import SIGNALS
+
+Kind = Literal["count", "negative_share", "signal", "baseline", "event", "new_term", "absence", "all", "any"]
+COMBINED = frozenset({"all", "any"})  # of other rules; they have no measure of their own
+# Keys that belong to some kinds only.
+_ONLY: dict[str, frozenset[str]] = {
+    "signal": frozenset({"signal", "baseline"}),
+    "ratio": frozenset({"count", "negative_share", "signal"}),
+    "p": frozenset({"count", "negative_share", "signal"}),
+    "min_sources": frozenset({"event"}),
+    "sources": frozenset({"absence"}),
+    "rules": COMBINED,
+    "resolve_below": frozenset({"count", "negative_share", "signal", "event", "new_term"}),
+    "for": frozenset(get_args(Kind)) - {"baseline", "absence"},
+}
 
 
 class Rule(Block):
@@ -19,7 +33,7 @@ class Rule(Block):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     title: str = ""
-    kind: Literal["baseline", "count", "negative_share", "signal"]
+    kind: Kind
     topics: list[str] = Field(default=["*"], min_length=1)
     signal: str = ""  # kind signal: one of the nine; kind baseline: instead of posts
     window: Duration = timedelta(hours=1)
@@ -28,23 +42,43 @@ class Rule(Block):
     p: float | None = Field(default=None, gt=0, lt=1)  # and as unlikely as this, if nothing had changed
     min_posts: int = Field(default=3, ge=1)
     min_voices: int = Field(default=1, ge=1)
+    min_sources: int = Field(default=1, ge=1)  # kind event
+    sources: list[str] = []  # kind absence: silence of these, by themselves; none: of the topic
+    rules: list[str] = []  # kinds all and any: names of rules above
+    for_: Duration = Field(default=timedelta(0), alias="for")  # it must hold so long
+    resolve_below: float | None = Field(default=None, gt=0)  # once it holds, it goes on down to this
+    alert: bool = True  # False: it only counts within others
     level: Literal[1, 2, 3] = 1
 
     @model_validator(mode="after")
     def _can_fire(self) -> Rule:
+        self._has_only_its_own_keys()
         if (self.kind == "signal" or (self.kind == "baseline" and self.signal)) and self.signal not in SIGNALS:
             raise ValueError(f"signal: expected one of {', '.join(SIGNALS)}, got {self.signal!r}")
-        if self.kind not in {"signal", "baseline"} and self.signal:
-            raise ValueError(f"signal: only for kind = 'signal' or 'baseline', got kind = {self.kind!r}")
         if self.kind == "baseline":
             return self._is_left_to_the_detector()
-        if self.threshold is None and self.ratio is None and self.p is None:
+        if self.kind in COMBINED:
+            if not self.rules:
+                raise ValueError(f"rules: kind = {self.kind!r} is of other rules; expected their names")
+        elif self.kind == "absence":
+            if self.window < timedelta(minutes=10):
+                raise ValueError("window: expected at least '10m' of silence")
+        elif self.threshold is None and self.ratio is None and self.p is None:
             raise ValueError("the rule can never fire; give 'threshold', 'ratio' or 'p'")
         if self.kind == "negative_share" and self.threshold is not None and self.threshold > 1:
             raise ValueError(f"threshold: a share is at most 1, got {self.threshold:g}")
+        if self.resolve_below is not None and (self.threshold is None or self.resolve_below >= self.threshold):
+            raise ValueError("resolve_below: expected less than 'threshold', which must be given")
         if self.window <= timedelta(0):
             raise ValueError("window: expected more than '0s'")
         return self
+
+    def _has_only_its_own_keys(self) -> None:
+        given = {Rule.model_fields[name].alias or name for name in self.model_fields_set}
+        for key in sorted(given & _ONLY.keys()):
+            if self.kind not in _ONLY[key] and not (self.kind == "baseline" and key in {"ratio", "p"}):  # told below
+                kinds = " or ".join(f"'{kind}'" for kind in get_args(Kind) if kind in _ONLY[key])
+                raise ValueError(f"{key}: only for kind = {kinds}, got kind = {self.kind!r}")
 
     def _is_left_to_the_detector(self) -> Rule:
         if self.ratio is not None or self.p is not None or self.window != timedelta(hours=1):
@@ -62,4 +96,15 @@ class RulesFile(Block):
         names = [rule.name for rule in self.rule]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two rules are called {', '.join(twice)}; names must differ")
+        return self
+
+    @model_validator(mode="after")
+    def _combine_rules_above(self) -> RulesFile:
+        above: list[str] = []
+        for rule in self.rule:
+            for name in rule.rules:
+                if name not in above:
+                    expected = ", ".join(above) or "a rule that stands above"
+                    raise ValueError(f"rule ({rule.name}).rules: no rule {name!r} above it; expected {expected}")
+            above.append(rule.name)
         return self

@@ -189,6 +189,14 @@ def _loose_ends(settings: Settings) -> list[str]:
         for topic in topics
         if topic != "*" and topic not in known
     ]
+    sources = {source.name for source in settings.sources}
+    loose += [
+        f"rules.toml: rule ({rule.name}).sources: no source {name!r} in sources.toml; "
+        f"expected one of {', '.join(sorted(sources))}"
+        for rule in settings.rules
+        for name in rule.sources
+        if name not in sources
+    ]
     values = {
         "topic": known,
         "rule": {rule.name for rule in settings.rules},
