@@ -58,7 +58,7 @@ class Bench:
 
     def ours(self) -> float:
         settings = ElasticSettings(urls=[self._url], prefix=f"bench-{time.monotonic_ns()}")
-        setup(self._client, settings)
+        setup(self._client, settings, timedelta(days=180))
         store = ElasticStore(settings)
         store.put(self._posts[:1])  # makes the month
         began = time.perf_counter()

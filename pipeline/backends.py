@@ -82,7 +82,7 @@ def setup(settings: Settings) -> Iterator[tuple[str, str, str]]:
         from tingchao.pipeline import elastic_client, elastic_layout  # noqa: PLC0415 as above
 
         with elastic_client.connect(settings.main.elasticsearch) as client:
-            indices = elastic_layout.setup(client, settings.main.elasticsearch)
+            indices = elastic_layout.setup(client, settings.main.elasticsearch, settings.main.keep.posts)
         yield from ((index, "kept", "") for index in indices)
         yield f"{settings.main.elasticsearch.prefix}-posts", "kept", ""
 

@@ -10,7 +10,7 @@ tingchao-posts              the alias that reads all months
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -26,6 +26,7 @@ from tingchao.pipeline.records import Scored, encode
 from tingchao.pipeline.store import likeliest, searched, without_voice
 
 LAYOUT = 1  # counts the changes of the template; a greater one is newer
+_MONTH = timedelta(days=31)
 _BEIJING = ZoneInfo("Asia/Shanghai")
 _CHANCES = (*SENTIMENTS, "severity", "live", "advert", *SIGNALS)
 
@@ -139,10 +140,11 @@ def settings_of(settings: ElasticSettings) -> dict[str, Any]:
     }
 
 
-def setup(client: Elasticsearch, settings: ElasticSettings) -> list[str]:
+def setup(client: Elasticsearch, settings: ElasticSettings, keep: timedelta) -> list[str]:
     """Make or renew the template, add fields that are new to every index, lift blocks that a killed replay left.
 
-    It runs before writers of a new version do, and again at any time. Gives the indices that were there. Raises Refused
+    Where the cluster has index lifecycle management, that drops the indices, and our own job leaves them alone. It
+    runs before writers of a new version do, and again at any time. Gives the indices that were there. Raises Refused
     when the cluster was set up by a newer version, or when a field is of another kind than this version writes.
     """
     names = Names(settings.prefix)
@@ -153,19 +155,35 @@ def setup(client: Elasticsearch, settings: ElasticSettings) -> list[str]:
                 f"Elasticsearch template {names.all} has version {standing['version']}, this program knows {LAYOUT}: "
                 "update it"
             )
+        ageing = _lifecycle(client, names, keep)
         client.indices.put_index_template(
             name=names.all,
             index_patterns=[names.pattern],
             priority=500,
             version=LAYOUT,
             allow_auto_create=False,  # a misspelt or dropped index must not come into being with a guessed mapping
-            template={"settings": {"index": settings_of(settings)}, "mappings": MAPPINGS},
+            template={"settings": {"index": settings_of(settings) | ageing}, "mappings": MAPPINGS},
         )
         indices = sorted(filter(names.ours, client.indices.get(index=names.pattern, features="settings").body))
         for index in indices:
             _add_fields(client, index)
-            client.indices.put_settings(index=index, settings={"index.blocks.write": None})
+            client.indices.put_settings(index=index, settings={"index": {"blocks.write": None, **ageing}})
     return indices
+
+
+def _lifecycle(client: Elasticsearch, names: Names, keep: timedelta) -> dict[str, str]:
+    """Let the cluster drop indices, if it can; the setting that each index needs for that."""
+    # Age counts from the making of an index, at its month's beginning; its last post is a month younger.
+    age = f"{(keep + _MONTH) // timedelta(hours=1)}h"
+    try:
+        client.ilm.put_lifecycle(
+            name=names.all, policy={"phases": {"delete": {"min_age": age, "actions": {"delete": {}}}}}
+        )
+    except BadRequestError as err:
+        if "no handler found" not in cause(err.body)[1]:  # what a server without it says to any address
+            raise
+        return {}
+    return {"lifecycle.name": names.all}
 
 
 def _add_fields(client: Elasticsearch, index: str) -> None:

@@ -48,7 +48,7 @@ def _readable(copying: Copying) -> list[str]:
 
 def _renew(copying: Copying, old: str) -> Iterator[int]:
     client, new = copying.client, copying.names.next(old)
-    _make(client, new)
+    _make(client, old, new)
     marks = _checkpoints(client, old)
     yield from _copy(copying, old, new, dict.fromkeys(marks, -1))
     with named():
@@ -63,11 +63,15 @@ def _renew(copying: Copying, old: str) -> Iterator[int]:
             unblock(client, old)
 
 
-def _make(client: Elasticsearch, index: str) -> None:
+def _make(client: Elasticsearch, old: str, new: str) -> None:
     """Make it, unless a rewrite that was broken off has: what stands in it is written over."""
     with named():
+        shape = client.indices.get_settings(index=old)[old]["settings"]["index"]
+        # Where the cluster itself drops indices, the new one is as old as the one it replaces.
+        born = shape.get("lifecycle", {}).get("origination_date", shape["creation_date"])
+        settings = {"index.lifecycle.origination_date": born} if "lifecycle" in shape else None
         try:
-            client.indices.create(index=index)
+            client.indices.create(index=new, settings=settings)
         except BadRequestError as err:
             if cause(err.body)[0] != "resource_already_exists_exception":
                 raise

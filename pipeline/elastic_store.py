@@ -254,10 +254,14 @@ class ElasticStore:
     # ------------------------------------------------------------ ageing
 
     def _indices(self) -> list[str]:
-        """Every index of ours, also one that a broken replay left."""
+        """Every index of ours that the cluster itself does not drop, also one that a broken replay left."""
         with named():
-            found = self._client.indices.get(index=self._names.pattern, features="settings")
-        return sorted(filter(self._names.ours, found.body))
+            found = self._client.indices.get(index=self._names.pattern, features="settings").body
+        return [
+            index
+            for index, body in sorted(found.items())
+            if self._names.ours(index) and "lifecycle" not in body["settings"]["index"]
+        ]
 
     def _drop(self, index: str, when: datetime) -> int:
         """Drop the index of a month that has ended, unless something was fetched into it since `when`; its posts."""

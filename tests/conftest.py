@@ -243,7 +243,7 @@ class Elastic:
             f"store = ElasticStore(ElasticSettings.model_validate_json({self.settings.model_dump_json()!r}))\n"
         )
         self._opened: list[ElasticStore] = []
-        setup(self.client, self.settings)
+        setup(self.client, self.settings, timedelta(days=180))
 
     def store(self) -> ElasticStore:
         self._opened.append(store := PromptStore(self.settings))

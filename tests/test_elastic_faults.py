@@ -26,6 +26,7 @@ from tingchao.pipeline.stage import Runner
 
 pytestmark = pytest.mark.real
 START = datetime(2026, 1, 5, 0, 0, tzinfo=UTC)
+KEEP = timedelta(days=180)  # of posts
 Make = Callable[..., Scored]
 
 
@@ -77,7 +78,7 @@ def test_before_setup_posts_wait(elastic: Any, make_scored: Make) -> None:
     with pytest.raises(Retry, match="run `tingchao setup`"):
         store.put([make_scored("p1")])
     assert elastic.indices() == []
-    setup(elastic.client, elastic.settings)
+    setup(elastic.client, elastic.settings, KEEP)
     assert store.put([make_scored("p1")]) == ["indexed"]
 
 
@@ -120,7 +121,7 @@ def test_a_mapping_that_changed_under_us_is_named_and_nothing_dies(
     with pytest.raises(Retry, match=r"field published_at is boolean, expected date"):
         elastic.store().put([make_scored("p1", "地铁")])
     with pytest.raises(Refused, match=f"{month}-1"):
-        setup(elastic.client, elastic.settings)
+        setup(elastic.client, elastic.settings, KEEP)
     elastic.client.indices.delete(index=f"{month}-1")
     assert not chain.step()  # the index that it knew is gone
     assert chain.step()
@@ -137,12 +138,12 @@ def test_a_field_that_the_mapping_does_not_know_waits_for_setup(
         before.setattr(elastic_layout, "LAYOUT", 0)
         before.setattr(elastic_layout, "MAPPINGS", {**elastic_layout.MAPPINGS, "properties": older})
         elastic.client.indices.delete_index_template(name=f"{elastic.settings.prefix}-posts")
-        setup(elastic.client, elastic.settings)
+        setup(elastic.client, elastic.settings, KEEP)
         elastic_layout.make_month(elastic.client, elastic_layout.Names(elastic.settings.prefix), january(elastic))
     chain.publish([make_scored(f"p{n}") for n in range(3)])
     assert not chain.step()
     assert reason_of(lambda: elastic.store().put([make_scored("p1")])) == "elasticsearch.mapping"
-    assert setup(elastic.client, elastic.settings) == [f"{january(elastic)}-1"]
+    assert setup(elastic.client, elastic.settings, KEEP) == [f"{january(elastic)}-1"]
     assert chain.step()
     assert (chain.dead(), ids(elastic.store())) == ([], ["p0", "p1", "p2"])
 
@@ -150,10 +151,10 @@ def test_a_field_that_the_mapping_does_not_know_waits_for_setup(
 def test_setup_may_run_again_and_refuses_a_cluster_of_a_newer_version(
     elastic: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert setup(elastic.client, elastic.settings) == setup(elastic.client, elastic.settings) == []
+    assert setup(elastic.client, elastic.settings, KEEP) == setup(elastic.client, elastic.settings, KEEP) == []
     monkeypatch.setattr(elastic_layout, "LAYOUT", elastic_layout.LAYOUT - 1)
     with pytest.raises(Refused, match="update it"):
-        setup(elastic.client, elastic.settings)
+        setup(elastic.client, elastic.settings, KEEP)
 
 
 # Documents
@@ -268,7 +269,7 @@ def test_setup_lifts_the_block_of_a_rewrite_that_was_killed(elastic: Any, make_s
     elastic.client.indices.add_block(index=f"{january(elastic)}-1", block="write")
     with pytest.raises(Retry, match="after a replay that was killed run `tingchao setup`"):
         store.put([make_scored("p2")])
-    setup(elastic.client, elastic.settings)
+    setup(elastic.client, elastic.settings, KEEP)
     assert store.put([make_scored("p2")]) == ["indexed"]
 
 

@@ -23,6 +23,7 @@ from tingchao.pipeline.records import Scored
 
 pytestmark = pytest.mark.real
 START = datetime(2026, 1, 5, 0, 0, tzinfo=UTC)
+KEEP = timedelta(days=180)  # of posts
 SECRET = "geheimes-Wort-9d3f"
 DOC = Path(__file__).resolve().parent.parent / "docs" / "deploy.md"
 Make = Callable[..., Scored]
@@ -72,7 +73,7 @@ def test_each_role_can_do_its_work_and_no_more(
     cluster: Any, roles: dict[str, ElasticSettings], make_scored: Make
 ) -> None:
     with connect(roles["setup"]) as client:
-        assert setup(client, roles["setup"]) == []
+        assert setup(client, roles["setup"], KEEP) == []
     index, web, replay = (ElasticStore(roles[role]) for role in ("index", "web", "replay"))
     assert index.put([make_scored("p1", "地铁"), make_scored("old", "地铁", minute=-99999)]) == ["indexed", "indexed"]
     index.refresh()
@@ -84,13 +85,13 @@ def test_each_role_can_do_its_work_and_no_more(
     assert index.delete_before(START) == 1
     assert index.put([make_scored("p1", "地铁", minute=5)]) == ["updated"]
     with connect(roles["setup"]) as client:
-        assert setup(client, roles["setup"]) == [f"{cluster.settings.prefix}-posts-2026-01-2"]
+        assert setup(client, roles["setup"], KEEP) == [f"{cluster.settings.prefix}-posts-2026-01-2"]
 
     refused(lambda: web.put([make_scored("p2")]), "elasticsearch.rights")
     refused(lambda: web.delete_before(START), "elasticsearch.rights")
     refused(lambda: list(web.rewrite(START, lambda page: page)), "elasticsearch.rights")
-    refused(lambda: setup(connect(roles["web"]), roles["web"]), "elasticsearch.rights")
-    refused(lambda: setup(connect(roles["index"]), roles["index"]), "elasticsearch.rights")
+    refused(lambda: setup(connect(roles["web"]), roles["web"], KEEP), "elasticsearch.rights")
+    refused(lambda: setup(connect(roles["index"]), roles["index"], KEEP), "elasticsearch.rights")
     refused(lambda: ElasticStore(roles["setup"]).search(Query()), "elasticsearch.rights")
     elsewhere = roles["index"].model_copy(update={"prefix": "another"})
     refused(lambda: ElasticStore(elsewhere).put([make_scored("p1")]), "elasticsearch.rights")
