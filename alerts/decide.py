@@ -5,7 +5,7 @@ those of other topics that are about the same event.
 An alert that ended by itself is opened again by such a candidate; one that staff ended swallows it for a while.
 Whom an alert may be told is said in its deliveries (dispatch.py).
 State keys: `a/id`, one alert with what decide must know of it beside what everybody sees; `@ticked`, the last tick;
-those of silences.py.
+those of silences.py and budget.py.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from tingchao.alerts import shards, sources
+from tingchao.alerts.budget import Budget
 from tingchao.alerts.dispatch import Dispatch
 from tingchao.alerts.merge import changed, joined, judged, opened, updated
 from tingchao.alerts.silences import Silences
@@ -87,7 +88,8 @@ class Decide:
                 self._held.setdefault(held.alert.topic, {})[held.alert.id] = held
                 self._topics[held.alert.id] = held.alert.topic
         self._silences = Silences(memory)
-        self._dispatch = Dispatch(settings, self._silences, [held.alert for held in self._all()])
+        self._budget = Budget(memory, settings.main.budget)
+        self._dispatch = Dispatch(settings, self._silences, self._budget, [held.alert for held in self._all()])
 
     def process(self, inputs: Sequence[Input]) -> Result:
         """Outcomes: opened, past, updated, raised, joined, swallowed, reopened; done, repeated, refused; tick."""
@@ -232,6 +234,7 @@ class Decide:
                 self._forget(held.alert)
 
         self._silences.forget(at)
+        self._budget.forget(at)
 
     def _stamped(self, alerts: Sequence[Alert], at: datetime) -> list[Alert]:
         """The alerts, which have just changed, with what is said to each channel."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import structlog
 from msgspec.structs import replace
 
+from tingchao.alerts.budget import Budget
 from tingchao.alerts.inhibit import Active, Inhibitor
 from tingchao.alerts.routing import Way, by_receiver, group_of, labels_of, tree, ways
 from tingchao.alerts.silences import Silences
@@ -23,6 +24,7 @@ from tingchao.pipeline.records import ACTIVE, Alert, Delivery
 
 logger = structlog.get_logger()
 
+OVER = "over_budget"
 _GROUPED = frozenset({"group_wait", "group_interval"})
 
 
@@ -37,11 +39,12 @@ class Hold(NamedTuple):
 class Dispatch:
     """The deliveries of all alerts that decide remembers."""
 
-    def __init__(self, settings: Settings, silences: Silences, alerts: Sequence[Alert]) -> None:
+    def __init__(self, settings: Settings, silences: Silences, budget: Budget, alerts: Sequence[Alert]) -> None:
         self._tree = tree(settings.routes, [channel.name for channel in settings.main.notify])
         self._ways = {way.place: way for way in ways(self._tree)}
         self._inhibitor = Inhibitor(settings.routes.inhibit_rules) if settings.routes.inhibit_rules else None
-        self._silences = silences
+        self._silences, self._budget = silences, budget
+        self._floors = {rule.name: rule.sure for rule in settings.rules if rule.sure is not None}
         self._alerts: dict[str, Alert] = {}
         self._groups: dict[tuple[str, str], set[str]] = {}  # receiver and group -> alerts
         self._inhibited: dict[str, str] | None = None  # None: to be found out
@@ -52,6 +55,7 @@ class Dispatch:
     def stamped(self, alert: Alert, at: datetime) -> Alert:
         """The alert, which has just changed, with its deliveries."""
         self._inhibited = None
+        self._budget.learn(alert)
         self._alerts[alert.id] = alert  # the others are inhibited by what it is now
         alert = self._stamp(alert, at, ticks=False)
         self._learn(alert)
@@ -106,7 +110,14 @@ class Dispatch:
         if known is None or known.route != way.place:
             known = replace(known or Delivery(receiver=receiver), route=way.place, group=group_of(way, labels))
         hold = self._hold(way, alert, labels, at)
-        if hold is None and known.news != _news(alert) and (known.at is not None or alert.state in ACTIVE):
+        if hold is None and known.at is None:
+            known, hold = self._spend(known, alert, at, ticks=ticks)
+        if (
+            hold is None
+            and not known.digest
+            and known.news != _news(alert)
+            and (known.at is not None or alert.state in ACTIVE)
+        ):
             hold = self._wait(known, way, alert, at, ticks=ticks)
         if hold is not None:
             if known.why != hold.why:
@@ -117,7 +128,9 @@ class Dispatch:
             _log("decide.freed", alert, receiver, Hold(known.why, known.by))
         if known.news == _news(alert):
             return free
-        told = known.at is not None or alert.state in ACTIVE  # nobody is told that it ended who never heard of it
+        told = (
+            known.at is not None or known.digest or alert.state in ACTIVE
+        )  # nobody is told that it ended who never heard of it
         return replace(free, news=_news(alert), at=at if told else None)
 
     def _hold(self, way: Way, alert: Alert, labels: Labels, at: datetime) -> Hold | None:
@@ -127,6 +140,22 @@ class Dispatch:
         if holder := self._inhibitors().get(alert.id):
             return Hold("inhibited", holder)
         return self._mute(way, at) if way.mute or way.active else None
+
+    def _spend(self, known: Delivery, alert: Alert, at: datetime, *, ticks: bool) -> tuple[Delivery, Hold | None]:
+        """Whether the budget has room for an alert that the channel has not been told of.
+
+        What had none goes out at the end of the shift, all of it together, also what ended meanwhile.
+        """
+        if known.why == OVER and known.until is not None:
+            if ticks and known.until <= at:
+                return replace(known, digest=True, group=OVER), None
+            if alert.state not in ACTIVE or known.until <= at:
+                return known, Hold(OVER, known.by, known.until)
+        if alert.state not in ACTIVE or known.digest:
+            return known, None
+        floors = [floor for reason in alert.reasons if (floor := self._floors.get(reason.rule)) is not None]
+        end = self._budget.over(alert, at, min(floors, default=None))
+        return known, None if end is None else Hold(OVER, str(alert.level), end)
 
     def _mute(self, way: Way, at: datetime) -> Hold | None:
         """Whether the route is mute at a time; asked once for all alerts of a tick, since the next change is far."""

@@ -67,6 +67,8 @@ class Why(StrEnum):
     MUTED = "muted"
     GROUP_WAIT = "group_wait"
     GROUP_INTERVAL = "group_interval"
+    OVER_BUDGET = "over_budget"
+    DIGEST = "digest"  # told late, with others that the budget had held back
 
 
 class Told(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -217,11 +219,12 @@ class Notify:
         """Why, and what to tell; None: nothing new."""
         told, waiting = self._told.get(alert.id), self._waiting.get(alert.id)
         believed = told is not None and told.event in _NEWS  # the channel takes the alert for active
-        if alert.state == "past":
-            return Why.PAST, None
         delivery = delivery_to(self._channel.name, alert)
-        if delivery.why:
-            return Why(delivery.why), None
+        if alert.state == "past" or delivery.why:
+            return (Why.PAST if alert.state == "past" else Why(delivery.why)), None
+        if delivery.digest and told is None and waiting is None:
+            events: dict[str, Event] = {"resolved": "resolved", "false_alarm": "false_alarm"}
+            return Why.DIGEST, events.get(alert.state, "opened")
         if alert.state not in ACTIVE:
             return self._decide_end(alert, told, waiting, fresh)
         if waiting is not None and waiting.message.event in _NEWS:

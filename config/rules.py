@@ -49,6 +49,7 @@ class Rule(Block):
     resolve_below: float | None = Field(default=None, gt=0)  # once it holds, it goes on down to this
     alert: bool = True  # False: it only counts within others
     level: Literal[1, 2, 3] = 1
+    sure: float | None = Field(default=None, ge=0, lt=1)  # told from this chance on, whatever the budget says
 
     @model_validator(mode="after")
     def _can_fire(self) -> Rule:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from tingchao.config.budget import BudgetSettings
 from tingchao.config.cluster import KafkaSettings, LogSettings
 from tingchao.config.elastic import ElasticSettings, StoreSettings
 from tingchao.config.load import Block, ConfigError, Duration, Folder, SecretFile, read
@@ -116,6 +117,7 @@ class MainFile(Block):
     keep: KeepSettings = KeepSettings()
     models: ModelsSettings = ModelsSettings()
     decide: DecideSettings = DecideSettings()
+    budget: BudgetSettings = BudgetSettings()
     store: StoreSettings = StoreSettings()
     elasticsearch: ElasticSettings = ElasticSettings()
     log: LogSettings = LogSettings()

@@ -208,6 +208,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     news: str = ""  # what the channel was last let know: `active LEVEL`, resolved or false_alarm
     at: Aware | None = None  # since when
     round: int = 0  # counts the repetitions
+    digest: bool = False  # told late, with others that the budget had held back
 
 
 class Alert(Record, frozen=True, kw_only=True, omit_defaults=True):

@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from tingchao.config.language import text
 from tingchao.config.settings import Settings, load
 from tingchao.pipeline import shows
 from tingchao.pipeline.backends import clustered, open_log, open_store, require
@@ -102,6 +103,45 @@ def alerts_verdict(
     judge(log, store, clock, alert.id, verdict, post=name, signals=signals or (), note=note)
     _now_is(settings, db, log, alert.id)
     say(t(f"said.{'example' if name else 'judged'}", verdict=t(f"verdict.{verdict}"), post=name[:8]))
+
+
+_LIMITS = (1, 2, 3, 5, 8, 12, 20)
+
+
+@alerts_app.command("budget", help=help_of("alerts_budget"))
+def alerts_budget(json: AsJson = False, config: ConfigDir = None, db: Database = DB) -> None:
+    from tingchao.alerts import budget, ledger
+
+    settings, now = load(config), SystemClock().now()
+    history = budget.opened(ledger.alerts(_log(settings, db)))
+    shown = False
+    for level in (1, 2, 3):
+        found = budget.forecast(history, level, now, settings.main.budget, _LIMITS)
+        if json:
+            sys.stdout.write(shows.json_lines({"level": level, **one._asdict()} for one in found))
+            continue
+        if found:
+            most = settings.main.budget.most(level)
+            count = sum(row.level == level for row in history)
+            name = text(f"notify.level.{level}", LANGUAGE)
+            out(t("said.budget_level", level=name, number=level, count=count, most="-" if most is None else most))
+            shown = True
+        for one in found:
+            shares = {
+                "precision": _share(one.precision, one.precision_interval),
+                "recall": _share(one.recall, one.recall_interval),
+                "right": _share(one.right, one.right_interval),
+            }
+            told = {"most": one.most, "threshold": f"{one.threshold:.2f}", "told": f"{one.told:.1f}"}
+            out("  " + t("said.budget_line", **told, **shares, judged=one.judged))
+    if not (shown or json):
+        say(t("said.no_history"))
+
+
+def _share(share: float | None, interval: tuple[float, float] | None) -> str:
+    if share is None:
+        return "-"
+    return f"{share:.0%}" + (f" [{interval[0]:.0%}, {interval[1]:.0%}]" if interval else "")
 
 
 def _post_of(alert: Alert, said: str) -> str:
