@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-FIRST = ("score.py", "pages.py", "ingest.py", "latency.py", "crawl.py", "up.py")
+FIRST = ("score.py", "events.py", "pages.py", "ingest.py", "latency.py", "crawl.py", "up.py")
 
 
 def main() -> None:
