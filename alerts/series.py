@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tingchao.alerts.detector import BELOW, RECALL, SCALES, Normal, Told, judge, normal, swing, whole_days
 from tingchao.alerts.season import HOUR, MEMORY, Past
@@ -23,6 +24,43 @@ class Verdict:
 _SILENT = Verdict(None, 0.0, alert=False)
 
 
+class _Slots:
+    """Sums and numbers of rows of the last slots, at least `MEMORY` and one more of them."""
+
+    _LENGTH = 4 * MEMORY
+
+    def __init__(self) -> None:
+        self._first = 0  # the slot of the first line of the table
+        self._oldest: int | None = None  # the first slot that has a row
+        self._table = np.zeros((2, self._LENGTH))
+
+    def add(self, slot: int, value: float, rows: int) -> None:
+        """A slot older than the table is left out."""
+        if self._oldest is None:
+            self._first = self._oldest = slot
+        if slot < self._first:
+            self._move(max(slot, self._first + 2 * MEMORY - self._LENGTH))
+        if slot >= self._first + self._LENGTH:
+            self._move(slot - 2 * MEMORY)
+        if slot >= self._first:
+            self._oldest = min(self._oldest, slot)
+            self._table[:, slot - self._first] += value, rows
+
+    def past(self, end: int) -> tuple[int, NDArray[np.float64]]:
+        """The first slot, and sums and rows from there on, without `end`."""
+        first = max(self._oldest or 0, end - MEMORY, self._first)
+        return first, self._table[:, first - self._first : max(first, end) - self._first]
+
+    def _move(self, first: int) -> None:
+        table, shift = np.zeros_like(self._table), first - self._first
+        if 0 <= shift < self._LENGTH:
+            table[:, : self._LENGTH - shift] = self._table[:, shift:]
+        elif -self._LENGTH < shift < 0:
+            table[:, -shift:] = self._table[:, :shift]
+        self._first, self._table = first, table
+        self._oldest = max(self._oldest or 0, first)
+
+
 class Detector:
     """Takes rows in order of arrival. Of the past it keeps four weeks of hours (or 672 longer steps)."""
 
@@ -31,8 +69,7 @@ class Detector:
         self._step, self._slot, self._least = step, max(HOUR, step), least
         self._longest = max(SCALES[-1], step)
         self._rows: dict[int, float] = {}  # step -> value, as late as the longest window
-        self._values: dict[int, float] = {}  # slot -> sum
-        self._seen: dict[int, int] = {}  # slot -> rows
+        self._slots = _Slots()
         self._told: dict[int, float] = {}  # end of a row in seconds -> strength
         self._strengths: deque[tuple[int, float]] = deque()  # the falling ones of the last day
         self._newest: int | None = None  # step
@@ -80,19 +117,11 @@ class Detector:
         return greatest
 
     def _count(self, row: int, value: float) -> None:
-        slot = self._slot_of(row)
-        if slot not in self._values:
-            self._forget(row)
-        self._values[slot] = self._values.get(slot, 0.0) + value
-        self._seen[slot] = self._seen.get(slot, 0) + (row not in self._rows)
+        self._slots.add(self._slot_of(row), value, row not in self._rows)
         self._rows[row] = self._rows.get(row, 0.0) + value
-
-    def _forget(self, row: int) -> None:
-        oldest = self._slot_of(row) - MEMORY - 1
-        self._values = {slot: value for slot, value in self._values.items() if slot >= oldest}
-        self._seen = {slot: rows for slot, rows in self._seen.items() if slot >= oldest}
-        kept = row - 2 * self._longest // self._step
-        self._rows = {one: value for one, value in self._rows.items() if one >= kept}
+        kept = 2 * self._longest // self._step
+        if len(self._rows) > 2 * kept:
+            self._rows = {one: known for one, known in self._rows.items() if one >= row - kept}
 
     def _windows(self, row: int) -> list[tuple[float, float]]:
         """What was seen in each window, and the known length of it in slots."""
@@ -111,12 +140,10 @@ class Detector:
         return self._normal[1]
 
     def _fit(self, end: int) -> Normal | None:
-        first = max(min(self._values), end - MEMORY)
-        if first >= end:
+        first, (values, rows) = self._slots.past(end)
+        if not len(values):
             return None
-        slots, rows = range(first, end), self._slot / self._step
-        values = np.array([self._values.get(slot, 0.0) for slot in slots])
-        known = np.array([min(1.0, self._seen.get(slot, 0) / rows) for slot in slots])
+        known = np.minimum(1.0, rows * self._step / self._slot)
         past = Past(values, first, self._slot, known)
         day = end // 24
         if self._swing is None or self._swing[0] != day:
