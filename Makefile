@@ -45,7 +45,7 @@ bench: .venv/dev ## Measure speed and size, each beside a peer in the same run
 	$(BIN)/python bench/run.py $(SHARED)
 
 bench-real: .venv/dev ## The same on a real Kafka and Elasticsearch, which it starts and stops
-	$(BIN)/python tests/services.py run -- $(BIN)/python bench/real.py $(SHARED)
+	$(BIN)/python tests/services.py run -- sh -c '$(BIN)/python bench/elastic.py $(SHARED) && $(BIN)/python bench/real.py $(SHARED)'
 
 train: .venv/run ## Train the models anew from SHARED (default ../shared)
 	$(BIN)/tingchao train $(SHARED)

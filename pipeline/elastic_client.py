@@ -25,6 +25,7 @@ from tingchao.pipeline.errors import Refused, Retry
 
 # What answers like that is not ready, or has too much to do: too many requests, and all faults of the server.
 _BUSY = frozenset({429, 500, 502, 503, 504})
+_GONE = frozenset({"search_context_missing_exception", "index_not_found_exception"})
 _WAIT = 2.0  # seconds before the next try where an operator or a restart must help
 
 
@@ -60,9 +61,9 @@ def named() -> Iterator[None]:
         raise _retry("product", f"{err.message}; expected Elasticsearch 9") from err
     except NotFoundError as err:
         kind, reason = cause(err.body)
-        if kind != "search_context_missing_exception":
+        if kind not in _GONE:
             raise
-        raise missing(f"what was being read has been replaced or has aged out ({reason}); ask again") from err
+        raise missing(f"what was being read has been replaced or has aged out ({reason}); try again") from err
     except ApiError as err:
         if err.status_code not in _BUSY:
             raise

@@ -295,6 +295,17 @@ def test_posts_put_in_the_very_moment_of_the_change_are_not_lost(
     assert len(ids(store)) == 21
 
 
+def test_two_rewrites_at_a_time_lose_nothing(elastic: Any, make_scored: Make) -> None:
+    store, other = elastic.store(), ElasticStore(elastic.settings)
+    store.put([make_scored(f"p{n:04}", minute=n) for n in range(1100)])
+    first = store.rewrite(START, lambda page: page)
+    next(first)
+    assert sum(other.rewrite(START, lambda page: [msgspec.structs.replace(one, model="new") for one in page])) == 1100
+    assert reason_of(lambda: list(first)) in {"elasticsearch.missing", "elasticsearch.busy"}  # its shards are gone
+    assert store.count(Query()) == 1100
+    assert store.put([make_scored("p0001", minute=9999)]) == ["updated"]
+
+
 # The server itself
 
 

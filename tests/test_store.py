@@ -59,6 +59,8 @@ def test_an_empty_store_and_an_empty_batch(store: Store) -> None:
     assert store.put([]) == []
     assert (found(store), store.count(Query()), store.over_time(Query(), timedelta(hours=1))) == ([], 0, [])
     assert store.delete_before(at(0)) == 0
+    assert list(store.rewrite(at(0), list)) == []
+    store.refresh()
 
 
 def test_a_repeated_put_changes_nothing(store: Store, make_scored: Make) -> None:
