@@ -1,92 +1,80 @@
-"""Alerts become the body of an Alertmanager webhook, version 4, so that what takes those takes ours.
-
-The form is that of Alertmanager's documentation, "Webhook receiver": labels identify, annotations describe.
-"""
+"""A message as Alertmanager's webhook has it (version 4): the format that most receivers of alerts already read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
-from tingchao.alerts import card
-from tingchao.pipeline.records import ACTIVE, Alert
+from tingchao.alerts.card import as_text, headline
+from tingchao.alerts.message import Message, plain
+from tingchao.alerts.routing import labels_of
+from tingchao.alerts.webhook import WebhookChannel
+from tingchao.config.channels import Alertmanager
+from tingchao.config.settings import Webhook
+from tingchao.pipeline.clock import Clock
+from tingchao.pipeline.records import ACTIVE, Alert, Delivery
 
-SEVERITY = {1: "info", 2: "warning", 3: "critical"}  # the words that Prometheus' own rules use
-_NEVER = "0001-01-01T00:00:00Z"  # Go's zero time: Alertmanager's "has not ended"
-
-
-def as_alertmanager(
-    alerts: Sequence[Alert],
-    language: str,
-    *,
-    receiver: str,
-    group: Mapping[str, str] | None = None,
-    url: str = "",
-    truncated: int = 0,
-) -> dict[str, Any]:
-    """The body that tells of `alerts`, one group, as JSON values.
-
-    `group` are the labels that they were grouped by, `url` is where the page is reached, `truncated` the number of
-    alerts of the group that are left out.
-    """
-    told = [_alert(alert, language, url) for alert in alerts]
-    group = dict(group or {})
-    pairs = ", ".join(f'{name}="{value}"' for name, value in sorted(group.items()))
-    return {
-        "version": "4",
-        "groupKey": f"{{}}:{{{pairs}}}",
-        "truncatedAlerts": truncated,
-        "status": "firing" if any(one["status"] == "firing" for one in told) else "resolved",
-        "receiver": receiver,
-        "groupLabels": group,
-        "commonLabels": _common([one["labels"] for one in told]),
-        "commonAnnotations": _common([one["annotations"] for one in told]),
-        "externalURL": url,
-        "alerts": told,
-    }
+_NEVER = "0001-01-01T00:00:00Z"  # as Alertmanager writes the end of what goes on
 
 
-def _alert(alert: Alert, language: str, url: str) -> dict[str, Any]:
-    active = alert.state in ACTIVE
-    labels = {
-        "alertname": alert.reasons[0].rule,  # the rule that held first: it stays the same while the alert grows
-        "topic": alert.topic,
-        "severity": SEVERITY[alert.level],
-        "level": str(alert.level),
-        "id": alert.id,  # two happenings of one topic and rule are two alerts
-    }
-    annotations = {
-        "summary": card.headline(alert, language),
-        "description": card.as_text(alert, language),
-        "title": alert.title,
-        "state": alert.state,
-        "sure": f"{alert.sure:.2f}",
-        "posts": str(alert.posts),
-        "voices": str(alert.voices),
-    }
-    return {
-        "status": "firing" if active else "resolved",
-        "labels": labels,
-        "annotations": annotations,
-        "startsAt": _time(alert.since),
-        "endsAt": _NEVER if active else _time(_ended(alert)),
-        "generatorURL": url,
-        "fingerprint": alert.id,  # 16 hexadecimal digits, as theirs
-    }
+class AlertmanagerChannel(WebhookChannel):
+    """Sends as the webhook does; only the body differs."""
+
+    def __init__(self, settings: Alertmanager, language: str, clock: Clock) -> None:
+        webhook = Webhook(
+            kind="webhook",
+            name=settings.name,
+            url=settings.url,
+            token_file=settings.token_file,
+            min_level=settings.min_level,
+            timeout=settings.timeout,
+        )
+        super().__init__(webhook, language, clock)
+        self._external_url = settings.external_url
+
+    def _content(self, message: Message) -> dict[str, Any]:
+        every = [message.alert, *(one.alert for one in message.others)]
+        alerts = [self._alert(alert) for alert in every]
+        delivery = next((one for one in message.alert.deliveries or () if one.receiver == self.name), None)
+        return {
+            "version": "4",
+            "groupKey": _group_key(message.alert, delivery),
+            "truncatedAlerts": 0,
+            "status": "firing" if any(one["status"] == "firing" for one in alerts) else "resolved",
+            "receiver": self.name,
+            "groupLabels": _common([one["labels"] for one in alerts]) if delivery and delivery.group else {},
+            "commonLabels": _common([one["labels"] for one in alerts]),
+            "commonAnnotations": _common([one["annotations"] for one in alerts]),
+            "externalURL": self._external_url,
+            "alerts": alerts,
+        }
+
+    def _alert(self, alert: Alert) -> dict[str, Any]:
+        firing = alert.state in ACTIVE
+        labels = {name: ",".join(values) for name, values in labels_of(alert).items() if values and name != "state"}
+        return {
+            "status": "firing" if firing else "resolved",
+            "labels": {"alertname": alert.reasons[0].rule, **labels},
+            "annotations": {
+                "summary": " ".join(plain(headline(alert, self._language)).split()),
+                "description": plain(as_text(alert, self._language)),
+                "state": alert.state,
+                "sure": f"{alert.sure:.2f}",
+            },
+            "startsAt": alert.opened_at.isoformat().replace("+00:00", "Z"),
+            "endsAt": _NEVER if firing else alert.updated_at.isoformat().replace("+00:00", "Z"),
+            "generatorURL": self._external_url,
+            "fingerprint": alert.id,
+        }
 
 
-def _ended(alert: Alert) -> datetime:
-    ends = [change.at for change in alert.history if change.what in {"resolved", "false_alarm", "quiet"}]
-    return ends[-1] if ends else alert.updated_at
+def _group_key(alert: Alert, delivery: Delivery | None) -> str:
+    """The same for all messages on one group; an alert by itself is its own group."""
+    if delivery is None or not delivery.group:
+        return f"{{}}:{alert.id}"
+    return f"{{}}/{delivery.route}:{delivery.group}"
 
 
-def _common(facts: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    if not facts:
-        return {}
-    first, *others = facts
-    return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
-
-
-def _time(when: datetime) -> str:
-    return when.isoformat().replace("+00:00", "Z")
+def _common(dicts: list[dict[str, str]]) -> dict[str, str]:
+    """What all of them have."""
+    first, *others = dicts
+    return {key: value for key, value in first.items() if all(one.get(key) == value for one in others)}

@@ -42,6 +42,8 @@ class Channel(Protocol):
 
     name: str
     min_level: int
+    together: int  # alerts in one message, at most
+    flood: int  # messages that wait, from which on several become one whatever their groups; 0: never
 
     def send(self, message: Message) -> Report:
         """Send once; returns when the other side has taken it.

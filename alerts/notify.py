@@ -21,10 +21,14 @@ from typing import NamedTuple, TypeVar
 import msgspec
 import structlog
 
+from tingchao.alerts.alertmanager import AlertmanagerChannel
 from tingchao.alerts.mail import MailChannel
 from tingchao.alerts.message import Channel, Event, Message, Report, joined, message_id
+from tingchao.alerts.robots import RobotChannel
 from tingchao.alerts.terminal import TerminalChannel
 from tingchao.alerts.webhook import WebhookChannel
+from tingchao.config.channels import Alertmanager, Robot
+from tingchao.config.settings import Channel as AnyChannel
 from tingchao.config.settings import Mail, Settings, Terminal, Webhook
 from tingchao.pipeline.clock import Clock, SystemClock, from_millis, millis
 from tingchao.pipeline.errors import Poison, Retry
@@ -43,7 +47,6 @@ _PRUNE_EVERY = timedelta(days=1)
 _FARTHEST = 2 * 3600 * 1000  # milliseconds; a wait is at most an hour, so what is further off stems from another clock
 _NEWS: frozenset[Event] = frozenset({"opened", "raised", "repeated"})
 _SIZE = 48 * 1024  # bytes of a waiting message, below log.STATE_LIMIT with room for what is around it
-_TOGETHER = 50  # alerts in one message; more of a group make another
 _DELIVERED = 1000  # deliveries remembered while their commit fails; each failed commit adds at most one
 _WAIT, _TOLD, _HEALTH, _BEGAN = "wait:", "told:", "@health", "@began"
 
@@ -155,12 +158,14 @@ def _plan(channel: Channel, settings: Settings, clock: Clock | None) -> Plan:
     return Plan(name, ("alerts",), make, batch=100, idle=True)
 
 
-def _channel(
-    block: Webhook | Mail | Terminal, language: str, say: Callable[[str], None], clock: Clock, *, colour: bool
-) -> Channel:
+def _channel(block: AnyChannel, language: str, say: Callable[[str], None], clock: Clock, *, colour: bool) -> Channel:
     match block:
         case Webhook():
             return WebhookChannel(block, language, clock)
+        case Alertmanager():
+            return AlertmanagerChannel(block, language, clock)
+        case Robot():
+            return RobotChannel(block, language, clock)
         case Mail():
             return MailChannel(block, language, clock)
         case Terminal():
@@ -310,16 +315,17 @@ class Notify:
     def _together(self, first: Waiting, fresh: Mapping[str, _Fresh]) -> list[Waiting]:
         """What goes out in one message: all of one group that waits for the same recipients, the gravest first."""
         group = delivery_to(self._channel.name, first.message.alert).group
-        if not group:
+        flood = 0 < self._channel.flood <= len(self._waiting)
+        if not group and not flood:
             return [first]
         same = [
             one
             for alert, one in self._waiting.items()
             if alert not in fresh
             and one.message.to == first.message.to
-            and delivery_to(self._channel.name, one.message.alert).group == group
+            and (flood or delivery_to(self._channel.name, one.message.alert).group == group)
         ]
-        return sorted(same, key=lambda one: _place(one.message.alert))[:_TOGETHER]
+        return sorted(same, key=lambda one: _place(one.message.alert))[: self._channel.together]
 
     def _next(self, now: int, fresh: Mapping[str, _Fresh]) -> Waiting | None:
         """Of what is due, first what was tried least (one that always fails holds up nobody), then the gravest."""

@@ -21,7 +21,7 @@ from tingchao.pipeline.errors import Poison, Retry
 
 # The refusals that are about the message itself (RFC 9110: bad request, too large, not this type, not understood).
 # All others may be mended at either end (a new token, a desk that moved or is set up later), and the message waits.
-_REFUSED = frozenset({400, 413, 415, 422})
+REFUSED = frozenset({400, 413, 415, 422})
 # To these somebody has to do something; the other 4xx (RFC 9110, 8470 and 6585: time-out, too early, too many) pass.
 _MEND = frozenset({401, 403, 404, 405, 407, 410})
 LONGEST_WAIT = 3600.0  # seconds; a longer Retry-After is a service's mistake more often than its wish
@@ -36,6 +36,7 @@ class WebhookChannel:
 
     def __init__(self, settings: Webhook, language: str, clock: Clock) -> None:
         self.name, self.min_level = settings.name, settings.min_level
+        self.together, self.flood = 50, 0
         self._settings, self._language, self._clock = settings, language, clock
         # httpx writes each URL with its query to its log, httpcore the headers of each answer.
         logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -43,6 +44,11 @@ class WebhookChannel:
 
     def send(self, message: Message) -> Report:
         """See `Channel.send`."""
+        status, retry_after = self._post(msgspec.json.encode(self._content(message)), message.id)
+        self._judge(status, retry_after)
+        return Report()
+
+    def _content(self, message: Message) -> dict[str, Any]:
         content: dict[str, Any] = {
             "id": message.id,
             "event": message.event,
@@ -51,9 +57,7 @@ class WebhookChannel:
         }
         if message.others:
             content["others"] = [{"event": one.event, "alert": card.as_json(one.alert)} for one in message.others]
-        status, retry_after = self._post(msgspec.json.encode(content), message.id)
-        self._judge(status, retry_after)
-        return Report()
+        return content
 
     def _post(self, content: bytes, identity: str) -> tuple[int, str]:
         headers = {
@@ -67,7 +71,7 @@ class WebhookChannel:
             auth = self._authorise(url, headers)
             # The answer's text is not read: it is not needed, and may be endless or repeat a secret.
             with (
-                httpx.Client(timeout=self._settings.timeout.total_seconds(), trust_env=_leaves(url.host)) as client,
+                httpx.Client(timeout=self._settings.timeout.total_seconds(), trust_env=leaves(url.host)) as client,
                 client.stream("POST", url.copy_with(userinfo=b""), content=content, headers=headers, auth=auth) as got,
             ):
                 return got.status_code, got.headers.get("Retry-After", "")
@@ -75,7 +79,7 @@ class WebhookChannel:
             raise Retry(f"{self._where()} has no address that can be used: expected http://… or https://…") from None
         except httpx.HTTPError as err:
             # Neither the text of the error nor its chain: they hold the URL or a header.
-            raise Retry(f"{self._where(url)}: {_cause(err)}") from None
+            raise Retry(f"{self._where(url)}: {cause(err)}") from None
 
     def _authorise(self, url: httpx.URL, headers: dict[str, str]) -> httpx.BasicAuth | None:
         """A token from its file, read at each send so that it can be changed; else the user in the URL."""
@@ -88,7 +92,7 @@ class WebhookChannel:
         if 200 <= status < 300:
             return
         where = self._where(httpx.URL(self._settings.url))
-        if status in _REFUSED:
+        if status in REFUSED:
             raise Poison("notify.refused", f"{where} answered {status}: it does not take this message; look at its url")
         if status in _MEND:
             raise Retry(f"{where} answered {status}: look at its url and token_file; the message waits")
@@ -114,12 +118,12 @@ def secret(file: os.PathLike[str], where: str, key: str) -> str:
     return line
 
 
-def _leaves(host: str) -> bool:
+def leaves(host: str) -> bool:
     """Whether the machine's proxy settings apply."""
     return _LOOPBACK.fullmatch(host) is None
 
 
-def _cause(err: httpx.HTTPError) -> str:
+def cause(err: httpx.HTTPError) -> str:
     """What went wrong, in words that hold nothing of the request."""
     found: BaseException | None = err
     while found is not None:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from tingchao.config.budget import BudgetSettings
+from tingchao.config.channels import Alertmanager, Robot
 from tingchao.config.cluster import KafkaSettings, LogSettings
 from tingchao.config.elastic import ElasticSettings, StoreSettings
 from tingchao.config.load import Block, ConfigError, Duration, Folder, SecretFile, read
@@ -105,7 +106,7 @@ class Terminal(Block):
     min_level: int = Field(default=1, ge=1, le=3)
 
 
-Channel = Annotated[Webhook | Mail | Terminal, Field(discriminator="kind")]
+Channel = Annotated[Webhook | Mail | Terminal | Alertmanager | Robot, Field(discriminator="kind")]
 
 
 class MainFile(Block):

@@ -32,7 +32,7 @@ SHIFTS = BudgetSettings()
 class Channel:
     """Remembers the topics of each message."""
 
-    name, min_level = "desk", 1
+    name, min_level, together, flood = "desk", 1, 50, 0
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, ...]] = []

@@ -1,162 +1,311 @@
-"""Robots are obeyed, and a site that asks for patience gets it."""
+"""Group chats' robots and Alertmanager's webhook, against servers that answer as the real ones are known to."""
 
 from __future__ import annotations
 
-import importlib.util
-import threading
-from datetime import timedelta
-from http.server import BaseHTTPRequestHandler
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scrapy.http import Response
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
-from tingchao.crawlers.polite import Sites, retry_after
+from tingchao.alerts import notify
+from tingchao.alerts.robots import dingtalk_sign, feishu_sign, fit
+from tingchao.config.settings import MainFile, Settings
 from tingchao.pipeline.clock import ManualClock
+from tingchao.pipeline.log import output
+from tingchao.pipeline.records import Alert, Dead, Delivery, Evidence, Reason, decode
+from tingchao.pipeline.sqlite_log import SqliteLog
+from tingchao.pipeline.stage import Runner
 
-_spec = importlib.util.spec_from_file_location("local_site", Path(__file__).with_name("local_site.py"))
-local_site = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(local_site)
-Page, STORY, NOON = local_site.Page, local_site.STORY, local_site.NOON
-article, item, listing, rss = local_site.article, local_site.item, local_site.listing, local_site.rss
-LIST = listing(("/bad", "海城地铁二号线突发故障停运"), ("/good", "海城自来水公司发布停水通知"))
+START = datetime(2026, 3, 1, 4, 0, tzinfo=UTC)
+LIMITS = {"dingtalk": 20_000, "wecom": 2_048, "feishu": 20 * 1024}  # bytes: of the body; of the text with wecom
+KINDS = sorted(LIMITS)
+
+
+def alert(name: str = "a1", **changes: Any) -> Alert:
+    reason = Reason(rule="safety", kind="signal", signal="safety", start=START, end=START, observed=4.2, threshold=2.0)
+    post = Evidence(id="p1", source="forum", published_at=START, title="三号线站厅冒烟", excerpt="有人看到烟")
+    fields: dict[str, Any] = {
+        "id": name,
+        "number": 1,
+        "topic": "metro",
+        "title": f"地铁运营 {name}",
+        "state": "open",
+        "level": 2,
+        "sure": 0.9,
+        "since": START,
+        "until": START,
+        "opened_at": START,
+        "updated_at": START,
+        "reasons": (reason,),
+        "posts": 12,
+        "voices": 9,
+        "sources": {"forum": 12},
+        "evidence": (post,),
+    }
+    return Alert(**(fields | changes))
+
+
+class Chat:
+    """A robot's server: takes what the real one takes, answers 200 whatever it thinks, and blocks who is too fast."""
+
+    def __init__(self, server: HTTPServer, kind: str, clock: ManualClock, secret: str = "") -> None:
+        self.kind, self.clock, self.secret = kind, clock, secret
+        self.taken: list[str] = []
+        self.asked: list[datetime] = []
+        self.code: Callable[[], int] = lambda: 0
+        self.url = server.url_for("/robot/send") + "?access_token=hush-hush"
+        server.expect_request("/robot/send", method="POST").respond_with_handler(self._take)
+
+    def _take(self, request: Request) -> Response:
+        now = self.clock.now()
+        self.asked.append(now)
+        code = self.code() or self._judge(request, now)
+        if code == 0:
+            given = request.get_json()
+            self.taken.append(given["content"]["text"] if self.kind == "feishu" else given["text"]["content"])
+        name = "code" if self.kind == "feishu" else "errcode"
+        return Response(json.dumps({name: code, "msg": f"{request.url} {self.secret}"}), 200)
+
+    def _judge(self, request: Request, now: datetime) -> int:
+        body = request.get_data()
+        size = len(request.get_json()["text"]["content"].encode()) if self.kind == "wecom" else len(body)
+        if sum(now - at < timedelta(minutes=1) for at in self.asked) > 20:
+            return {"dingtalk": 130101, "wecom": 45009, "feishu": 11232}[self.kind]
+        if size > LIMITS[self.kind]:
+            return {"dingtalk": 460101, "wecom": 40058, "feishu": 9499}[self.kind]
+        if self.secret and not self._signed(request, now):
+            return {"dingtalk": 310000, "feishu": 19021}[self.kind]
+        return 0
+
+    def _signed(self, request: Request, now: datetime) -> bool:
+        seconds = int(now.timestamp())
+        if self.kind == "feishu":
+            given = request.get_json()
+            return (given.get("timestamp"), given.get("sign")) == (str(seconds), feishu_sign(seconds, self.secret))
+        sign = dingtalk_sign(seconds * 1000, self.secret)
+        return (request.args.get("timestamp"), request.args.get("sign")) == (str(seconds * 1000), sign)
+
+
+class House:
+    """One channel on a log."""
+
+    def __init__(self, path: Path, clock: ManualClock, block: dict[str, Any]) -> None:
+        self.clock, self.log = clock, SqliteLog(path / "log.db")
+        main = MainFile.model_validate({"language": "zh", "notify": [{"name": "group", **block}]})
+        (plan,) = notify.plans(Settings(main, (), (), ()), print, clock)
+        self.runner = Runner(plan, self.log, clock)
+
+    def publish(self, *alerts: Alert) -> House:
+        self.log.publish([output("alerts", one.id, one) for one in alerts], self.clock.now())
+        return self
+
+    def run(self, seconds: float = 0, step: float = 1) -> House:
+        until = self.clock.now() + timedelta(seconds=seconds)
+        while True:
+            while self.runner.step():
+                pass
+            if self.clock.now() >= until:
+                return self
+            self.clock.move(timedelta(seconds=step))
+
+    def dead(self) -> list[Dead]:
+        return [decode(Dead, entry.value) for entry in self.log.newest("dead")]
+
+    def error(self) -> str:
+        return notify.outbox("group", self.log.state("notify.group")).health.error
 
 
 @pytest.fixture
-def site():
-    with local_site.serving() as served:
-        yield served
+def clock() -> ManualClock:
+    return ManualClock(START)
 
 
-@pytest.fixture
-def desk(tmp_path: Path, site: Any):
-    made = local_site.Desk(tmp_path, site, timeout="0.5s")
-    yield made
-    made.log.close()
+def test_signatures_agree_with_published_vectors() -> None:
+    assert dingtalk_sign(1700000000000, "SECexample") == "uroalHrWHORz59talE1o26b8HuX2kOp8WlAN91F9Pj0="
+    assert feishu_sign(1700000000, "SECexample") == "giaCP81WKcKmxS0uSLlrqVVwRIDJGES6GpFgEr4g4C4="
 
 
-def silent(_handler: BaseHTTPRequestHandler):
-    threading.Event().wait(1)
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_alert_arrives_as_a_text_signed_where_robots_sign(
+    tmp_path: Path, clock: ManualClock, httpserver: HTTPServer, kind: str
+) -> None:
+    signs = kind != "wecom"
+    chat = Chat(httpserver, kind, clock, "SECexample" if signs else "")
+    (tmp_path / "url").write_text(chat.url + "\n")
+    (tmp_path / "secret").write_text("SECexample\n")
+    block = {"kind": kind, "url_file": str(tmp_path / "url"), "keyword": "听潮"}
+    house = House(tmp_path, clock, block | ({"secret_file": str(tmp_path / "secret")} if signs else {}))
+    house.publish(alert()).run()
+    (words,) = chat.taken
+    assert words.startswith("地铁运营 a1：")
+    assert "听潮" in words
+    assert "三号线站厅冒烟" in words
 
 
-def moved(to: str):
-    return Page(status=302, headers={"Location": to})
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_too_long_is_cut_by_bytes_and_says_where_the_rest_is(
+    tmp_path: Path, clock: ManualClock, httpserver: HTTPServer, kind: str
+) -> None:
+    chat = Chat(httpserver, kind, clock)
+    posts = tuple(
+        Evidence(
+            id=f"p{n}", source="论坛" * 200, published_at=START, title="长" * 200, excerpt="字" * 280, url="u" * 900
+        )
+        for n in range(40)
+    )
+    House(tmp_path, clock, {"kind": kind, "url": chat.url}).publish(alert(evidence=posts)).run()
+    (words,) = chat.taken
+    assert "全文：tingchao alerts show a1" in words
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_flood_keeps_to_the_rate_and_loses_nothing(
+    tmp_path: Path, clock: ManualClock, httpserver: HTTPServer, kind: str
+) -> None:
+    chat = Chat(httpserver, kind, clock)
+    house = House(tmp_path, clock, {"kind": kind, "url": chat.url})
+    names = [f"n{n:03}" for n in range(120)]
+    house.publish(*(alert(name) for name in names)).run(100)
+    said = "\n".join(chat.taken)
+    assert [name for name in names if f"地铁运营 {name}" not in said] == []
+    assert len(chat.taken) == len(chat.asked), "never too fast"
+    assert len(chat.taken) <= 36
+    assert house.dead() == []
+
+
+FAST = {"dingtalk": 130101, "wecom": 45009, "feishu": 11232}
+LONG = {"dingtalk": 101002, "wecom": 40058, "feishu": 9499}
+MEND = {"dingtalk": 310000, "feishu": 19024}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_of_200_with_too_fast_waits_as_long_as_the_robot_is_blocked(
+    tmp_path: Path, clock: ManualClock, httpserver: HTTPServer, kind: str
+) -> None:
+    chat = Chat(httpserver, kind, clock)
+    chat.code = lambda: FAST[kind]
+    house = House(tmp_path, clock, {"kind": kind, "url": chat.url}).publish(alert())
+    house.run(50)
+    assert len(chat.asked) == 1
+    chat.code = lambda: 0
+    house.run(600)
+    assert len(chat.taken) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_robot_will_never_take_is_set_aside(
+    tmp_path: Path, clock: ManualClock, httpserver: HTTPServer, kind: str
+) -> None:
+    chat = Chat(httpserver, kind, clock)
+    chat.code = lambda: LONG[kind]
+    house = House(tmp_path, clock, {"kind": kind, "url": chat.url}).publish(alert()).run()
+    assert [dead.reason for dead in house.dead()] == ["notify.refused"]
+
+
+@pytest.mark.parametrize("kind", sorted(MEND))
+def test_a_wrong_setting_is_named_and_the_message_waits(
+    tmp_path: Path, clock: ManualClock, httpserver: HTTPServer, kind: str
+) -> None:
+    chat = Chat(httpserver, kind, clock)
+    chat.code = lambda: MEND[kind]
+    house = House(tmp_path, clock, {"kind": kind, "url": chat.url}).publish(alert()).run()
+    assert f"code {MEND[kind]}: look at secret_file, keyword" in house.error()
+    assert "hush" not in house.error(), "no secret of the URL, nor what the server says"
+    chat.code = lambda: 0
+    house.run(60)
+    assert len(chat.taken) == 1
+
+
+@pytest.mark.parametrize("answer", ["", "<html>", "[]", '{"ok": true}', '{"errcode": 7}'])
+def test_an_answer_that_is_not_a_clear_yes_is_tried_again(
+    tmp_path: Path, clock: ManualClock, httpserver: HTTPServer, answer: str
+) -> None:
+    httpserver.expect_request("/r").respond_with_data(answer, 200)
+    house = House(tmp_path, clock, {"kind": "dingtalk", "url": httpserver.url_for("/r")}).publish(alert()).run()
+    assert "the message waits" in house.error()
+    assert house.dead() == []
+
+
+@given(st.text(max_size=60), st.integers(3, 80))
+def test_fit_keeps_to_the_bytes_and_to_whole_characters(words: str, limit: int) -> None:
+    words = words.encode("utf-8", "ignore").decode()
+    cut = fit(words, limit, "…")
+    assert len(cut.encode()) <= limit
+    assert cut == words or (cut.endswith("…") and words.startswith(cut[:-1]))
+
+
+def test_alertmanager_s_webhook_has_its_form(tmp_path: Path, clock: ManualClock, httpserver: HTTPServer) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def take(request: Request) -> Response:
+        seen.append(request.get_json())
+        return Response("", 200)
+
+    httpserver.expect_request("/am", method="POST").respond_with_handler(take)
+    house = House(
+        tmp_path, clock, {"kind": "alertmanager", "url": httpserver.url_for("/am"), "external_url": "http://p"}
+    )
+    house.publish(alert()).run()
+    house.publish(alert(number=2, state="resolved", updated_at=START + timedelta(hours=1))).run()
+    first, last = seen
+    assert first.keys() == {
+        "version",
+        "groupKey",
+        "truncatedAlerts",
+        "status",
+        "receiver",
+        "groupLabels",
+        "commonLabels",
+        "commonAnnotations",
+        "externalURL",
+        "alerts",
+    }
+    (one,) = first["alerts"]
+    labels = {"alertname": "safety", "topic": "metro", "level": "2", "rule": "safety", "kind": "signal"}
+    assert one["labels"] == labels | {"signal": "safety", "source": "forum"}
+    assert (first["version"], first["status"], first["receiver"], one["status"]) == ("4", "firing", "group", "firing")
+    assert (one["startsAt"], one["endsAt"]) == ("2026-03-01T04:00:00Z", "0001-01-01T00:00:00Z")
+    assert "地铁运营" in one["annotations"]["summary"]
+    assert last["status"] == "resolved"
+    assert last["alerts"][0]["endsAt"] == "2026-03-01T05:00:00Z"
+    assert last["alerts"][0]["fingerprint"] == one["fingerprint"]
+    assert last["groupKey"] == first["groupKey"]
+
+
+def test_a_group_goes_to_alertmanager_s_webhook_as_one(
+    tmp_path: Path, clock: ManualClock, httpserver: HTTPServer
+) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def take(request: Request) -> Response:
+        seen.append(request.get_json())
+        return Response("", 200)
+
+    httpserver.expect_request("/am", method="POST").respond_with_handler(take)
+    house = House(tmp_path, clock, {"kind": "alertmanager", "url": httpserver.url_for("/am")})
+    deliveries = (Delivery(receiver="group", route="route", group="g"),)
+    house.publish(alert("a", deliveries=deliveries), alert("b", deliveries=deliveries, topic="water")).run()
+    (body,) = seen
+    assert [one["fingerprint"] for one in body["alerts"]] == ["a", "b"]
+    assert "topic" not in body["commonLabels"]
+    assert body["commonLabels"]["level"] == "2"
 
 
 @pytest.mark.parametrize(
-    ("robots", "expected", "decision"),
+    ("block", "said"),
     [
-        (Page("User-agent: *\nDisallow: /feed"), "robots", "disallowed: robots.txt 200"),
-        (Page("User-agent: tingchao\nDisallow: /\n\nUser-agent: *\nAllow: /"), "robots", "disallowed: robots.txt 200"),
-        (Page("User-agent: *\nDisallow: /other"), "ok", "allowed: robots.txt 200"),
-        (Page("User-agent: *\nCrawl-delay: 0.01\nAllow: /"), "ok", "allowed: robots.txt 200, crawl-delay 0.01"),
-        (Page("<html>not found</html>"), "ok", "allowed: robots.txt 200"),
-        (Page(b"\xff\xfe\x00\x80\x81"), "ok", "allowed: robots.txt 200"),
-        (Page(status=404), "ok", "allowed: robots.txt 404"),
-        (Page(status=403), "ok", "allowed: robots.txt 403"),
-        (Page(status=500), "robots_unavailable", "unavailable: robots.txt 500"),
-        (Page(status=502), "robots_unavailable", "unavailable: robots.txt 502"),
-        (Page(act=silent), "robots_unavailable", "unavailable: robots.txt timeout"),
-        (moved("/robots.txt"), "robots_unavailable", "unavailable: robots.txt redirects"),
+        ({"kind": "dingtalk"}, "expected one of 'url' and 'url_file'"),
+        ({"kind": "feishu", "url": "u", "url_file": "f"}, "expected one of 'url' and 'url_file'"),
+        ({"kind": "wecom", "url": "u", "secret_file": "f"}, "wecom does not sign"),
     ],
 )
-def test_robots_are_obeyed_and_the_decision_recorded(desk: Any, site: Any, robots: Any, expected: str, decision: str):
-    site["/robots.txt"], site["/feed"] = robots, rss(item("停水", "明天停水", "/n/1"))
-    desk.source("water", "feed", "/feed")
-
-    for url in ["", f"{site.url}/feed"]:
-        (fetch,) = desk.visit(url=url).values()
-        assert (fetch.outcome, fetch.robots) == (expected, decision)
-    assert site.counts()["/feed"] == (2 if expected == "ok" else 0)
-
-
-def test_robots_forbid_an_article_behind_an_allowed_list(desk: Any, site: Any):
-    site["/robots.txt"] = "User-agent: *\nDisallow: /bad"
-    site["/list"], site["/good"] = LIST, article("海城自来水公司发布停水通知", STORY)
-    desk.source("news", "site", "/list")
-
-    assert desk.visit()["news"].outcome == "ok"
-    (bad,) = [fetch for fetch in desk.fetches() if fetch.url.endswith("/bad")]
-    assert (bad.outcome, bad.robots) == ("robots", "disallowed: robots.txt 200")
-    assert site.counts()["/bad"] == 0
-
-
-def test_a_redirect_to_where_robots_forbid_is_not_followed(desk: Any, site: Any):
-    site["/robots.txt"] = "User-agent: *\nDisallow: /secret"
-    site["/feed"], site["/secret"] = moved("/secret"), rss(item("停水", "明天停水", "/n/1"))
-    desk.source("water", "feed", "/feed")
-
-    assert desk.visit()["water"].outcome == "robots"
-    assert site.counts()["/secret"] == 0
-
-
-def test_a_site_that_asks_for_patience_gets_it_also_after_a_restart(desk: Any, site: Any):
-    site["/feed"] = Page("slow down", 429, headers={"Retry-After": "3600"})
-    desk.source("water", "feed", "/feed")
-
-    first, second = desk.visit()["water"], desk.visit()["water"]
-
-    assert (first.outcome, first.status) == ("status", 429)
-    assert timedelta(minutes=59) < first.next_at - NOON <= timedelta(hours=1)
-    assert first.message in {"water: 服务器答复 429，12:59 再试", "water: 服务器答复 429，13:00 再试"}
-    assert second.outcome == "waiting"
-    assert site.counts()["/feed"] == 1
-
-
-def test_patience_asked_for_in_the_middle_ends_the_visit_and_loses_no_article(desk: Any, site: Any):
-    links = [(f"/a/{n}", f"海城市民热线第{n}号来信办理情况公布") for n in range(6)]
-    site["/list"] = Page(listing(*links), etag='"same"')
-    for path, title in links:
-        site[path] = article(title, STORY + title)
-    good = site.pages["/a/2"]
-    site["/a/2"] = Page("slow down", 429, headers={"Retry-After": "1"})
-    desk.source("news", "site", "/list", every="1m")
-    desk.visit()
-    read = len(desk.posts())
-    site["/a/2"] = good
-    threading.Event().wait(1.1)  # patience is real time
-    desk.clock.move(timedelta(minutes=2))
-    desk.visit()
-
-    assert read < 5
-    assert len(desk.posts()) == len({post.id for post in desk.posts()}) == 6
-
-
-def test_the_longer_of_two_delays_is_kept(desk: Any):
-    sites = Sites(desk.crawl, ManualClock(NOON), {})
-    assert sites.delay("http://a/x") == 0
-    sites.hold("a", timedelta(minutes=2))
-    sites.hold("a", timedelta(minutes=1))
-    assert sites.held_for("a") == timedelta(minutes=2)
-    assert sites.held_for("b") == timedelta()
-
-
-@pytest.mark.parametrize(
-    ("status", "given", "seconds"),
-    [
-        (429, "120", 120),
-        (503, "120", 120),
-        (429, "Sun, 01 Mar 2026 04:01:00 GMT", 60),
-        (429, "Sun, 01 Mar 2026 03:00:00 GMT", 0),
-        (429, "soon", 300),
-        (429, "", 300),
-        (503, "", None),
-        (200, "120", None),
-    ],
-)
-def test_retry_after_is_read_as_seconds_or_date(status: int, given: str, seconds: int | None):
-    headers = {"Date": "Sun, 01 Mar 2026 04:00:00 GMT"} | ({"Retry-After": given} if given else {})
-    wait = retry_after(Response("http://a", status=status, headers=headers))
-    assert wait == (None if seconds is None else timedelta(seconds=seconds))
-
-
-def test_a_robots_file_that_asks_for_patience_gets_it(desk: Any, site: Any):
-    site["/robots.txt"] = Page(status=429, headers={"Retry-After": "60"})
-    desk.source("water", "feed", "/feed")
-
-    first, second = desk.visit()["water"], desk.visit()["water"]
-
-    assert (first.outcome, first.robots) == ("robots_unavailable", "unavailable: robots.txt 429")
-    assert second.outcome == "waiting"
-    assert site.counts() == {"/robots.txt": 1}
+def test_a_robot_without_an_address_is_a_mistake(block: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        MainFile.model_validate({"notify": [{"name": "group", **block}]})

@@ -119,7 +119,7 @@ class Outside:
     """A channel that remembers what it was given."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.min_level, self.now = name, 1, T0
+        self.name, self.min_level, self.together, self.flood, self.now = name, 1, 50, 0, T0
         self.seen: list[tuple[str, tuple[str, ...], datetime]] = []
         self.texts: list[str] = []
 
