@@ -328,6 +328,12 @@ def kafka(kafka_bootstrap: str) -> Iterator[Kafka]:
     made.close()
 
 
+@pytest.fixture(scope="session")
+def kafka_backend() -> type[Kafka]:
+    """Makes an empty log on another cluster, or with other settings."""
+    return Kafka
+
+
 @pytest.fixture(params=["sqlite", pytest.param("kafka", marks=pytest.mark.real)])
 def log_backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     """An empty log of each kind; the names that the contract tests use are those of Backend."""

@@ -1,0 +1,99 @@
+"""A broker that stops and starts again: nothing is lost, nothing doubled, and everybody goes on by himself."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tingchao.pipeline.clock import SystemClock
+from tingchao.pipeline.errors import Retry
+from tingchao.pipeline.kafka_log import KafkaLog
+from tingchao.pipeline.log import Output
+from tingchao.pipeline.records import Post, encode
+from tingchao.pipeline.stage import Input, Memory, Plan, Result, Runner
+
+pytestmark = pytest.mark.real
+NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def backend(own_kafka: Any, kafka_backend: Any) -> Iterator[Any]:
+    made = kafka_backend(bootstrap=[f"127.0.0.1:{own_kafka.port}"])
+    yield made
+    made.close()
+
+
+class Copy:
+    """Says what it reads, and how many it has read."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def process(self, inputs: list[Input]) -> Result:
+        outputs = []
+        for one in inputs:
+            assert isinstance(one.record, Post)
+            number = int(self._memory.get("n", b"0")) + 1
+            self._memory["n"] = str(number).encode()
+            outputs.append(Output("commands", "k", f"{number} {one.record.id}".encode()))
+        return Result(outputs, ["copied"] * len(inputs))
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+def test_a_stage_and_a_writer_go_on_after_the_broker_was_away(
+    own_kafka: Any, log: KafkaLog, backend: Any, make_post: Callable[..., Post], how: signal.Signals
+) -> None:
+    sent: list[str] = []
+    complaints: list[str] = []
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            try:
+                log.publish([Output("posts", "k", encode(make_post(f"{number}"))) for _ in range(2)], NOW)
+                sent.append(f"{number}")
+            except Retry as err:  # whether it stands is not known: readers know posts by their ids
+                complaints.append(str(err))
+            number += 1
+            stop.wait(0.05)
+
+    def work() -> None:
+        runner = Runner(Plan("g", ("posts",), Copy, batch=20), backend.log(0.02), SystemClock())
+        while not stop.is_set() or runner.step():
+            runner.step()
+        runner.close()
+
+    def grow(count: int) -> None:
+        want = log_of_views.end("commands") + count
+        for _ in range(1000):
+            if log_of_views.end("commands") >= want:
+                return
+            stop.wait(0.05)
+        raise AssertionError("it does not go on")
+
+    log_of_views = backend.log()
+    threads = [threading.Thread(target=write), threading.Thread(target=work)]
+    for thread in threads:
+        thread.start()
+    try:
+        grow(10)
+        own_kafka.stop(how)
+        stop.wait(3)
+        own_kafka.start()
+        grow(30)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    told = [entry.value.decode().split() for entry in log_of_views.scan("commands", limit=100_000)]
+    published = [entry.value for entry in log_of_views.scan("posts", limit=100_000)]
+    assert [int(number) for number, _ in told] == list(range(1, len(published) + 1))  # each entry once, in order
+    idents = [ident for _, ident in told]
+    assert set(sent) <= set(idents)
+    assert all(idents.count(ident) == 2 for ident in sent)
