@@ -196,6 +196,8 @@ class Server:
             if time.monotonic() > until:
                 os.killpg(pid, signal.SIGKILL)
             time.sleep(0.05)
+        if self._process is not None:
+            self._process.wait()
 
     def wipe(self) -> None:
         self.stop()
