@@ -133,12 +133,16 @@ class Cluster:
             raise self._named(doing, err) from err
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """Those of Kafka's topics that are not there. Raises KafkaError."""
+        """Those of Kafka's topics that are not there. Raises KafkaError, also when one may not be seen."""
         admin = self.admin()
         try:
-            return sorted(one["name"] for one in admin.describe_topics(sorted(names)) if one["error_code"])
+            codes = {one["name"]: one["error_code"] for one in admin.describe_topics(sorted(names))}
         finally:
             admin.close()
+        denied = kafka_errors.TopicAuthorizationFailedError
+        if hidden := [name for name, code in codes.items() if code == denied.errno]:
+            raise denied(", ".join(hidden))
+        return sorted(name for name, code in codes.items() if code)
 
     def _named(self, doing: str, err: kafka_errors.KafkaError) -> Retry | Refused:
         # A send after a failed one raises a general error that carries the first one's.
