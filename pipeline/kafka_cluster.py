@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import urllib.parse
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +16,24 @@ from kafka import errors as kafka_errors
 from tingchao.config.cluster import KafkaSettings
 from tingchao.pipeline.errors import Refused, Retry
 
-# kafka-python tells of each try to reconnect; our own errors say once what is wrong.
-logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+class _Heard(logging.Handler):
+    """Keeps what kafka-python only logs: why a connection to a bootstrap server failed, a refused log-in above all."""
+
+    failure: Exception | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for arg in record.args if isinstance(record.args, tuple) else ():
+            if isinstance(arg, Exception) and not isinstance(arg, kafka_errors.KafkaTimeoutError):
+                self.failure = self.failure if isinstance(self.failure, _WRONG_LOGIN) else arg
+
+
+_heard = _Heard()
+logging.getLogger("kafka.net.manager").addHandler(_heard)
+# It tells of each try to reconnect; our own errors say once what is wrong.
+logging.getLogger("kafka").propagate = False
+logging.getLogger("kafka").addHandler(logging.NullHandler())
+
 
 _WAIT_MS = 10_000  # for an answer; Kafka's own default of 30 s is longer than a takeover may take
 # A member that says nothing for so long is dead: the least that brokers accept (group.min.session.timeout.ms).
@@ -77,8 +93,8 @@ class Cluster:
 
     def consumer(self, **options: Any) -> KafkaConsumer:
         """Reads what was committed, from the beginning when nothing else is said."""
-        return KafkaConsumer(
-            **self._connection,
+        return self._connected(
+            KafkaConsumer,
             isolation_level="read_committed",
             auto_offset_reset="earliest",
             enable_auto_commit=False,
@@ -103,8 +119,8 @@ class Cluster:
     def producer(self, transaction: str) -> KafkaProducer:
         """A transactional producer, not yet initialised."""
         compression = self.settings.compression
-        return KafkaProducer(
-            **self._connection,
+        return self._connected(
+            KafkaProducer,
             transactional_id=transaction,
             transaction_timeout_ms=_TRANSACTION_MS,
             delivery_timeout_ms=_TRANSACTION_MS,
@@ -120,7 +136,19 @@ class Cluster:
 
     def admin(self) -> KafkaAdminClient:
         """For topics, offsets and positions."""
-        return KafkaAdminClient(**self._connection)
+        return self._connected(KafkaAdminClient)
+
+    def _connected(self, kind: Callable[..., Any], **options: Any) -> Any:
+        """Raises what kept it from connecting, which kafka-python gives as a time-out only."""
+        _heard.failure = None
+        try:
+            return kind(**self._connection, **options)
+        except kafka_errors.KafkaTimeoutError as err:
+            if isinstance(_heard.failure, _WRONG_LOGIN):
+                raise _heard.failure from None
+            if _heard.failure is not None:
+                raise kafka_errors.KafkaTimeoutError(f"{err.args[0]}: {_heard.failure}") from None
+            raise
 
     @contextmanager
     def named_errors(self, doing: str) -> Iterator[None]:
@@ -161,7 +189,9 @@ class Cluster:
             return Retry(f"{doing}: the topic takes smaller records only ({err}); run `tingchao setup`", 10)
         if isinstance(err, _MOVED):
             return Retry(f"{doing}: another process has taken over, or the member was given up ({name})", 0.1)
-        return Retry(f"{doing}: {where} does not answer as it should ({name}: {err}); still trying")
+        # A broker may hang up on a wrong password before its answer is read.
+        hint = "; if it runs, look at kafka.user and kafka.password_file" if self.settings.user else ""
+        return Retry(f"{doing}: {where} does not answer as it should ({name}: {err}); still trying{hint}")
 
 
 def partition_of(key: str, partitions: int) -> int:

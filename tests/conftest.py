@@ -296,6 +296,8 @@ class Kafka:
     def close(self) -> None:
         for one in self._opened:
             one.close()
+        for lock in Path(tempfile.gettempdir()).glob(f"tingchao-{self.settings.prefix}-writer-*.lock"):
+            lock.unlink()
         admin = self.cluster.admin()
         admin.delete_topics([name for name in admin.list_topics() if name.startswith(f"{self.settings.prefix}.")])
         admin.close()

@@ -71,7 +71,7 @@ def test_a_stage_and_a_writer_go_on_after_the_broker_was_away(
 
     def grow(count: int) -> None:
         want = log_of_views.end("commands") + count
-        for _ in range(1000):
+        for _ in range(2400):
             if log_of_views.end("commands") >= want:
                 return
             stop.wait(0.05)
