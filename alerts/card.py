@@ -193,7 +193,9 @@ def _why(alert: Alert, language: str) -> Iterator[str]:
             tiny = reason.p < _TINY
             parts.append(text("alert.why.p_tiny" if tiny else "alert.why.p", language, p=f"{reason.p:.2g}"))
         yield text("alert.join", language).join(parts) + text("alert.stop", language)
-    yield text("alert.why.since", language, since=local(alert.since), until=local(min(alert.until, alert.updated_at)))
+    if not alert.topic.startswith("@"):  # a source has been told of since when
+        until = local(min(alert.until, alert.updated_at))
+        yield text("alert.why.since", language, since=local(alert.since), until=until)
     if alert.state == "past":
         yield text("alert.why.past", language, opened=local(alert.opened_at))
 
@@ -301,7 +303,7 @@ def _post(number: int, one: Evidence, alert: Alert, language: str) -> str:
 
 def _unknown(alert: Alert, language: str) -> Iterator[str]:
     yield text("alert.unknown.true", language)
-    if any(reason.expected is None for reason in alert.reasons):
+    if all(reason.expected is None for reason in alert.reasons):
         yield text("alert.unknown.cold", language)
     if alert.voices <= len(alert.sources):
         yield text("alert.unknown.voices", language)

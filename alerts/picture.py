@@ -89,11 +89,11 @@ def _card(alert: Alert, now: datetime, language: str, before: Sequence[Precedent
     shown = card.card(alert, language, before)
     told = _sentences(shown, "why", "what") + _evidence(alert, now, language) + _sentences(shown, "precedents")
     beside = "" if alert.topic.startswith("@") else _numbers(alert, language) + _curve(alert, language)
-    beside += _sources(alert, language) + _sentences(shown, "who") + _history(alert, now, language)
+    beside += _signals(alert, language) + _sentences(shown, "who") + _history(alert, now, language)
     return (
         f"{_head(alert, now, language, shown.headline)}"
         f'<div class="body"><div class="left">{told}</div>'
-        f"<aside>{beside}{_sentences(shown, 'sure', 'unknown')}</aside></div>"
+        f"<aside>{beside}{_sentences(shown, 'sure', 'unknown', 'held')}</aside></div>"
     )
 
 
@@ -125,14 +125,13 @@ def _curve(alert: Alert, language: str) -> str:
     return f"<figure>{sparkline(alert.curve, label)}<figcaption>{esc(label)}</figcaption></figure>"
 
 
-def _sources(alert: Alert, language: str) -> str:
+def _signals(alert: Alert, language: str) -> str:
     signals = [
         f"{text(f'signal.{name}', language)} {mass:.1f}"
         for name, mass in sorted(alert.signals.items(), key=lambda pair: -pair[1])
         if mass >= _SIGNAL_SHOWN
     ]
-    sources = [f"{name} {posts}" for name, posts in sorted(alert.sources.items(), key=lambda pair: (-pair[1], pair[0]))]
-    return f'<div class="chips signals">{chips(signals)}</div><div class="chips">{chips(sources[:8])}</div>'
+    return f'<div class="chips signals">{chips(signals)}</div>'
 
 
 def _evidence(alert: Alert, now: datetime, language: str) -> str:
