@@ -7,6 +7,7 @@ import hashlib
 import msgspec
 
 from tingchao.alerts.decide import FORGET, NEXT
+from tingchao.config.language import Said
 from tingchao.pipeline.clock import Clock
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.log import Log, output
@@ -54,7 +55,7 @@ def known(log: Log, alert: str) -> Alert:
     """The newest form of the alert. Raises Refused when there is none of that id."""
     found = alerts(log).get(alert)
     if found is None:
-        raise Refused(f"no alert {alert!r}; `tingchao alerts list` shows the ids")
+        raise Refused(Said("cli.said.no_alert", id=alert))
     return found
 
 
@@ -65,8 +66,8 @@ def send(log: Log, clock: Clock, alert: str, action: str, note: str = "") -> str
     """
     found = known(log, alert)
     if (found.state, action) not in NEXT:
-        allowed = ", ".join(name for state, name in NEXT if state == found.state) or "nothing"
-        raise Refused(f"alert {alert} is {found.state}: {action!r} does not fit; it allows {allowed}")
+        allowed = ", ".join(name for state, name in NEXT if state == found.state) or "–"
+        raise Refused(Said("error.action", id=alert, state=found.state, action=action, allowed=allowed))
     return publish(log, clock, found, action, note)
 
 
@@ -83,7 +84,7 @@ def publish(
     """Publish the command; its id. Raises Refused for an alert that decide has forgotten."""
     now = clock.now()
     if alert.state not in ACTIVE and now - alert.updated_at > FORGET:
-        raise Refused(f"alert {alert.id} ended more than {FORGET.days} days ago: nothing can be changed any more")
+        raise Refused(Said("error.ended", id=alert.id, days=FORGET.days))
     said = f"{verdict} {example.post} {example.signals}" if example else verdict or ""
     basis = f"{alert.id} {alert.number} {action} {note} {said}".rstrip()
     name = hashlib.blake2b(basis.encode("utf-8", "replace"), digest_size=8).hexdigest()

@@ -22,6 +22,39 @@ def text(key: str, language: str, /, **values: object) -> str:
     return catalogue()[key][language].format(**values)
 
 
+class Said(str):
+    """A message that can be said in either language; as a string it is the English one, as in logs.
+
+    Values may be such messages themselves.
+    """
+
+    __slots__ = ("key", "values")
+    key: str
+    values: dict[str, object]
+
+    def __new__(cls, key: str, /, **values: object) -> Said:
+        said = super().__new__(cls, text(key, "en", **values))
+        said.key, said.values = key, values
+        return said
+
+    def to(self, language: str) -> str:
+        """The message in `language`."""
+        values = {name: in_language(value, language) for name, value in self.values.items()}
+        return text(self.key, language, **values)
+
+
+def in_language(message: object, language: str) -> object:
+    """A message, or that of an exception, in `language` where it is known there, else as it is."""
+    said = message.args[0] if isinstance(message, Exception) and message.args else message
+    return said.to(language) if isinstance(said, Said) else message
+
+
+def explicit() -> str:
+    """The language that TINGCHAO_LANG names, '' when it is not set."""
+    wanted = os.environ.get("TINGCHAO_LANG", "")
+    return from_environment() if wanted else ""
+
+
 def from_environment() -> str:
     """The language of the command line: TINGCHAO_LANG, else the locale, else Chinese."""
     wanted = os.environ.get("TINGCHAO_LANG") or os.environ.get("LC_ALL") or os.environ.get("LANG") or "zh"

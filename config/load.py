@@ -21,6 +21,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from tingchao.config.language import Said, catalogue
+
 DEFAULTS = Path(__file__).parent
 
 
@@ -47,7 +49,7 @@ def duration(value: object) -> object:
         return value
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError("expected a number with a unit, such as '90s', '10m', '2h' or '7d'")
+        raise ValueError(Said("error.config.duration"))
     try:
         return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
     except OverflowError as err:
@@ -79,7 +81,7 @@ def read(directory: Path | None, name: str, kind: type[M]) -> M:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as err:
-        raise ConfigError([f"{path}: {err}"]) from err
+        raise ConfigError([Said("error.config.unreadable", file=path, error=err)]) from err
     try:
         return kind.model_validate(data, context=path.parent)
     except ValidationError as err:
@@ -87,18 +89,27 @@ def read(directory: Path | None, name: str, kind: type[M]) -> M:
 
 
 def _mistake(path: Path, data: object, kind: type[BaseModel], error: ErrorDetails) -> str:
-    key = _key(data, error["loc"])
+    place: dict[str, object] = {"file": path, "key": _key(data, error["loc"])}
     if error["type"] == "extra_forbidden":
         known = _known_keys(kind, error["loc"])
         near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
-        return f"{path}: {key}: unknown key; {hint}"
+        if near:
+            return Said("error.config.near", **place, near=near[0])
+        return Said("error.config.unknown", **place, known=", ".join(known))
     if error["type"] == "missing":
-        return f"{path}: {key}: missing"
-    message = error["msg"].removeprefix("Value error, ")
+        return Said("error.config.missing", **place)
     if error["type"] == UNSHOWN:
-        return f"{path}: {key}: {message}"
-    return f"{path}: {key}: {message}; got {error['input']!r}"
+        return Said("error.config.unshown", **place, message=error["msg"])
+    return Said("error.config.wrong", **place, message=_expected(error), got=error["input"])
+
+
+def _expected(error: ErrorDetails) -> str:
+    """What was expected: our own words, or pydantic's, in Chinese too for its usual mistakes."""
+    context = error.get("ctx", {})
+    if isinstance(own := context.get("error"), ValueError) and own.args:
+        return own.args[0] if isinstance(own.args[0], Said) else str(own)
+    key = f"error.config.expected.{error['type']}"
+    return Said(key, **{**context, "msg": error["msg"]}) if key in catalogue() else error["msg"]
 
 
 def _key(data: object, location: tuple[int | str, ...]) -> str:

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
+from tingchao.config.language import Said
 from tingchao.config.load import Block, Duration
 from tingchao.config.signals import SIGNALS
 
@@ -65,7 +66,7 @@ class Rule(Block):
             if self.window < timedelta(minutes=10):
                 raise ValueError("window: expected at least '10m' of silence")
         elif self.threshold is None and self.ratio is None and self.p is None:
-            raise ValueError("the rule can never fire; give 'threshold', 'ratio' or 'p'")
+            raise ValueError(Said("error.config.never_fires"))
         if self.kind == "negative_share" and self.threshold is not None and self.threshold > 1:
             raise ValueError(f"threshold: a share is at most 1, got {self.threshold:g}")
         if self.resolve_below is not None and (self.threshold is None or self.resolve_below >= self.threshold):
@@ -96,7 +97,7 @@ class RulesFile(Block):
     def _names_differ(self) -> RulesFile:
         names = [rule.name for rule in self.rule]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two rules are called {', '.join(twice)}; names must differ")
+            raise ValueError(Said("error.config.twice_rules", names=", ".join(twice)))
         return self
 
     @model_validator(mode="after")

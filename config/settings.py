@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -13,6 +14,7 @@ from tingchao.config.budget import BudgetSettings
 from tingchao.config.channels import Alertmanager, Robot
 from tingchao.config.cluster import KafkaSettings, LogSettings
 from tingchao.config.elastic import ElasticSettings, StoreSettings
+from tingchao.config.language import Said
 from tingchao.config.load import Block, ConfigError, Duration, Folder, SecretFile, read
 from tingchao.config.routes import RoutesFile, loose_ends
 from tingchao.config.rules import Rule, RulesFile
@@ -144,62 +146,59 @@ class Settings:
     routes: RoutesFile = field(default_factory=RoutesFile)
 
 
-def load(directory: Path | None = None) -> Settings:
+B = TypeVar("B", bound=Block)
+
+
+def load(directory: Path | None = None, kinds: Collection[str] = ()) -> Settings:
     """Settings from the five files in `directory`; a file that is not there is the one that ships with the project.
 
-    Raises ConfigError with all mistakes of all files.
+    `kinds` are the kinds of sources, where the caller knows them. Raises ConfigError with all mistakes of all files,
+    and with names that one file uses and another does not have, as far as both can be read.
     """
     mistakes: list[str] = []
     if directory is not None and not directory.is_dir():
-        raise ConfigError([f"{directory}: no such directory; --config takes one with tingchao.toml, sources.toml, …"])
-    files: dict[str, Block] = {}
-    for name, kind in _FILES.items():
+        raise ConfigError([Said("error.config.no_folder", folder=directory)])
+    unread: set[str] = set()
+
+    def file(name: str, kind: type[B]) -> B:
         try:
-            files[name] = read(directory, name, kind)
+            return read(directory, name, kind)
         except ConfigError as err:
-            mistakes += err.mistakes
-    if mistakes:
+            mistakes.extend(err.mistakes)
+            unread.add(name)
+            return kind()
+
+    settings = Settings(
+        file("tingchao.toml", MainFile),
+        tuple(file("sources.toml", SourcesFile).source),
+        tuple(file("topics.toml", TopicsFile).topic),
+        tuple(file("rules.toml", RulesFile).rule),
+        file("routes.toml", RoutesFile),
+    )
+    if mistakes := [*mistakes, *_loose_ends(settings, kinds, unread)]:
         raise ConfigError(mistakes)
-    main, sources, topics, rules, routes = files.values()
-    assert isinstance(main, MainFile)
-    assert isinstance(sources, SourcesFile)
-    assert isinstance(topics, TopicsFile)
-    assert isinstance(rules, RulesFile)
-    assert isinstance(routes, RoutesFile)
-    settings = Settings(main, tuple(sources.source), tuple(topics.topic), tuple(rules.rule), routes)
-    if wrong := list(_loose_ends(settings)):
-        raise ConfigError(wrong)
     return settings
 
 
-_FILES: dict[str, type[Block]] = {
-    "tingchao.toml": MainFile,
-    "sources.toml": SourcesFile,
-    "topics.toml": TopicsFile,
-    "rules.toml": RulesFile,
-    "routes.toml": RoutesFile,
-}
-
-
-def _loose_ends(settings: Settings) -> list[str]:
-    """Names that one file uses and another does not have."""
+def _loose_ends(settings: Settings, kinds: Collection[str], unread: Collection[str]) -> Iterator[str]:
+    """Names that one file uses and another does not have, unless that could not be read."""
+    for source in settings.sources:
+        if kinds and source.kind not in kinds:
+            yield Said("error.config.no_kind", name=source.name, kind=source.kind, known=", ".join(sorted(kinds)))
     known = {topic.name for topic in settings.topics}
     users = [("sources.toml: source", source.name, source.topics) for source in settings.sources]
     users += [("rules.toml: rule", rule.name, rule.topics) for rule in settings.rules]
-    loose = [
-        f"{place} ({name}).topics: no topic {topic!r} in topics.toml; expected '*' or one of {', '.join(sorted(known))}"
-        for place, name, topics in users
-        for topic in topics
-        if topic != "*" and topic not in known
-    ]
+    for place, name, topics in users if "topics.toml" not in unread else ():
+        for topic in topics:
+            if topic != "*" and topic not in known:
+                yield Said("error.config.no_topic", place=place, name=name, topic=topic, known=", ".join(sorted(known)))
     sources = {source.name for source in settings.sources}
-    loose += [
-        f"rules.toml: rule ({rule.name}).sources: no source {name!r} in sources.toml; "
-        f"expected one of {', '.join(sorted(sources))}"
-        for rule in settings.rules
-        for name in rule.sources
-        if name not in sources
-    ]
+    for rule in settings.rules if "sources.toml" not in unread else ():
+        for name in rule.sources:
+            if name not in sources:
+                yield Said("error.config.no_source", rule=rule.name, name=name, known=", ".join(sorted(sources)))
+    if {"tingchao.toml", "topics.toml", "rules.toml"} & set(unread):
+        return
     values = {
         "topic": known,
         "rule": {rule.name for rule in settings.rules},
@@ -207,4 +206,4 @@ def _loose_ends(settings: Settings) -> list[str]:
         "level": {"1", "2", "3"},
     }
     channels = [channel.name for channel in settings.main.notify]
-    return loose + [f"routes.toml: {key}: {wrong}" for key, wrong in loose_ends(settings.routes, channels, values)]
+    yield from (f"routes.toml: {key}: {wrong}" for key, wrong in loose_ends(settings.routes, channels, values))

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
+from tingchao.config.language import Said
 from tingchao.config.load import Block, Duration
 
 
@@ -54,5 +55,5 @@ class SourcesFile(Block):
     def _names_differ(self) -> SourcesFile:
         names = [source.name for source in self.source]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two sources are called {', '.join(twice)}; names must differ")
+            raise ValueError(Said("error.config.twice_sources", names=", ".join(twice)))
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
+from tingchao.config.language import Said
 from tingchao.config.load import Block, Word
 from tingchao.config.names import is_person
 
@@ -28,18 +29,13 @@ class Topic(Block):
     @model_validator(mode="after")
     def _looks_for_something(self) -> Topic:
         if not (self.any or self.all or self.near):
-            raise ValueError("nothing to look for; give words in 'any', 'all' or 'near'")
+            raise ValueError(Said("error.config.no_words"))
         return self
 
     @model_validator(mode="after")
     def _is_no_person(self) -> Topic:
         if names := self._alone():
-            raise ValueError(
-                f"topic {self.name!r} would follow a person: {', '.join(names)} alone is enough for a post to match. "
-                "Tingchao watches topics, never people (design: topics, never people). Watch the matter or the "
-                "organisation, or put a word for it beside the name: the name in 'any' and the word in 'all', or both "
-                "in one 'near'. If this is no name, write the fuller word (a place with its 市 or 县)"
-            )
+            raise ValueError(Said("error.config.person", topic=self.name, names=", ".join(names)))
         return self
 
     def _alone(self) -> list[str]:
@@ -62,5 +58,5 @@ class TopicsFile(Block):
     def _names_differ(self) -> TopicsFile:
         names = [topic.name for topic in self.topic]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two topics are called {', '.join(twice)}; names must differ")
+            raise ValueError(Said("error.config.twice_topics", names=", ".join(twice)))
         return self

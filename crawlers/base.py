@@ -5,6 +5,8 @@ A new kind is a subclass with a `name` and one method, `read`, which turns the s
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -17,6 +19,7 @@ from scrapy.crawler import Crawler
 from scrapy.http import Response
 from twisted.python.failure import Failure
 
+from tingchao.config.language import from_environment, in_language
 from tingchao.config.sources import Source
 from tingchao.crawlers.article import Article, is_login_wall, page_lines, read_article
 from tingchao.crawlers.outcome import Trouble, of_error, of_status, passing
@@ -25,7 +28,7 @@ from tingchao.crawlers.seen import Seen, basis_of, digest, text_digest
 from tingchao.crawlers.visit import FRAME_PAGES, Answer, Harvest, Visit, seen_now
 from tingchao.crawlers.writer import without_name, writer
 from tingchao.pipeline.clock import BEIJING
-from tingchao.pipeline.errors import Poison
+from tingchao.pipeline.errors import Poison, Refused
 from tingchao.pipeline.intake import Raw
 from tingchao.pipeline.records import Fetch
 
@@ -50,7 +53,13 @@ class SourceSpider(Spider):
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> SourceSpider:
-        spider = super().from_crawler(crawler, *args, **kwargs)
+        try:
+            spider = super().from_crawler(crawler, *args, **kwargs)
+        except Refused as err:
+            # `scrapy crawl` without a source that it knows. Of a cancelled task asyncio logs no traceback, and Scrapy
+            # ends with exit code 1 since there is no spider.
+            sys.stderr.write(f"{in_language(err, from_environment())}\n")
+            raise asyncio.CancelledError from None
         crawler.signals.connect(spider.broke, signals.spider_error)
         crawler.signals.connect(spider.broke, signals.item_error)
         return spider

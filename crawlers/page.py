@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from tingchao.config.language import Said
 from tingchao.config.sources import Source
 from tingchao.crawlers.base import Found
 from tingchao.crawlers.entries import looks_like_feed
@@ -44,6 +45,6 @@ def page_source(url: str) -> Source:
     except ValueError:
         parts, host = urlsplit(""), ""
     if parts.scheme not in {"http", "https"} or not host:
-        raise Refused(f"--url {url!r}: expected an address that begins with http:// or https://")
+        raise Refused(Said("error.url", url=url))
     name = re.sub(r"[^a-z0-9]+", "-", host.lower()).strip("-")[:64] or "page"
     return Source(name=name, kind="page", url=url, topics=["*"], every=timedelta(minutes=15))

@@ -19,7 +19,7 @@ from scrapy.crawler import Crawler
 from scrapy.settings import Settings as ScrapySettings
 from twisted.logger import LogPublisher, globalLogBeginner
 
-from tingchao.config.language import text
+from tingchao.config.language import Said, text
 from tingchao.config.politeness import scrapy_values
 from tingchao.config.settings import Settings
 from tingchao.config.sources import Source
@@ -203,15 +203,12 @@ async def _visit(
 def _chosen(settings: Settings, names: Sequence[str]) -> list[Source]:
     known = {source.name: source for source in settings.sources}
     if unknown := [name for name in names if name not in known]:
-        expected = ", ".join(known) or "(sources.toml has none)"
-        raise Refused(f"no source {', '.join(unknown)} in sources.toml; expected one of {expected}")
+        raise Refused(Said("error.source", name=", ".join(unknown), known=", ".join(known) or "–"))
     chosen = [known[name] for name in names] or [source for source in settings.sources if source.enabled]
     for source in chosen:
         if source.kind not in kinds():
-            expected = ", ".join(sorted(kinds()))
-            raise Refused(
-                f"sources.toml: source ({source.name}).kind: no kind {source.kind!r}; expected one of {expected}"
-            )
+            known_kinds = ", ".join(sorted(kinds()))
+            raise Refused(Said("error.config.no_kind", name=source.name, kind=source.kind, known=known_kinds))
     return chosen
 
 

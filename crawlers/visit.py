@@ -14,6 +14,7 @@ import structlog
 from scrapy import Request
 from scrapy.http import Response
 
+from tingchao.config.language import Said
 from tingchao.config.settings import Settings, load
 from tingchao.config.sources import Source
 from tingchao.crawlers.frame import Frame
@@ -111,7 +112,7 @@ class Visit:
         settings = load(Path(directory) if directory else None)
         sources = {source.name: source for source in settings.sources}
         if name not in sources:
-            raise Refused(f"no source {name!r} in sources.toml; give -a source=NAME, one of {', '.join(sources)}")
+            raise Refused(Said("error.spider_source", name=name, known=", ".join(sources)))
         log = SqliteLog(Path(os.environ.get("TINGCHAO_DB", "tingchao.db")))
         return cls(Office(settings, log, SystemClock()), sources[name])
 

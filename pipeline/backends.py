@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tingchao.config.cluster import KafkaSettings
 from tingchao.config.elastic import ElasticSettings
+from tingchao.config.language import Said
 from tingchao.config.settings import Settings
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.log import Log
@@ -90,7 +91,7 @@ def setup(settings: Settings) -> Iterator[tuple[str, str, str]]:
 def require(settings: Settings, db: Path) -> None:
     """Raises Refused when there is nothing to look at yet: a view must not make an empty database."""
     if settings.main.log.kind == "sqlite" and not db.exists():
-        raise Refused(f"database {db}: not there; run 'tingchao up' or 'tingchao ingest' first, or give --db")
+        raise Refused(Said("error.no_database", file=db))
 
 
 def require_posts(settings: Settings, db: Path) -> None:

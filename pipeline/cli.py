@@ -7,10 +7,11 @@ import sys
 
 import structlog
 
+from tingchao.config.language import in_language
 from tingchao.config.load import ConfigError
 from tingchao.models.scores import ModelError
 from tingchao.pipeline.commands import alerts, backtest, dead, events, install, models, posts, run, search, silence
-from tingchao.pipeline.commands.base import app, say, t
+from tingchao.pipeline.commands.base import LANGUAGE, app, say, t
 from tingchao.pipeline.errors import TingchaoError
 
 # Importing them has added their commands.
@@ -37,10 +38,10 @@ def main() -> None:
     except ConfigError as err:
         say(t("said.config_wrong"), error=True)
         for mistake in err.mistakes:
-            say(f"  {mistake}", error=True)
+            say(f"  {in_language(mistake, LANGUAGE)}", error=True)
         sys.exit(1)
     except (TingchaoError, ModelError) as err:
-        say(t("said.error", message=err), error=True)
+        say(t("said.error", message=in_language(err, LANGUAGE)), error=True)
         sys.exit(1)
     except BrokenPipeError:  # `tingchao search … | head`
         sys.stderr.close()

@@ -13,6 +13,7 @@ from luqum import tree
 from luqum.exceptions import ParseError
 from luqum.thread import parse as read
 
+from tingchao.config.language import Said
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.grams import phrase
 
@@ -71,20 +72,20 @@ def parse(text: str) -> Expression | None:
     if not text.strip():
         return None
     if len(text) > _LENGTH:
-        raise Refused(f"query: {len(text)} characters, at most {_LENGTH}")
+        raise Refused(Said("error.query.long", length=len(text), limit=_LENGTH))
     try:
         # luqum takes Lucene's other signs for parts of words, and would make "or" an "and".
         found = _convert(read(text.translate(_SIGNS).replace("||", " OR ").replace("&&", " AND ")))
     except (ParseError, ArithmeticError) as err:  # luqum makes numbers of what follows ~ and ^, and trips over some
-        raise Refused(f'query {text!r}: {err}; write words, "phrases", OR, -word and brackets') from err
+        raise Refused(Said("error.query.syntax", query=text, error=err)) from err
     if found is None:
-        raise Refused(f"query {text!r}: nothing to look for; write at least one word")
+        raise Refused(Said("error.query.empty", query=text))
     return found
 
 
 def _convert(node: tree.Item, depth: int = 0) -> Expression | None:  # noqa: PLR0911 a case of the grammar each
     if depth > _DEPTH:
-        raise Refused(f"query: more than {_DEPTH // 2} brackets within brackets")
+        raise Refused(Said("error.query.deep", limit=_DEPTH // 2))
     match node:
         case tree.Phrase():
             return _words(node.value[1:-1])
@@ -101,7 +102,7 @@ def _convert(node: tree.Item, depth: int = 0) -> Expression | None:  # noqa: PLR
             return _convert(node.children[0], depth + 1)
         case tree.Not() | tree.Prohibit():
             return _all([node], depth + 1)
-    raise Refused(f'query: {str(node).strip()!r} is not supported; write words, "phrases", OR, -word and brackets')
+    raise Refused(Said("error.query.unsupported", part=str(node).strip()))
 
 
 def _all(children: list[tree.Item], depth: int) -> Expression | None:
@@ -113,7 +114,7 @@ def _all(children: list[tree.Item], depth: int) -> Expression | None:
         if part is not None:
             (banned if negated else wanted).append(part)
     if not wanted and banned:
-        raise Refused("query: only words to leave out; write at least one word to look for")
+        raise Refused(Said("error.query.without"))
     if len(wanted) == 1 and not banned:
         return wanted[0]
     return All(tuple(wanted), tuple(banned)) if wanted else None

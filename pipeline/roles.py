@@ -22,6 +22,7 @@ from typing import IO
 
 import structlog
 
+from tingchao.config.language import Said
 from tingchao.config.settings import KeepSettings
 from tingchao.pipeline import metrics
 from tingchao.pipeline.clock import Clock, stopwatch
@@ -85,7 +86,7 @@ class Role:
         """Raises Refused, naming the process that holds it."""
         if not self.take():
             holder = self._path.read_text().strip() or "?"
-            raise Refused(f"{self._path}: process {holder} runs this database already; stop it, or give another --db")
+            raise Refused(Said("error.taken", file=self._path, process=holder))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ import csv
 import hashlib
 import io
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import IO, Any, NamedTuple
 
 import msgspec
 
+from tingchao.config.language import Said
 from tingchao.pipeline.clock import BEIJING, from_millis
 from tingchao.pipeline.errors import Poison, Refused
 from tingchao.pipeline.intake import Raw
@@ -34,6 +35,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "reposts": ("reposts", "转发"),
 }
 _BY_NAME = {name: field for field, names in NAMES.items() for name in names}
+ROW_LINES = 1000  # of a CSV row; a post has far fewer
 LINE_LIMIT = 16 * 1024 * 1024  # bytes; a longer line is no post, and reading it would fill the memory
 
 
@@ -65,23 +67,53 @@ def read_csv(stream: IO[bytes]) -> Iterator[Line]:
     Raises Refused when the header names no text column.
     """
     csv.field_size_limit(LINE_LIMIT)
-    reader = csv.reader(_decoded(stream), strict=True)
-    header = next(reader, [])
-    columns = [_BY_NAME.get(name.strip().lower()) for name in header]
+    rows = _records(_decoded(stream))
+    _, header = next(rows, (1, []))
+    names = [] if isinstance(header, Poison) else header
+    columns = [_BY_NAME.get(name.strip().lower()) for name in names]
     if "text" not in columns:
-        raise Refused(f"CSV header with {len(header)} columns: none of them is called 'text'; name one so")
+        raise Refused(Said("error.csv_header", columns=len(names)))
+    for number, row in rows:
+        if isinstance(row, Poison):
+            yield _line(number, 0, b"", row)
+        elif row:
+            data = ",".join(row).encode("utf-8", "replace")
+            yield _line(number, len(data), data, _row(columns, row))
+
+
+def _records(lines: Iterator[str]) -> Iterator[tuple[int, list[str] | Poison]]:
+    """Rows with the number of the line on which they begin.
+
+    A quote that is never closed would take all that follows into its field, up to another quote. Then only the line
+    where it opens is given up, and reading goes on with the next one. A quote was not closed where its row cannot be
+    read, is longer than `ROW_LINES`, or has other columns than the first row.
+    """
+    ahead: deque[str] = deque()
+    number, width = 1, 0
     while True:
-        before = reader.line_num
+        taken: list[str] = []
+        row: list[str] | Poison | None
         try:
-            row = next(reader)
-        except StopIteration:
-            return
+            row = next(csv.reader(_taking(lines, ahead, taken), strict=True), None)
         except csv.Error as err:
-            yield _line(before + 1, 0, b"", Poison("line.not_csv", f"not a CSV row: {err}"))
-            continue
-        data = ",".join(row).encode("utf-8", "replace")
-        if row:
-            yield _line(before + 1, len(data), data, _row(columns, row))
+            row = Poison("line.not_csv", f"not a CSV row: {err}")
+        if row is None:
+            return
+        width = width or len(row if isinstance(row, list) else ())
+        if len(taken) > 1 and (isinstance(row, Poison) or len(row) != width > 1):
+            row = Poison("line.open_quote", f"a quote opens in line {number} and is not closed before other rows begin")
+        if isinstance(row, Poison):
+            ahead.extendleft(reversed(taken[1:]))
+            taken = taken[:1]
+        yield number, row
+        number += len(taken)
+
+
+def _taking(lines: Iterator[str], ahead: deque[str], taken: list[str]) -> Iterator[str]:
+    """Lines, first those that were read ahead; each is put into `taken`."""
+    while len(taken) < ROW_LINES and (line := ahead.popleft() if ahead else next(lines, "")):
+        taken.append(line)
+        yield line
 
 
 def raw(line: Line, source: str, fetched_at: datetime, seen: Counter[bytes]) -> Raw:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tingchao.config.language import Said
 from tingchao.pipeline.errors import Refused, Retry
 
 BUSY_SECONDS = 10  # a commit of another process takes milliseconds; a back-up copy may take some seconds
@@ -102,4 +103,4 @@ def _name(err: sqlite3.Error) -> str:
 
 
 def _refused(path: Path, err: Exception) -> Refused:
-    return Refused(f"database {path}: {err}; give another file with --db, or move this one away")
+    return Refused(Said("error.database", file=path, error=err))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from tingchao.config.language import Said
 from tingchao.config.load import duration
 from tingchao.pipeline.clock import BEIJING
 from tingchao.pipeline.errors import Refused
@@ -22,7 +23,7 @@ def when(text: str, now: datetime) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError as err:
-        raise Refused(f"time {text!r}: expected e.g. 24h, 7d, 2026-01-31 or '2026-01-31 08:00'") from err
+        raise Refused(Said("error.time", time=text)) from err
     return (found if found.tzinfo else found.replace(tzinfo=BEIJING)).astimezone(UTC)
 
 

@@ -116,6 +116,51 @@ def test_all_mistakes_of_all_files_are_told_at_once(folder: Path) -> None:
     ]
 
 
+def test_names_across_files_are_told_beside_mistakes_within_them(folder: Path) -> None:
+    write(folder, "tingchao", "a = 1\n")
+    write(folder, "sources", SOURCE.replace("metro", "metr").replace('"feed"', '"fed"'))
+    with pytest.raises(ConfigError) as caught:
+        load(folder, kinds=("feed", "site"))
+    key, kind, topic = caught.value.mistakes
+    assert "a: unknown key" in key
+    assert kind == "sources.toml: source (s1).kind: expected one of feed, site; got 'fed'"
+    assert "no topic 'metr'" in topic
+
+
+def test_topics_are_not_missed_where_their_file_cannot_be_read(folder: Path) -> None:
+    write(folder, "topics", "not toml")
+    (mistake,) = mistakes(folder)
+    assert mistake.startswith("topics.toml: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("tingchao", "[page]\nport = 'x'\n", "page.port：应为整数；现在是 'x'"),
+        ("tingchao", 'langage = "zh"', "langage：没有这个设置；是不是 'language'？"),
+        ("rules", RULE.replace("threshold = 5", ""), "这条规则永远不会触发"),
+        ("rules", RULE + "level = 4", "level：应为 1, 2 or 3；现在是 4"),
+        ("rules", RULE + 'window = "5"', "应为带单位的数"),
+        ("sources", SOURCE.replace("metro", "metr"), "没有主题 'metr'"),
+        ("sources", SOURCE * 2, "有两个来源都叫 s1"),
+        ("topics", TOPIC.replace('["地铁"]', '["张伟"]'), "听潮只看事，不看人"),
+    ],
+)
+def test_mistakes_can_be_said_in_chinese(folder: Path, name: str, text: str, said: str) -> None:
+    write(folder, name, text)
+    with pytest.raises(ConfigError) as caught:
+        load(folder)
+    assert any(said in str(language.in_language(one, "zh")) for one in caught.value.mistakes)
+
+
+def test_a_message_is_english_as_a_string_and_can_be_said_in_both() -> None:
+    inner = language.Said("error.os.missing")
+    said = language.Said("error.file", file="{x}", error=inner)
+    assert said == str(said) == said.to("en") == "{x}: No such file or directory; give a file, or - for standard input"
+    assert language.in_language(ValueError(said), "zh") == "{x}：没有这个文件；请给出文件，或用 - 表示标准输入"
+    assert str(language.in_language(ValueError("as it is"), "zh")) == "as it is"
+
+
 def test_bytes_that_are_no_text_are_a_mistake(folder: Path) -> None:
     (folder / "topics.toml").write_bytes(TOPIC.encode("gb18030"))
     (mistake,) = mistakes(folder)

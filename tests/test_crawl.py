@@ -401,6 +401,17 @@ def test_a_kill_between_two_pages_loses_nothing_and_doubles_nothing(desk: Any, s
     assert len(desk.fetches()) == 1
 
 
+@pytest.mark.parametrize("arguments", [[], ["-a", "source=nope"]])
+def test_scrapy_crawl_without_a_known_source_is_one_line(tmp_path: Path, arguments: list[str]):
+    environment = os.environ | {"TINGCHAO_LANG": "en", "TINGCHAO_DB": str(tmp_path / "scrapy.db")}
+    command = [sys.executable, "-m", "scrapy", "crawl", "feed", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("no source ")
+    assert "give -a source=NAME" in line
+
+
 def test_scrapy_itself_lists_the_kinds_and_crawls_a_source(tmp_path: Path, site: Any):
     site["/feed"] = RSS
     (tmp_path / "sources.toml").write_text(

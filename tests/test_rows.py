@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tingchao.pipeline.errors import Poison, Refused
 from tingchao.pipeline.intake import Raw
-from tingchao.pipeline.rows import LINE_LIMIT, Line, raw, read_csv, read_jsonl
+from tingchao.pipeline.rows import LINE_LIMIT, ROW_LINES, Line, raw, read_csv, read_jsonl
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 
@@ -126,6 +126,41 @@ def test_csv_with_quotes_line_breaks_and_a_bad_row() -> None:
     assert isinstance(first, Raw)
     assert isinstance(third, Raw)
     assert (first.text, second, third.published_at) == ("第一行\n第二行", "line.columns", None)
+
+
+def test_one_unclosed_quote_costs_one_row_and_is_named() -> None:
+    data = 'text,source\n一,a\n"二,a\n三,a\n"四，""引""",b\n五,b\n'.encode()
+    found = list(read_csv(io.BytesIO(data)))
+    assert [line.number for line in found] == [2, 3, 4, 5, 6]
+    assert [line.fields["text"] for line in found if isinstance(line.fields, dict)] == ["一", "三", '四，"引"', "五"]
+    broken = found[1].fields
+    assert isinstance(broken, Poison)
+    assert broken.reason == "line.open_quote"
+    assert "a quote opens in line 3" in str(broken)
+
+
+@given(
+    st.lists(st.tuples(st.text("地铁停运 abc", min_size=1), st.booleans()), max_size=30),
+    st.integers(0, 30),
+)
+def test_rows_around_an_unclosed_quote_are_all_read(rows: list[tuple[str, bool]], at: int) -> None:
+    """Whatever the others hold: plain, or quoted with a comma and a line break."""
+    at = min(at, len(rows))
+    wanted = [f"{text},\n{text}" if quoted else text for text, quoted in rows]
+    cells = [f'"{text}"' if "\n" in text else text for text in wanted]
+    lines = ["text,source", *(f"{cell},s" for cell in cells[:at]), '"broken,s', *(f"{cell},s" for cell in cells[at:])]
+    found = list(read_csv(io.BytesIO("\n".join(lines).encode() + b"\n")))
+    read = [line.fields["text"] for line in found if isinstance(line.fields, dict)]
+    assert read == wanted
+    (broken,) = [line for line in found if isinstance(line.fields, Poison)]
+    assert broken.number == "\n".join(lines).split("\n").index('"broken,s') + 1
+
+
+def test_a_row_without_end_does_not_take_the_file_into_memory() -> None:
+    data = b'text\n"open\n' + b"x\n" * (2 * ROW_LINES)
+    found = list(read_csv(io.BytesIO(data)))
+    assert len(found) == 2 * ROW_LINES + 1
+    assert sum(isinstance(line.fields, Poison) for line in found) == 1
 
 
 def test_csv_as_excel_in_china_saves_it() -> None:

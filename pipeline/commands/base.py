@@ -6,6 +6,7 @@ the page, nor carry their memory.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,8 @@ import typer
 import typer.core
 import typer.rich_utils
 
-from tingchao.config.language import from_environment, text
+from tingchao.config.language import Said, explicit, from_environment, text
+from tingchao.config.settings import Settings
 from tingchao.pipeline import shows
 from tingchao.pipeline.errors import Refused
 
@@ -103,10 +105,22 @@ def out(message: str) -> None:
     sys.stdout.write(message.rstrip("\n") + "\n")
 
 
+def spoken(settings: Settings) -> Settings:
+    """The settings in the language that TINGCHAO_LANG names, where it is set."""
+    main = settings.main.model_copy(update={"language": explicit() or settings.main.language})
+    return dataclasses.replace(settings, main=main)
+
+
 def one_of(option: str, value: str, known: tuple[str, ...]) -> None:
     """Raises Refused for a value that is given and not known."""
     if value and value not in known:
-        raise Refused(f"{option} {value!r}: expected one of {', '.join(known)}")
+        raise Refused(Said("error.one_of", option=option, value=value, known=", ".join(known)))
+
+
+def _cause(err: OSError) -> str:
+    """Why a file cannot be opened: in words for the usual causes, else in those of the system."""
+    known = {FileNotFoundError: "missing", PermissionError: "forbidden", IsADirectoryError: "folder"}
+    return Said(f"error.os.{known[type(err)]}") if type(err) in known else str(err.strerror)
 
 
 @contextmanager
@@ -118,7 +132,7 @@ def opened(file: str) -> Iterator[BinaryIO]:
     try:
         stream = Path(file).open("rb")  # noqa: SIM115 closed below; only the opening is a matter of the user's
     except OSError as err:
-        raise Refused(f"{file}: {err.strerror}; give a file, or - for standard input") from err
+        raise Refused(Said("error.file", file=file, error=_cause(err))) from err
     with stream:
         yield stream
 

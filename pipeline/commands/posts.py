@@ -9,6 +9,7 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
+from tingchao.config.language import Said
 from tingchao.config.settings import load
 from tingchao.pipeline import dead as dead_letters
 from tingchao.pipeline import shows
@@ -28,6 +29,7 @@ from tingchao.pipeline.commands.base import (
     out,
     progress,
     say,
+    spoken,
     t,
 )
 from tingchao.pipeline.commands.dead import tell_waiting
@@ -47,7 +49,7 @@ def crawl(
 ) -> None:
     from tingchao.crawlers.run import crawl_once
 
-    settings = load(config)
+    settings = spoken(load(config))
     shown = 0
 
     def on_post(post: Post) -> None:
@@ -90,6 +92,7 @@ def ingest(
             lines, size = _rows(file, form, stream)
             reading = bar.add_task(t("said.reading"), total=size)
             report = publish(lines, log, clock_from(clock), source, file, lambda n: bar.advance(reading, n))
+            bar.update(reading, total=1, completed=1)  # rows are counted without what stood between them
             buried = log.end("dead")
             working = bar.add_task(t("said.working"), total=1.0)
             wait(log, helpers.alive, lambda share: bar.update(working, completed=share))
@@ -113,7 +116,7 @@ def _rows(file: str, form: str, stream: BinaryIO) -> tuple[Iterator[Any], int | 
     form = form or ("csv" if Path(file).suffix.lower() == ".csv" else "jsonl")
     readers = {"jsonl": read_jsonl, "csv": read_csv}
     if form not in readers:
-        raise Refused(f"--format {form!r}: expected jsonl or csv")
+        raise Refused(Said("error.one_of", option="--format", value=form, known="jsonl, csv"))
     return readers[form](stream), None if file == "-" else Path(file).stat().st_size
 
 

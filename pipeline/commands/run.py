@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from tingchao.config.language import Said
 from tingchao.config.settings import Settings, load
 from tingchao.pipeline.backends import clustered, model_folder, open_log, open_store
 from tingchao.pipeline.clock import Clock, clock_from
@@ -92,7 +93,7 @@ def run(
     child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
 ) -> None:
     if unknown := [role for role in roles if role not in ROLES]:
-        raise Refused(f"role {', '.join(unknown)}: expected some of {', '.join(ROLES)}")
+        raise Refused(Said("error.roles", roles=", ".join(unknown), known=", ".join(ROLES)))
     stop = _stop_on_signals()
     if child:
         stop_with_parent(stop)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tingchao.config.language import Said
 from tingchao.config.settings import load
 from tingchao.config.signals import SIGNALS
 from tingchao.pipeline import shows
@@ -30,9 +31,10 @@ from tingchao.pipeline.query import Query, parse
 from tingchao.pipeline.times import when
 
 
-@app.command(help=help_of("search"))
+# Options that are not known reach the query: "-word" leaves a word out, without quotation marks around the whole.
+@app.command(help=help_of("search"), context_settings={"ignore_unknown_options": True})
 def search(
-    query: Annotated[str, typer.Argument(metavar="QUERY", help=help_of("search_query"))] = "",
+    words: Annotated[list[str] | None, typer.Argument(metavar="[QUERY]...", help=help_of("search_query"))] = None,
     since: Annotated[str, typer.Option(help=help_of("since"))] = "",
     until: Annotated[str, typer.Option(help=help_of("until"))] = "",
     topic: Annotated[str, typer.Option(help=help_of("topic"))] = "",
@@ -49,6 +51,9 @@ def search(
     one_of("--signal", signal_name, SIGNALS)
     if json and csv:
         raise Refused("--json and --csv: choose one of them")
+    query = " ".join(words or ())
+    if mistyped := next((word for word in words or () if word.startswith("--")), ""):
+        raise Refused(Said("error.option", option=mistyped))
     settings = load(config)
     one_of("--topic", topic, tuple(known.name for known in settings.topics))
     now = SystemClock().now()
