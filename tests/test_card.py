@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tingchao.alerts import card
-from tingchao.alerts.alertmanager import as_alertmanager
 from tingchao.alerts.merge import opened, updated
 from tingchao.alerts.precedents import precedents
 from tingchao.alerts.representatives import representatives
@@ -249,30 +248,6 @@ def test_what_ended_by_itself_or_was_only_recorded_is_said_so() -> None:
     shown = lines(card.card(alert(), "en", precedents(alert(), [quiet, recorded])), "precedents")
     assert "became quiet by itself" in shown
     assert "· past ·" in shown
-
-
-def test_as_alertmanager_has_the_fields_of_version_4() -> None:
-    done = past("0123456789abcdef")
-    body = as_alertmanager(
-        [alert(), done], "en", receiver="desk", group={"topic": "metro"}, url="http://127.0.0.1:8765", truncated=2
-    )
-    assert set(body) == {
-        *("version", "groupKey", "truncatedAlerts", "status", "receiver", "groupLabels", "commonLabels"),
-        *("commonAnnotations", "externalURL", "alerts"),
-    }
-    assert (body["version"], body["status"], body["truncatedAlerts"]) == ("4", "firing", 2)
-    assert body["groupKey"] == '{}:{topic="metro"}'
-    assert body["commonLabels"] == {"alertname": "safety", "topic": "metro", "severity": "critical", "level": "3"}
-    firing, resolved = body["alerts"]
-    assert set(firing) == {"status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint"}
-    assert (firing["status"], firing["startsAt"]) == ("firing", "2026-03-02T07:00:00Z")
-    assert firing["endsAt"] == "0001-01-01T00:00:00Z", "Go's zero time: it has not ended"
-    assert (resolved["status"], resolved["endsAt"]) == ("resolved", "2026-02-23T09:00:00Z")
-    assert resolved["fingerprint"] == "0123456789abcdef"
-    assert all(
-        isinstance(value, str) for one in body["alerts"] for value in (one["labels"] | one["annotations"]).values()
-    )
-    assert as_alertmanager([done], "zh", receiver="desk")["status"] == "resolved"
 
 
 def test_json_has_the_same_facts_under_stable_names() -> None:
