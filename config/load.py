@@ -104,12 +104,12 @@ def _mistake(path: Path, data: object, kind: type[BaseModel], error: ErrorDetail
 
 
 def _expected(error: ErrorDetails) -> str:
-    """What was expected: our own words, or pydantic's, in Chinese too for its usual mistakes."""
+    """What was expected: our own words, in both languages for the usual mistakes, else pydantic's."""
     context = error.get("ctx", {})
     if isinstance(own := context.get("error"), ValueError) and own.args:
         return own.args[0] if isinstance(own.args[0], Said) else str(own)
     key = f"error.config.expected.{error['type']}"
-    return Said(key, **{**context, "msg": error["msg"]}) if key in catalogue() else error["msg"]
+    return Said(key, **context) if key in catalogue() else error["msg"]
 
 
 def _key(data: object, location: tuple[int | str, ...]) -> str:
