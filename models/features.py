@@ -14,12 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
+from tingchao.models.cutter import cut as _cut
+from tingchao.models.dodges import rejoined
 from tingchao.models.normalise import Plain, plain_batch
-
-try:
-    import rjieba as _cutter  # jieba's dictionary and cuts at 26 times the speed
-except ImportError:  # no wheel for this platform
-    import jieba as _cutter  # type: ignore[no-redef]
+from tingchao.models.respell import respelled
 
 Hashes = npt.NDArray[np.uint64]
 Ids = npt.NDArray[np.int64]
@@ -44,10 +42,6 @@ class Words(NamedTuple):
     starts: Ids
     lengths: Ids
     texts: Ids
-
-
-def _cut(text: str) -> list[str]:
-    return list(_cutter.cut(text))
 
 
 def words_of(plain: Plain, cut: Cutter = _cut) -> Words:
@@ -101,8 +95,8 @@ class Reading(NamedTuple):
 
 
 def read(texts: Sequence[str]) -> Reading:
-    """Normalise, cut and hash a batch."""
-    return reading_of(plain_batch(texts))
+    """Normalise, restore what was respelled, cut and hash a batch."""
+    return reading_of(respelled(rejoined(plain_batch(texts))))
 
 
 def reading_of(plain: Plain) -> Reading:
