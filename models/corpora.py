@@ -11,10 +11,11 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tingchao.models.labels import Labelled, read_handmade, read_labels, resolved
 from tingchao.models.normalise import plain_batch
 from tingchao.models.scores import SENTIMENTS, SIGNALS, ModelError
 
@@ -33,7 +34,8 @@ class Row:
     """One text and what is known of it; None where its set does not say."""
 
     text: str
-    corpus: str  # weibo, review, usual, virus, car, annotated, desk (judged by staff), sms, shop_spam, title
+    # weibo, review, usual, virus, car, sms, annotated, read (labels.jsonl, handmade.jsonl), desk (judged by staff)
+    corpus: str
     sentiment: int | None = None  # index into SENTIMENTS
     signals: tuple[bool, ...] | None = None
     severity: int | None = None
@@ -104,11 +106,36 @@ def annotated(shared: Path) -> Iterator[Row]:
             raise DataError(f"{path}, line {number}: {err}; expected the fields of GUIDELINE.md") from err
 
 
+def _labelled(one: Labelled) -> Row:
+    return Row(
+        one.text,
+        "read",
+        SENTIMENTS.index(one.sentiment),
+        tuple(name in one.signals for name in SIGNALS),
+        one.severity,
+        one.live,
+        random=one.drawn == "random",
+        part=one.set,
+    )
+
+
 def corpora(shared: Path) -> list[Row]:
     """Every labelled row, in the order of the files, with the key of its group of near-duplicates."""
     data = shared / "data"
     rows = [*_posts(data), *_reviews(data), *annotated(shared), *_spam(data)]
     return [_with_key(row, key) for row, key in zip(rows, grouped([row.text for row in rows]), strict=True)]
+
+
+def read_later(rows: Sequence[Row], pool: Sequence[str]) -> list[Row]:
+    """Texts of `rows` and `pool` that got labels later, and our own; they only train.
+
+    Each has the key of the group of `rows` that it falls into. The keys of `rows` stay, so the same rows judge.
+    """
+    found = resolved(read_labels(), [*pool, *(row.text for row in rows)])
+    more = [_labelled(one) for one in (*found.texts, *read_handmade())]
+    keys = grouped([row.text for row in (*rows, *more)])
+    known = {key: row.key for key, row in zip(keys, rows, strict=False)}
+    return [_with_key(row, known.get(key, key)) for row, key in zip(more, keys[len(rows) :], strict=True)]
 
 
 def _with_key(row: Row, key: str) -> Row:

@@ -23,6 +23,15 @@ _KINDS = {"So", "Sm", "Sk", "Sc", "Po", "Pd", "Pc"}
 _CLAUSE = frozenset(",!?;:、。@")  # signs that part words as well
 _HAN = 0xA000  # above every part
 _REACH = 9  # characters before and after split ones in which their word is looked for
+# 微信 as adverts write it, after NFKC and in lower case.
+_CONTACT = (
+    (re.compile("v信|[薇徽溦]信"), "微信"),
+    (
+        re.compile(r"(?<=[加+])(?:vx?|wx|威信?|薇)(?![a-z信\u4e00-\u9fff])|(?<![a-z])(?:vx|wx)(?=[:号])|威信(?=[:号])"),
+        "微信",
+    ),
+    (re.compile("(?<=[加进])裙|[扣q]裙"), "群"),
+)
 
 
 @cache
@@ -102,8 +111,21 @@ def _assembled(text: str) -> str:
     return text
 
 
+def _named(plain: Plain) -> Plain:
+    """A batch with 微信 and 群 where adverts write them otherwise."""
+    text = joined = "\n".join(plain.texts)
+    for pattern, meant in _CONTACT:
+        text = pattern.sub(meant, text)
+    return plain if text == joined else _plain(text.split("\n"))
+
+
+def _plain(texts: list[str]) -> Plain:
+    return Plain(texts, np.frombuffer("".join([f"{text}\n" for text in texts]).encode("utf-32-le"), dtype=np.uint32))
+
+
 def rejoined(plain: Plain) -> Plain:
     """A batch without the signs, blanks and split characters that break up listed words."""
+    plain = _named(plain)
     codes = _without_signs(plain.codes)
     texts = plain.texts
     if len(codes) < len(plain.codes):
@@ -115,5 +137,4 @@ def rejoined(plain: Plain) -> Plain:
     texts = list(texts)
     for number in np.unique(np.searchsorted(np.flatnonzero(codes == ord("\n")), split)).tolist():
         texts[number] = _assembled(texts[number])
-    joined = "".join([f"{text}\n" for text in texts])
-    return Plain(texts, np.frombuffer(joined.encode("utf-32-le"), dtype=np.uint32))
+    return _plain(texts)

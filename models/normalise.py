@@ -36,15 +36,6 @@ _MASK = re.compile(r"<[A-Z]{3,12}>")
 _URL = re.compile(r"https?://[a-z0-9./?=&_%#:~+;,@!-]*")
 _NAME = re.compile(r"@[\w-]{1,30}")
 _NUMBER = re.compile(r"[0-9]{4,}")
-# 微信 as adverts write it, after NFKC and in lower case.
-_CONTACT = (
-    (re.compile("v信|[薇徽溦]信"), "微信"),
-    (
-        re.compile(r"(?<=[加+])(?:vx?|wx|威信?|薇)(?![a-z信\u4e00-\u9fff])|(?<![a-z])(?:vx|wx)(?=[:号])|威信(?=[:号])"),
-        "微信",
-    ),
-    (re.compile("(?<=[加进])裙|[扣q]裙"), "群"),
-)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -218,8 +209,6 @@ def _without_marks(text: str) -> str:
     text = _NAME.sub("@", _URL.sub(" url ", text))
     if "%}" in text:
         text = text.replace("{%#", "#").replace("{%", "#").replace("#%}", "#").replace("%}", "#")
-    for pattern, meant in _CONTACT:
-        text = pattern.sub(meant, text)
     return _NUMBER.sub(lambda found: "0000" if len(found[0]) < 7 else "0000000", text)
 
 

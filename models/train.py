@@ -17,8 +17,9 @@ import skops.io
 from scipy.sparse import csr_matrix, vstack
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from tingchao.models.borrow import borrowed
 from tingchao.models.calibrate import fitted_mixture, fitted_scale, fitted_threshold
-from tingchao.models.corpora import Row, corpora, part_of, unlabelled
+from tingchao.models.corpora import Row, corpora, part_of, read_later, unlabelled
 from tingchao.models.features import Vocabulary, chosen, read
 from tingchao.models.files import FILE, Array, digest, packed
 from tingchao.models.fit import Fit, Material, crossed, fit
@@ -33,6 +34,7 @@ from tingchao.models.vectors import WordVectors, mean_vectors, word_vectors
 Say = Callable[[str], None]
 
 FOLDS = 4
+READ = frozenset({"annotated", "read"})  # texts labelled one by one
 HELD = 10  # one group of ten is kept from training, except of the annotated texts
 FEWEST = 3  # texts that a feature must be in
 MOST = 300_000  # features; 150,000 lost 0.3 points on posts, 760,000 gained nothing
@@ -56,7 +58,7 @@ def is_held(row: Row) -> bool:
 
     The same rows for every seed, so that `evaluate` never meets a text that trained the model.
     """
-    return not row.may_train or (row.corpus != "annotated" and part_of(row.key, HELD) == 0)
+    return not row.may_train or (row.corpus not in READ and part_of(row.key, HELD) == 0)
 
 
 def train(data: Path, out: Path, seed: int = 0, say: Say = lambda _: None, more: Sequence[Row] = ()) -> Trained:
@@ -79,8 +81,10 @@ def _trained(
     data: Path, seed: int, say: Say, more: Sequence[Row]
 ) -> tuple[dict[str, Array], dict[str, object], str, int]:
     say("reading")
-    rows = [*(row for row in corpora(data) if not is_held(row)), *more]
-    pool = unlabelled(data)
+    pool, rows = unlabelled(data), corpora(data)
+    judging = {row.key for row in rows if is_held(row)}
+    later = [row for row in read_later(rows, pool) if row.key not in judging]
+    rows = [*(row for row in rows if not is_held(row)), *later, *more]
     vocabulary, words, material = _material([row.text for row in rows], pool, seed, say)
     tasks = tasks_of(rows, np.random.default_rng(seed))
     fold = np.array([part_of(row.key, FOLDS, seed + 1) for row in rows])
@@ -112,10 +116,17 @@ def _material(texts: list[str], pool: list[str], seed: int, say: Say) -> tuple[V
     features = matrix_of(vocabulary, both)
     say(f"learning word vectors of {len(pool) + len(texts)} texts")
     words = word_vectors([*pool, *texts], seed)
-    means = mean_vectors(both, words)
-    spread = np.float32(means[: len(texts)].std())  # the network starts from inputs of size 1
-    means /= spread
-    return vocabulary, words._replace(vectors=words.vectors / spread), Material(features, means, len(texts))
+    own = _spread(texts, words)
+    others = _spread(texts, words._replace(vectors=borrowed(words.hashes)))
+    vectors = np.concatenate((own.vectors, others.vectors), axis=1)
+    words = words._replace(vectors=vectors)
+    return vocabulary, words, Material(features, mean_vectors(both, words), len(texts))
+
+
+def _spread(texts: list[str], words: WordVectors) -> WordVectors:
+    """The words with vectors of such a size that the network starts from inputs of size 1."""
+    size = max(float(mean_vectors(texts, words).std()), 1e-6)  # 0 if none of the words is known
+    return words._replace(vectors=words.vectors / np.float32(size))
 
 
 def matrix_of(vocabulary: Vocabulary, texts: Sequence[str]) -> csr_matrix:
@@ -128,7 +139,7 @@ def _layers(raw: Matrix, rows: Sequence[Row], tasks: dict[str, Task]) -> Layers:
     polarity_inputs, neutral_inputs = mixtures(raw)
     kind, feeling = column(rows, lambda row: row.corpus), feelings(rows)
     polar = np.flatnonzero((feeling == 0) | (feeling == 2))
-    three = np.flatnonzero((feeling >= 0) & np.isin(kind, ("usual", "virus", "annotated")))
+    three = np.flatnonzero((feeling >= 0) & np.isin(kind, ("usual", "virus", "annotated", "read")))
     random = column(rows, lambda row: row.random)
     single = []
     for name in SINGLE:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tingchao.models import measures
 from tingchao.models.calibrate import fitted_scale, fitted_threshold
-from tingchao.models.corpora import JUDGES_ONLY, DataError, corpora, grouped, part_of
+from tingchao.models.corpora import JUDGES_ONLY, DataError, corpora, grouped, part_of, read_later, unlabelled
 from tingchao.models.evaluate import Floor, evaluate, pin, read_floors
 from tingchao.models.feedback import VERDICTS, Example, challenge
 from tingchao.models.meaning import packed_rows
@@ -154,6 +154,13 @@ def test_texts_whose_terms_forbid_it_never_train(tiny: Path) -> None:
     rows = corpora(tiny)
     assert any(row.part in JUDGES_ONLY for row in rows)
     assert all(is_held(row) for row in rows if row.part in JUDGES_ONLY)
+
+
+def test_texts_labelled_later_train(tiny: Path) -> None:
+    rows = corpora(tiny)
+    later = read_later(rows, unlabelled(tiny))
+    assert {row.part for row in later} >= {"handmade"}
+    assert all(row.corpus == "read" and row.signals is not None and not is_held(row) for row in later)
 
 
 def test_a_damaged_annotation_is_named_with_its_line(tiny: Path, tmp_path: Path) -> None:
