@@ -53,6 +53,13 @@ def fitted_mixture(inputs: Matrix, truth: Flags, kind: npt.NDArray[np.str_]) -> 
     return result
 
 
+def fitted_mix(logits: Matrix, truth: Flags) -> Matrix:
+    """Scale and shift of log-odds, on texts drawn at random (Platt 1999)."""
+    model = LogisticRegression(C=1e4, max_iter=1000)
+    model.fit(logits.astype(np.float64)[:, None], truth)
+    return np.array([model.coef_[0, 0], model.intercept_[0]], dtype=np.float32)
+
+
 def fitted_threshold(probability: Matrix, truth: Flags) -> float:
     """The probability from which on a signal is given: where F1 is best, in the middle of the gap below that text."""
     precision, recall, thresholds = precision_recall_curve(truth, probability)

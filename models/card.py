@@ -53,8 +53,8 @@ _FAILURES = """
 ## Known failures
 - Negation beyond the next word ("没有任何人员被困"), irony, and questions are read mostly by their words.
 - `help`, `outage` and `leak` have few examples; chain letters and real calls for help look alike.
-- Neutral follows the guideline only in part: SMP2020 calls fewer texts neutral than the guideline does, and one model
-  serves both. Its probability is too low by about 0.07 for texts drawn at random.
+- SMP2020 calls fewer texts neutral than the guideline does, and one model serves both: the chance of neutral is the
+  guideline's for texts drawn at random, which class is likeliest lies between the two.
 - `advert` was learned from spam messages of fake base stations against usual posts; no set has both side by side, so
   its rate (3 %) is assumed and its calibration is not known.
 - Car forum posts: two thirds are neutral there, more than the model believes (accuracy below the majority class).

@@ -75,7 +75,7 @@ def model_from(arrays: dict[str, Array], settings: dict[str, Any], sha256: str) 
         weights,
         arrays["bias"],
         Meaning(arrays),
-        Layers(arrays["polarity"], arrays["neutral"], arrays["single"]),
+        Layers(arrays["polarity"], arrays["neutral"], arrays["mix"], arrays["single"]),
         arrays["thresholds"],
         base,
         sha256[:12],

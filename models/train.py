@@ -18,7 +18,7 @@ from scipy.sparse import csr_matrix, vstack
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tingchao.models.borrow import borrowed
-from tingchao.models.calibrate import fitted_mixture, fitted_scale, fitted_threshold
+from tingchao.models.calibrate import fitted_mix, fitted_mixture, fitted_scale, fitted_threshold
 from tingchao.models.corpora import Row, corpora, part_of, read_later, unlabelled
 from tingchao.models.features import Vocabulary, chosen, read
 from tingchao.models.files import FILE, Array, digest, packed
@@ -146,9 +146,11 @@ def _layers(raw: Matrix, rows: Sequence[Row], tasks: dict[str, Task]) -> Layers:
         task = tasks[name]
         mix = random[task.rows] if name != "advert" else np.zeros(len(task.rows), dtype=np.bool_)
         single.append(fitted_scale(single_inputs(raw[task.rows], name), task.truth, mix))
+    neutral = fitted_mixture(neutral_inputs[three], feeling[three] == 1, kind[three])
     return Layers(
         fitted_mixture(polarity_inputs[polar], feeling[polar] == 2, kind[polar]),
-        fitted_mixture(neutral_inputs[three], feeling[three] == 1, kind[three]),
+        neutral,
+        fitted_mix(neutral_inputs[random] @ neutral, feeling[random] == 1),
         np.array(single, dtype=np.float32).T.copy(),
     )
 
