@@ -24,6 +24,7 @@ _CLAUSE = frozenset(",!?;:、。@")  # signs that part words as well
 _HAN = 0xA000  # above every part
 _REACH = 9  # characters before and after split ones in which their word is looked for
 # 微信 as adverts write it, after NFKC and in lower case.
+_MARKS = ("v", "薇", "徽信", "溦信", "wx", "威", "裙")  # no pattern matches a text without any
 _CONTACT = (
     (re.compile("v信|[薇徽溦]信"), "微信"),
     (
@@ -113,10 +114,14 @@ def _assembled(text: str) -> str:
 
 def _named(plain: Plain) -> Plain:
     """A batch with 微信 and 群 where adverts write them otherwise."""
-    text = joined = "\n".join(plain.texts)
-    for pattern, meant in _CONTACT:
-        text = pattern.sub(meant, text)
-    return plain if text == joined else _plain(text.split("\n"))
+    some = [at for at, text in enumerate(plain.texts) if any(mark in text for mark in _MARKS)]
+    if not some:
+        return plain
+    texts = list(plain.texts)
+    for at in some:
+        for pattern, meant in _CONTACT:
+            texts[at] = pattern.sub(meant, texts[at])
+    return plain if texts == plain.texts else _plain(texts)
 
 
 def _plain(texts: list[str]) -> Plain:

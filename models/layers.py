@@ -35,6 +35,7 @@ COLUMNS = (*TABLE, *DEEP)
 _GATES, _POLARITY, _NEUTRAL = len(KINDS), len(POLARITY), len(NEUTRAL)
 
 
+_TABLE_SCALE, _DEEP_SCALE = np.float32(0.45), np.float32(0.4)  # about what calibration finds for a signal
 _APART = np.float32(1e-6)  # two chances that differ by less are equal
 
 
@@ -44,7 +45,7 @@ class Layers(NamedTuple):
     polarity: Matrix  # weights of `mixture`, the last is the constant
     neutral: Matrix
     mix: Matrix  # scale and shift of the log-odds of neutral, for texts drawn at random
-    single: Matrix  # for each head of SINGLE the scale of its table column, of its deep column, and the shift
+    single: Matrix  # for each head of SINGLE the scales of its `single_inputs`, and the shift
 
 
 def sigmoid(value: Matrix) -> Matrix:
@@ -71,10 +72,20 @@ def mixtures(raw: Matrix) -> tuple[Matrix, Matrix]:
     return _mixture(gates, polarity), _mixture(gates, np.concatenate((neutral, size), axis=1))
 
 
+def _strongest(raw: Matrix) -> Matrix:
+    """Log-odds of the likeliest signal: what is live or grave has one (0.7 points on `live`, 0.7 on severity)."""
+    signals = [COLUMNS.index(name) for name in SIGNALS]
+    deep = [COLUMNS.index(f"deep {name}") for name in SIGNALS]
+    result: Matrix = (raw[:, signals] * _TABLE_SCALE + raw[:, deep] * _DEEP_SCALE).max(axis=1)
+    return result
+
+
 def single_inputs(raw: Matrix, name: str) -> Matrix:
-    """The two outputs on which a head of SINGLE rests: the table's and the network's (0 if it has none)."""
-    deep = raw[:, COLUMNS.index(f"deep {name}")] if f"deep {name}" in DEEP else np.zeros(len(raw), dtype=np.float32)
-    return np.stack((raw[:, COLUMNS.index(name)], deep), axis=1)
+    """What a head of SINGLE rests on: the table's output, the network's, and the strongest signal (0 for adverts)."""
+    table = raw[:, COLUMNS.index(name)]
+    if f"deep {name}" not in DEEP:
+        return np.stack((table, np.zeros_like(table), np.zeros_like(table)), axis=1)
+    return np.stack((table, raw[:, COLUMNS.index(f"deep {name}")], _strongest(raw)), axis=1)
 
 
 def _for_the_mix(logits: Matrix, positive: Matrix, mix: Matrix) -> Matrix:
@@ -97,8 +108,8 @@ def probabilities(raw: Matrix, layers: Layers) -> Matrix:
     positive = sigmoid(polarity @ layers.polarity)
     plain = _for_the_mix(neutral @ layers.neutral, positive, layers.mix)
     table, deep = raw[:, len(TABLE) - len(SINGLE) : len(TABLE)], raw[:, -len(SINGLE) + 1 :]
-    logits = table * layers.single[0] + layers.single[2]
-    logits[:, :-1] += deep * layers.single[1, :-1]
+    logits = table * layers.single[0] + layers.single[3]
+    logits[:, :-1] += deep * layers.single[1, :-1] + _strongest(raw)[:, None] * layers.single[2, :-1]
     single = sigmoid(logits)
     signals, steps, rest = single[:, : len(SIGNALS)], single[:, len(SIGNALS) : -2], single[:, -2:]
     severity = np.minimum.accumulate(steps, axis=1).sum(axis=1)  # P(>=1) + P(>=2) + P(>=3) is the expected value
