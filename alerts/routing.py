@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from tingchao.alerts.sources import SOURCE
 from tingchao.config.intervals import TimeInterval
 from tingchao.config.matchers import Labels, Matcher, fit, parse
 from tingchao.config.routes import ALL, EACH, Route, RoutesFile
@@ -33,13 +34,16 @@ class Way:
 def labels_of(alert: Alert) -> Labels:
     """The labels of an alert, see config/matchers.py; several values in the order in which they came up."""
     reasons = alert.reasons
+    # The sources of its posts, and the one that it is about: of an alert on a source, or on the silence of one.
+    about = [reason.detail for reason in reasons if reason.kind == "absence" and reason.detail]
+    about += [alert.topic.removeprefix(SOURCE)] if alert.topic.startswith(SOURCE) else []
     return {
         "topic": (alert.topic, *alert.topics),
         "level": (str(alert.level),),
         "rule": tuple(dict.fromkeys(reason.rule for reason in reasons)),
         "kind": tuple(dict.fromkeys(reason.kind for reason in reasons)),
         "signal": tuple(dict.fromkeys(reason.signal for reason in reasons if reason.signal)),
-        "source": tuple(alert.sources),
+        "source": tuple(dict.fromkeys([*about, *alert.sources])),
         "state": (alert.state,),
     }
 

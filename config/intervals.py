@@ -10,8 +10,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
 
+from tingchao.config.calendar import off
 from tingchao.config.load import Block
 
+_EPOCH = date(1970, 1, 1)
 _WEEKDAYS = tuple(name.lower() for name in calendar.day_name)
 _MONTHS = tuple(name.lower() for name in calendar.month_name)  # the first one is empty
 _MINUTES = 24 * 60
@@ -64,6 +66,7 @@ class Interval(Block):
     days_of_month: list[str] = []  # negative ones count from the end of the month
     months: list[str] = []
     years: list[str] = []
+    days_off: bool | None = None  # ours: only weekends and holidays, or only working days, by calendar.toml
     location: str = "Asia/Shanghai"
 
     @model_validator(mode="after")
@@ -80,6 +83,8 @@ class Interval(Block):
         """Whether `at` lies within."""
         local = at.astimezone(ZoneInfo(self.location))
         if self.times and not any(one.holds(local.hour * 60 + local.minute) for one in self.times):
+            return False
+        if self.days_off is not None and self.days_off != bool(off((local.date() - _EPOCH).days, 1)[0]):
             return False
         return all(
             any(first <= value <= last for first, last in ranges) for value, ranges in self._ranges(local.date())

@@ -224,6 +224,8 @@ def beijing(text: str) -> datetime:
         ({"days_of_month": ["1:5"]}, "2026-03-05 23:59", "2026-03-06 00:00"),
         ({"months": ["march", "11:12"]}, "2026-11-11 00:00", "2026-04-01 00:00"),
         ({"years": ["2026"]}, "2026-12-31 23:59", "2027-01-01 00:00"),
+        ({"days_off": True}, "2026-10-01 12:00", "2026-09-30 12:00"),  # National Day
+        ({"days_off": False}, "2026-03-02 12:00", "2026-03-01 12:00"),  # a Sunday
         ({"location": "UTC", "weekdays": ["sunday"]}, "2026-03-02 07:59", "2026-03-02 08:00"),
     ],
 )
@@ -416,6 +418,33 @@ def test_an_alert_is_held_back_while_a_graver_one_goes_on() -> None:
         ("resolved", "metro"),
         ("opened", "water"),
     ]
+
+
+def about_source(room: Room, topic: str, kind: str, detail: str = "") -> None:
+    reason = Reason(rule=kind, kind=kind, start=room.now - HOUR, end=room.now, observed=3.0, detail=detail)
+    room.take(Candidate(topic=topic, reason=reason, level=1, sure=0.9, posts=0, voices=0))
+
+
+def test_silence_of_a_source_that_cannot_be_read_is_no_news() -> None:
+    room = Room()
+    room.settings = replace(room.settings, routes=load().routes)
+    room.restart()
+    about_source(room, "@source/paper", "source_failing")
+    about_source(room, "metro", "absence", "paper")
+    about_source(room, "water", "absence", "forum")
+    assert (room.why(topic="metro"), room.why(topic="water")) == ("inhibited", "")
+
+
+def test_when_nothing_can_be_read_that_alone_is_told() -> None:
+    room = Room()
+    room.settings = replace(room.settings, routes=load().routes)
+    room.restart()
+    about_source(room, "@sources", "sources_failing")
+    about_source(room, "@source/paper", "source_failing")
+    about_source(room, "metro", "absence")
+    room.see("school")
+    held = {topic: room.why(topic=topic) for topic in room.alerts}
+    assert held == {"@sources": "", "@source/paper": "inhibited", "metro": "inhibited", "school": ""}
 
 
 def active(*names: str) -> dict[str, Active]:
