@@ -47,7 +47,7 @@ def dead_show(
 
 @dead_app.command("replay", help=help_of("dead_replay"))
 def dead_replay(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help=help_of("dead_ids"))] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help=help_of("dead_ids"))] = None,
     config: ConfigDir = None,
     db: Database = DB,
 ) -> None:

@@ -113,7 +113,7 @@ def models_list(json: AsJson = False, config: ConfigDir = None, db: Database = D
 
 @models_app.command("rollback", help=help_of("models_rollback"))
 def models_rollback(
-    version: Annotated[str, typer.Argument(metavar="[VERSION]", help=help_of("model_version"))] = "",
+    version: Annotated[str, typer.Argument(metavar="VERSION", help=help_of("model_version"))] = "",
     config: ConfigDir = None,
     db: Database = DB,
 ) -> None:

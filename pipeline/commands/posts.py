@@ -40,7 +40,7 @@ from tingchao.pipeline.records import Fetch, Post
 
 @app.command(help=help_of("crawl"))
 def crawl(
-    sources: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help=help_of("crawl_sources"))] = None,
+    sources: Annotated[list[str] | None, typer.Argument(metavar="SOURCE", help=help_of("crawl_sources"))] = None,
     url: Annotated[str, typer.Option("--url", help=help_of("crawl_url"))] = "",
     json: AsJson = False,
     config: ConfigDir = None,

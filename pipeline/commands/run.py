@@ -85,7 +85,7 @@ def up(config: ConfigDir = None, db: Database = DB, clock: ClockText = "") -> No
 
 @app.command(help=help_of("run"))
 def run(
-    roles: Annotated[list[str], typer.Argument(metavar="ROLE...", help=help_of("roles"))],
+    roles: Annotated[list[str], typer.Argument(metavar="ROLE", help=help_of("roles"))],
     config: ConfigDir = None,
     db: Database = DB,
     clock: ClockText = "",

@@ -34,7 +34,7 @@ from tingchao.pipeline.times import when
 # Options that are not known reach the query: "-word" leaves a word out, without quotation marks around the whole.
 @app.command(help=help_of("search"), context_settings={"ignore_unknown_options": True})
 def search(
-    words: Annotated[list[str] | None, typer.Argument(metavar="[QUERY]...", help=help_of("search_query"))] = None,
+    words: Annotated[list[str] | None, typer.Argument(metavar="QUERY", help=help_of("search_query"))] = None,
     since: Annotated[str, typer.Option(help=help_of("since"))] = "",
     until: Annotated[str, typer.Option(help=help_of("until"))] = "",
     topic: Annotated[str, typer.Option(help=help_of("topic"))] = "",

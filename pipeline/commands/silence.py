@@ -24,7 +24,7 @@ from tingchao.pipeline.times import local, when
 
 silence_app = group("silence")
 routes_app = group("routes")
-Matchers = Annotated[list[str], typer.Argument(metavar="MATCHER...", help=help_of("matchers"))]
+Matchers = Annotated[list[str], typer.Argument(metavar="MATCHER", help=help_of("matchers"))]
 
 
 @silence_app.command("add", help=help_of("silence_add"))
@@ -93,7 +93,7 @@ def silence_expire(
 
 @routes_app.command("test", help=help_of("routes_test"))
 def routes_test(
-    labels: Annotated[list[str], typer.Argument(metavar="LABEL=VALUE...", help=help_of("labels"))],
+    labels: Annotated[list[str], typer.Argument(metavar="LABEL=VALUE", help=help_of("labels"))],
     at: Annotated[str, typer.Option("--at", help=help_of("routes_at"))] = "",
     json: AsJson = False,
     config: ConfigDir = None,
