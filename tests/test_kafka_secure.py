@@ -113,7 +113,7 @@ WORK: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "score": {"score": ("scored", "mentions", "dead")},
     "index": {"index": ("dead",)},
     "watch": {"watch": ("candidates", "dead"), "sources": ("candidates", "dead")},
-    "decide": {"decide": ("alerts", "verdicts", "dead")},
+    "decide": {"decide": ("alerts", "verdicts", "silences", "dead")},
     "notify": {"notify.desk": ("dead",)},
     "crawl": {"schedule": (), "visits": ()},
 }
@@ -155,7 +155,7 @@ def test_crawlers_publish_keep_state_and_share_the_key_of_the_voices(site: Site)
 def test_the_page_reads_what_it_shows_and_takes_commands(site: Site) -> None:
     log = site.log("web")
     log.publish([Output("commands", "k", b"1")], NOW)
-    for topic in ("alerts", "dead", "fetches", "verdicts"):
+    for topic in ("alerts", "dead", "fetches", "verdicts", "silences"):
         list(log.newest(topic))
     log.last("posts")
     for group, topics in (GROUPS | CHANNEL).items():
