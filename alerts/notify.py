@@ -14,7 +14,6 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -27,6 +26,7 @@ from tingchao.alerts.message import Channel, Event, Message, Report, joined, mes
 from tingchao.alerts.robots import RobotChannel
 from tingchao.alerts.terminal import TerminalChannel
 from tingchao.alerts.webhook import WebhookChannel
+from tingchao.alerts.why import Why, delivery_to
 from tingchao.config.channels import Alertmanager, Robot
 from tingchao.config.settings import Channel as AnyChannel
 from tingchao.config.settings import Mail, Settings, Terminal, Webhook
@@ -34,7 +34,7 @@ from tingchao.pipeline.clock import Clock, SystemClock, from_millis, millis
 from tingchao.pipeline.errors import Poison, Retry
 from tingchao.pipeline.log import Output, output
 from tingchao.pipeline.metrics import delayed
-from tingchao.pipeline.records import ACTIVE, Alert, Dead, Delivery
+from tingchao.pipeline.records import ACTIVE, Alert, Dead
 from tingchao.pipeline.stage import Input, Memory, Plan, Result
 
 logger = structlog.get_logger()
@@ -49,29 +49,6 @@ _NEWS: frozenset[Event] = frozenset({"opened", "raised", "repeated"})
 _SIZE = 48 * 1024  # bytes of a waiting message, below log.STATE_LIMIT with room for what is around it
 _DELIVERED = 1000  # deliveries remembered while their commit fails; each failed commit adds at most one
 _WAIT, _TOLD, _HEALTH, _BEGAN = "wait:", "told:", "@health", "@began"
-
-
-class Why(StrEnum):
-    """Why a channel is told of a change of an alert, or why not."""
-
-    FIRST = "first"
-    RAISED = "raised"
-    RESOLVED = "resolved"
-    STATE_CHANGE = "state_change"  # a false alarm, or opened again
-    PAST = "past"  # recorded only, or older than the channel
-    BELOW_LEVEL = "below_level"
-    SUPERSEDED = "superseded"  # a later change of the same batch says more
-    NO_CHANGE = "no_change"
-    REPEAT = "repeat"  # told long ago, and nobody has acknowledged it
-    # Decide says so, in the alert's delivery to the channel (dispatch.py):
-    NOT_ROUTED = "not_routed"
-    SILENCED = "silenced"
-    INHIBITED = "inhibited"
-    MUTED = "muted"
-    GROUP_WAIT = "group_wait"
-    GROUP_INTERVAL = "group_interval"
-    OVER_BUDGET = "over_budget"
-    DIGEST = "digest"  # told late, with others that the budget had held back
 
 
 class Told(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -426,14 +403,6 @@ class Notify:
     def _feel(self, **changes: int | str) -> None:
         self._health = msgspec.structs.replace(self._health, **changes)
         self._memory[_HEALTH] = msgspec.json.encode(self._health)
-
-
-def delivery_to(channel: str, alert: Alert) -> Delivery:
-    """What decide says of the alert to the channel; an alert from before there were routes goes to all."""
-    if alert.deliveries is None:
-        return Delivery(receiver=channel)
-    found = (one for one in alert.deliveries if one.receiver == channel)
-    return next(found, Delivery(receiver=channel, why=Why.NOT_ROUTED.value))
 
 
 def _place(alert: Alert) -> tuple[int, datetime, str]:
