@@ -13,7 +13,7 @@ from tingchao.alerts.nice import ui
 from tingchao.alerts.page_frame import LOOK, frame
 from tingchao.alerts.page_judge import Judging
 from tingchao.alerts.picture import draw_line
-from tingchao.config.language import text
+from tingchao.config.language import in_language, text
 from tingchao.pipeline.clock import stopwatch
 from tingchao.pipeline.errors import Refused, Retry
 from tingchao.pipeline.records import Alert
@@ -146,7 +146,7 @@ class _Box:
             try:
                 await self._desk.send(alert, action)
             except (Refused, Retry) as err:
-                self._said.set_text(str(err))
+                self._said.set_text(str(in_language(err, self._language)))
                 return
             self._asked_at = stopwatch()
             self._said.set_text(text("page.sent", self._language))

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from tingchao.alerts.desk import Desk
 from tingchao.alerts.nice import ui
 from tingchao.alerts.verdict import JUDGEMENTS
-from tingchao.config.language import text
+from tingchao.config.language import in_language, text
 from tingchao.config.signals import SIGNALS
 from tingchao.pipeline.errors import Refused, Retry
 from tingchao.pipeline.records import Alert, Evidence
@@ -79,7 +79,7 @@ class Judging:
             try:
                 await self._desk.judge(alert, verdict, post, told)
             except (Refused, Retry) as err:
-                self._say(str(err))
+                self._say(str(in_language(err, self._language)))
                 return
             self._say(text("page.sent", self._language))
 

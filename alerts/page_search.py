@@ -14,7 +14,7 @@ from tingchao.alerts.desk import Desk
 from tingchao.alerts.markup import chips, esc, link, local, marked, table
 from tingchao.alerts.nice import ui
 from tingchao.alerts.page_frame import frame
-from tingchao.config.language import text
+from tingchao.config.language import in_language, text
 from tingchao.config.signals import SIGNALS
 from tingchao.pipeline.clock import BEIJING, millis
 from tingchao.pipeline.errors import Refused, Retry
@@ -80,7 +80,7 @@ def add(desk: Desk) -> None:
         try:
             hits, total = await desk.search(asked.query(language))
         except (Refused, Retry) as err:
-            result.content = f'<p class="wrong">{esc(err)}</p>'
+            result.content = f'<p class="wrong">{esc(in_language(err, language))}</p>'
             return
         result.content = _result(asked, hits, total, desk.clock.now(), language)
 
