@@ -398,7 +398,7 @@ def test_a_command_for_an_unknown_alert_is_refused() -> None:
 
 
 def test_sending_refuses_what_cannot_be_done_and_says_what_can(desk: Desk) -> None:
-    with pytest.raises(Refused, match="no alert 'x'"):
+    with pytest.raises(Refused, match="no alert x; see"):
         ledger.send(desk.log, desk.clock, "x", "acknowledge")
     desk.said(5, "safety")
     with pytest.raises(Refused, match="acknowledge, in_hand, resolve, false_alarm"):
