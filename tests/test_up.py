@@ -175,7 +175,8 @@ def alive(pid: int) -> bool:
 )
 def test_check_names_file_and_key(here: Installation, file: str, content: str, told: str) -> None:
     (here.folder / file).write_text(content)
-    done = subprocess.run(here.command("check"), capture_output=True, timeout=30, check=False)
+    english = os.environ | {"TINGCHAO_LANG": "en"}
+    done = subprocess.run(here.command("check"), capture_output=True, timeout=30, check=False, env=english)
     assert done.returncode == 1
     assert file in done.stderr.decode()
     assert told in done.stderr.decode().replace("\n", "")
