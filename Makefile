@@ -5,7 +5,7 @@ SHARED ?= ../shared
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test chaos test-real check bench bench-real train evaluate lock clean
+.PHONY: help run demo test chaos test-real test-servers test-others check bench bench-real train evaluate lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -30,7 +30,14 @@ test: .venv/dev ## Run the tests; names what it left out
 	$(BIN)/pytest
 
 test-real: .venv/dev ## Run all tests, also those on a real Kafka and Elasticsearch, which it starts and stops
-	$(BIN)/python tests/services.py run $(BIN)/pytest
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-servers test-others
+
+# Side by side: tests on servers wait most of their time.
+test-servers: .venv/dev
+	$(BIN)/python tests/services.py run -- $(BIN)/pytest -m real
+
+test-others: .venv/dev
+	$(BIN)/pytest -m "not real"
 
 chaos: .venv/dev ## The long proof: kill everything, many times, and count afterwards
 	$(BIN)/python tests/storm.py --shared $(SHARED)
