@@ -63,7 +63,10 @@ def memory(shared: Path, folder: Path) -> None:
             command = [sys.executable, "-m", "tingchao.pipeline.cli", "ingest", str(file), "--source", f"s{step}"]
             text = file.read_text().replace('"source": "bench', f'"source": "bench{step}')
             file.write_text(text)
+            began = time.perf_counter()
             subprocess.run([*command, "--db", str(db), "--config", str(folder)], check=True, capture_output=True)
+            rate = STEP / (time.perf_counter() - began)
+            print(f"    {rate:,.0f} posts/s from file to indexed and watched (wanted: 3,000)")
             show(step * STEP, up.pid)
     finally:
         stop(up)
