@@ -29,17 +29,18 @@ demo: .venv/run ## See an incident unfold, from page to alert, within a minute a
 test: .venv/dev ## Run the tests; names what it left out
 	$(BIN)/pytest
 
-test-real: .venv/dev ## Run all tests, also those on a real Kafka and Elasticsearch, which it starts and stops
+test-real: .venv/dev ## Run the tests, also those on a real Kafka and Elasticsearch, which it starts and stops
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-servers test-others
 
 # Side by side: tests on servers wait most of their time.
 test-servers: .venv/dev
-	$(BIN)/python tests/services.py run -- $(BIN)/pytest -m real
+	$(BIN)/python tests/services.py run -- $(BIN)/pytest -m "real and not chaos"
 
 test-others: .venv/dev
 	$(BIN)/pytest -m "not real"
 
-chaos: .venv/dev ## The long proof: kill everything, many times, and count afterwards
+chaos: .venv/dev ## The long proof: break servers, kill everything many times, and count afterwards
+	$(BIN)/python tests/services.py run -- $(BIN)/pytest -m chaos
 	$(BIN)/python tests/storm.py --shared $(SHARED)
 
 check: .venv/dev ## Lint, format and types

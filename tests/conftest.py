@@ -66,6 +66,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("real"):
             item.add_marker(pytest.mark.timeout(300))  # a server that one test starts takes its time
+        if {"own_kafka", "own_elasticsearch"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("chaos")
         for name, (here, how) in NEEDS.items():
             if not here and item.get_closest_marker(name):
                 counts[name] = counts.get(name, 0) + 1

@@ -10,6 +10,7 @@ import pytest
 
 
 @pytest.mark.real
+@pytest.mark.chaos
 @pytest.mark.shared
 @pytest.mark.timeout(900)
 def test_nothing_is_lost_and_nothing_doubled_in_a_storm(shared: Path) -> None:
