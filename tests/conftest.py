@@ -60,14 +60,26 @@ LEAVE_NOTHING_OUT = os.environ.get("TINGCHAO_LEAVE_NOTHING_OUT") == "1"
 left_out = pytest.StashKey[dict[str, int]]()
 
 
+class Markers:
+    """Marks tests before `-m` chooses among them."""
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            if item.get_closest_marker("real"):
+                item.add_marker(pytest.mark.timeout(300))  # a server that one test starts takes its time
+            if {"own_kafka", "own_elasticsearch"} & set(getattr(item, "fixturenames", ())):
+                item.add_marker("chaos")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Markers())
+
+
+@pytest.hookimpl(trylast=True)  # what `-m` did not choose is not left out
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what cannot run here; `pytest_terminal_summary` names it."""
     counts: dict[str, int] = {}
     for item in items:
-        if item.get_closest_marker("real"):
-            item.add_marker(pytest.mark.timeout(300))  # a server that one test starts takes its time
-        if {"own_kafka", "own_elasticsearch"} & set(getattr(item, "fixturenames", ())):
-            item.add_marker("chaos")
         for name, (here, how) in NEEDS.items():
             if not here and item.get_closest_marker(name):
                 counts[name] = counts.get(name, 0) + 1
