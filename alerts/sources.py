@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
-from scipy.stats import nbinom
 
 from tingchao.config.settings import Settings
 from tingchao.config.sources import Source
@@ -35,7 +34,7 @@ _LEARN = 3  # days until there is a usual number
 _EXPECT = 10.0  # posts expected in the hours looked at; from fewer, silence says nothing
 _FARTHEST = 48  # hours looked at
 _P = 0.001  # that a source brings so little by chance
-_DISPERSION = 3.0  # size of the negative binomial; news per hour vary about as much (a guess, on the careful side)
+_DISPERSION = 3  # size of the negative binomial; news per hour vary about as much (a guess, on the careful side)
 
 
 class Health(msgspec.Struct):
@@ -220,7 +219,7 @@ def _silence(health: Health, now: datetime, source: Source) -> Reason | None:
         expected += health.usual[slot]
         observed += health.hours[hour]
         if expected >= _EXPECT:
-            chance = float(nbinom.cdf(observed, _DISPERSION, _DISPERSION / (_DISPERSION + expected)))
+            chance = _chance(observed, expected)
             if chance < _P:
                 start = datetime.fromtimestamp(hour * 3600, now.tzinfo)
                 return Reason(
@@ -233,6 +232,13 @@ def _silence(health: Health, now: datetime, source: Source) -> Reason | None:
                     p=chance,
                 )
     return None
+
+
+def _chance(observed: int, expected: float) -> float:
+    """Of at most so many posts: the lower tail of a negative binomial."""
+    from scipy.special import nbdtr  # noqa: PLC0415 the page knows this file for its names and must not wait for SciPy
+
+    return float(nbdtr(observed, _DISPERSION, _DISPERSION / (_DISPERSION + expected)))
 
 
 def _slot(hour: int) -> int:
