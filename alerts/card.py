@@ -15,6 +15,7 @@ import msgspec
 
 from tingchao.alerts.precedents import Precedent
 from tingchao.alerts.representatives import representatives
+from tingchao.alerts.sources import about_sources
 from tingchao.alerts.windows import OTHERS, SURE
 from tingchao.config.language import catalogue, text
 from tingchao.pipeline.records import Alert, Evidence, Reason
@@ -63,7 +64,7 @@ def card(alert: Alert, language: str, before: Sequence[Precedent] = ()) -> Card:
             "unknown": iter((text("alert.unknown.source", language),)),
             "held": _held(alert, language),
         }
-        if alert.topic.startswith("@")
+        if about_sources(alert)
         else {
             "why": _why(alert, language),
             "curve": _curve(alert, language),
@@ -193,7 +194,7 @@ def _why(alert: Alert, language: str) -> Iterator[str]:
             tiny = reason.p < _TINY
             parts.append(text("alert.why.p_tiny" if tiny else "alert.why.p", language, p=f"{reason.p:.2g}"))
         yield text("alert.join", language).join(parts) + text("alert.stop", language)
-    if not alert.topic.startswith("@"):  # a source has been told of since when
+    if not about_sources(alert):  # a source has been told of since when
         until = local(min(alert.until, alert.updated_at))
         yield text("alert.why.since", language, since=local(alert.since), until=until)
     if alert.state == "past":

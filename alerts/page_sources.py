@@ -14,9 +14,7 @@ from tingchao.alerts.notify import Outbox
 from tingchao.alerts.page_frame import frame
 from tingchao.config.language import text
 from tingchao.config.sources import Source
-from tingchao.pipeline.records import Fetch
-
-_FINE = frozenset({"ok", "unchanged"})
+from tingchao.pipeline.records import FINE, Fetch
 
 
 def add(desk: Desk) -> None:
@@ -57,7 +55,7 @@ def _source(source: Source, fetch: Fetch | None, now: datetime, language: str) -
 
 
 def _fetched(name: str, fetch: Fetch, now: datetime) -> list[str]:
-    fine = "fine" if fetch.outcome in _FINE else "trouble"
+    fine = "fine" if fetch.outcome in FINE else "trouble"
     status = f" {fetch.status}" if fetch.status and fine == "trouble" else ""
     message = f"<small>{esc(fetch.message)}</small>" if fetch.message else ""
     return [

@@ -11,6 +11,7 @@ from tingchao.alerts import card
 from tingchao.alerts.markup import chips, esc, link, local, marked, sparkline
 from tingchao.alerts.precedents import Precedent
 from tingchao.alerts.representatives import representatives
+from tingchao.alerts.sources import about_sources
 from tingchao.config.language import text
 from tingchao.pipeline.clock import BEIJING
 from tingchao.pipeline.records import Alert, Change, Evidence
@@ -88,7 +89,7 @@ def _head(alert: Alert, now: datetime, language: str, headline: str) -> str:
 def _card(alert: Alert, now: datetime, language: str, before: Sequence[Precedent]) -> str:
     shown = card.card(alert, language, before)
     told = _sentences(shown, "why", "what") + _evidence(alert, now, language) + _sentences(shown, "precedents")
-    beside = "" if alert.topic.startswith("@") else _numbers(alert, language) + _curve(alert, language)
+    beside = "" if about_sources(alert) else _numbers(alert, language) + _curve(alert, language)
     beside += _signals(alert, language) + _sentences(shown, "who") + _history(alert, now, language)
     return (
         f"{_head(alert, now, language, shown.headline)}"

@@ -16,13 +16,12 @@ from tingchao.config.settings import Settings
 from tingchao.config.sources import Source
 from tingchao.pipeline.clock import BEIJING
 from tingchao.pipeline.log import Output, output
-from tingchao.pipeline.records import Candidate, Fetch, Reason, Tick
+from tingchao.pipeline.records import FINE, Alert, Candidate, Fetch, Reason, Tick
 from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
 
 TICK = timedelta(minutes=1)
 SOURCE, ALL = "@source/", "@sources"  # topics of these alerts; '@' stands in no name of a topic
 
-_FINE = frozenset({"ok", "unchanged"})
 _TRIES = 3  # visits in a row that failed; one or two are the web as it is
 _PATIENCE = timedelta(minutes=30)  # and at least so long, for sources that are visited every minute
 _AGAIN = timedelta(hours=1)  # told again while it lasts: below decide.quiet (2 h), so that the alert stays one
@@ -67,6 +66,11 @@ def titles(settings: Settings) -> dict[str, str]:
     return {SOURCE + source.name: source.title or source.name for source in settings.sources}
 
 
+def about_sources(alert: Alert) -> bool:
+    """Whether the alert is on a source, or on most of them, and so has no posts to show."""
+    return alert.topic == ALL or alert.topic.startswith(SOURCE)
+
+
 class Sources:
     """The health of all sources."""
 
@@ -96,7 +100,7 @@ class Sources:
         if source is None or fetch.url != source.url:
             return "other", []
         health = self._all.setdefault(fetch.source, Health(began=fetch.at))
-        if fetch.outcome not in _FINE:
+        if fetch.outcome not in FINE:
             health.failures += 1
             health.bad = health.bad or fetch.at
             health.detail = f"{fetch.outcome}:{fetch.status}" if fetch.outcome == "status" else fetch.outcome

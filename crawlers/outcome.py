@@ -26,7 +26,6 @@ NAMES = (
 # fmt: on
 """All outcomes; each is a line under crawl.* in messages.toml."""
 
-FINE = frozenset({"ok", "unchanged"})
 # What the next visit may well find mended: the page counts as not yet seen.
 PASSING = frozenset({"timeout", "offline", "waiting", "broken", "failed", "robots_unavailable"})
 

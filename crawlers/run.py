@@ -26,7 +26,6 @@ from tingchao.config.sources import Source
 from tingchao.crawlers.base import SourceSpider
 from tingchao.crawlers.feed import FeedSpider
 from tingchao.crawlers.jobs import Due, Jobs
-from tingchao.crawlers.outcome import FINE
 from tingchao.crawlers.page import PageSpider, page_source
 from tingchao.crawlers.publish import finish
 from tingchao.crawlers.schedule import Schedule, first_wait
@@ -37,7 +36,7 @@ from tingchao.pipeline.clock import Clock, SystemClock, speed, stopwatch
 from tingchao.pipeline.errors import Refused, Retry
 from tingchao.pipeline.health import HEALTH
 from tingchao.pipeline.log import Log
-from tingchao.pipeline.records import Fetch, Post
+from tingchao.pipeline.records import FINE, Fetch, Post
 
 logger = structlog.get_logger()
 AT_ONCE = 8  # visits at the same time, each to another site or waiting for its turn; bounds the memory of pages

@@ -19,7 +19,7 @@ from tingchao.config.settings import Settings, load
 from tingchao.config.sources import Source
 from tingchao.crawlers.frame import Frame
 from tingchao.crawlers.jobs import until_next
-from tingchao.crawlers.outcome import FINE, Trouble, ahead, line
+from tingchao.crawlers.outcome import Trouble, ahead, line
 from tingchao.crawlers.polite import ROBOTS, Sites
 from tingchao.crawlers.seen import GROUP, Pages, Seen, SourceState, read_source
 from tingchao.pipeline.clock import Clock, SystemClock, speed
@@ -27,7 +27,7 @@ from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.intake import Intake, Raw
 from tingchao.pipeline.log import Log
 from tingchao.pipeline.privacy import mask_url
-from tingchao.pipeline.records import Fetch, Post
+from tingchao.pipeline.records import FINE, Fetch, Post
 from tingchao.pipeline.sqlite_log import SqliteLog
 
 logger = structlog.get_logger()

@@ -94,6 +94,12 @@ def require(settings: Settings, db: Path) -> None:
         raise Refused(Said("error.no_database", file=db))
 
 
+def existing_log(settings: Settings, db: Path) -> Log:
+    """The log, for a view of it. Raises Refused when there is none yet."""
+    require(settings, db)
+    return open_log(settings, db)
+
+
 def require_posts(settings: Settings, db: Path) -> None:
     """Raises Refused when there is no store yet."""
     if settings.main.store.kind == "sqlite":

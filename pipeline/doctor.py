@@ -18,7 +18,7 @@ from tingchao.pipeline.backends import model_folder
 from tingchao.pipeline.dead import letters
 from tingchao.pipeline.errors import TingchaoError
 from tingchao.pipeline.log import Log
-from tingchao.pipeline.records import Fetch, decode
+from tingchao.pipeline.records import FINE, Fetch, decode
 from tingchao.pipeline.roles import FLOW, ROLES, Role
 from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.stage import outcomes
@@ -94,6 +94,6 @@ def _log(log: Log, db: Path) -> Iterator[Finding]:
 def _sources(log: Log) -> Iterator[Finding]:
     for entry in log.newest("fetches"):
         fetch = decode(Fetch, entry.value)
-        well = fetch.outcome in {"ok", "unchanged"}
+        well = fetch.outcome in FINE
         message = f"{fetch.source}: {fetch.outcome} {local(fetch.at)} {fetch.message}".strip()
         yield Finding("sources", message, well=well)

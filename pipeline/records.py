@@ -294,6 +294,9 @@ class Fetch(Record, frozen=True, kw_only=True, omit_defaults=True):
     next_at: Aware | None = None
 
 
+FINE = frozenset({"ok", "unchanged"})  # outcomes of a visit that brought what there was
+
+
 class Job(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A visit that is due. Keyed by the site, so that one process at a time asks it."""
 

@@ -12,7 +12,7 @@ import typer
 from tingchao.config.language import text
 from tingchao.config.settings import Settings, load
 from tingchao.pipeline import shows
-from tingchao.pipeline.backends import clustered, open_log, open_store, require
+from tingchao.pipeline.backends import clustered, existing_log, open_store
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.commands.base import (
     DB,
@@ -50,7 +50,7 @@ def alerts_list(
 
     one_of("--state", state, ("open", "acknowledged", "in_hand", "resolved", "false_alarm", "past"))
     found = sorted(
-        ledger.alerts(_log(load(config), db)).values(), key=lambda alert: (alert.since, alert.id), reverse=True
+        ledger.alerts(existing_log(load(config), db)).values(), key=lambda alert: (alert.since, alert.id), reverse=True
     )
     chosen = [a for a in found if state in ("", a.state) and topic in ("", a.topic)][:limit]
     if json:
@@ -66,7 +66,7 @@ def alerts_show(alert_id: AlertId, json: AsJson = False, config: ConfigDir = Non
     from tingchao.alerts import card, ledger
     from tingchao.alerts.precedents import precedents
 
-    known = ledger.alerts(_log(load(config), db))
+    known = ledger.alerts(existing_log(load(config), db))
     alert = _chosen(known, alert_id)
     before = precedents(alert, known.values())
     out(msgspec.json.encode(card.as_json(alert, before)).decode() if json else card.as_text(alert, LANGUAGE, before))
@@ -96,7 +96,7 @@ def alerts_verdict(
 
     one_of("verdict", verdict, JUDGEMENTS)
     settings, clock = load(config), SystemClock()
-    log = _log(settings, db)
+    log = existing_log(settings, db)
     alert = _alert(log, alert_id)
     name = _post_of(alert, post) if post else ""
     store = open_store(settings, db)
@@ -113,7 +113,7 @@ def alerts_budget(json: AsJson = False, config: ConfigDir = None, db: Database =
     from tingchao.alerts import budget, ledger
 
     settings, now = load(config), SystemClock().now()
-    history = budget.opened(ledger.alerts(_log(settings, db)))
+    history = budget.opened(ledger.alerts(existing_log(settings, db)))
     shown = False
     for level in (1, 2, 3):
         found = budget.forecast(history, level, now, settings.main.budget, _LIMITS)
@@ -159,7 +159,7 @@ def _command(alert_id: str, action: str, note: str, config: Path | None, db: Pat
     from tingchao.alerts import ledger
 
     settings = load(config)
-    log = _log(settings, db)
+    log = existing_log(settings, db)
     alert = _alert(log, alert_id)
     ledger.send(log, SystemClock(), alert.id, action, note)
     _now_is(settings, db, log, alert.id)
@@ -170,8 +170,13 @@ def _now_is(settings: Settings, db: Path, log: Log, alert: str) -> None:
     done = carried_out(settings, db, log)
     after = _alert(log, alert)
     say(t("said.now_is", id=after.id[:8], state=t(f"state.{after.state}")))
+    exit_unless(after.id, done=done)
+
+
+def exit_unless(name: str, *, done: bool) -> None:
+    """End with a message unless decide has carried out what was sent."""
     if not done:
-        say(t("said.not_done", id=after.id[:8]), error=True)
+        say(t("said.not_done", id=name[:8]), error=True)
         raise typer.Exit(1)
 
 
@@ -203,8 +208,3 @@ def _chosen(known: dict[str, Alert], beginning: str) -> Alert:
     if len(found) > 1:
         raise Refused(t("said.several_alerts", id=beginning, count=len(found)))
     return found[0]
-
-
-def _log(settings: Settings, db: Path) -> Log:
-    require(settings, db)
-    return open_log(settings, db)

@@ -12,7 +12,7 @@ import typer
 from tingchao.config.settings import load
 from tingchao.pipeline import dead as dead_letters
 from tingchao.pipeline import shows
-from tingchao.pipeline.backends import open_log, require
+from tingchao.pipeline.backends import existing_log
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.commands.base import DB, LANGUAGE, AsJson, ConfigDir, Database, group, help_of, out, say, t
 from tingchao.pipeline.log import Log
@@ -23,9 +23,7 @@ dead_app = group("dead")
 
 @dead_app.command("list", help=help_of("dead_list"))
 def dead_list(json: AsJson = False, config: ConfigDir = None, db: Database = DB) -> None:
-    settings = load(config)
-    require(settings, db)
-    letters = dead_letters.letters(open_log(settings, db))
+    letters = dead_letters.letters(existing_log(load(config), db))
     if json:
         sys.stdout.write(shows.json_lines(letters))
     elif letters:
@@ -40,9 +38,8 @@ def dead_show(
     config: ConfigDir = None,
     db: Database = DB,
 ) -> None:
-    settings = load(config)
-    require(settings, db)
-    out(msgspec.json.format(msgspec.json.encode(dead_letters.letter(open_log(settings, db), dead_id))).decode())
+    letter = dead_letters.letter(existing_log(load(config), db), dead_id)
+    out(msgspec.json.format(msgspec.json.encode(letter)).decode())
 
 
 @dead_app.command("replay", help=help_of("dead_replay"))
@@ -51,9 +48,7 @@ def dead_replay(
     config: ConfigDir = None,
     db: Database = DB,
 ) -> None:
-    settings = load(config)
-    require(settings, db)
-    log = open_log(settings, db)
+    log = existing_log(load(config), db)
     count = dead_letters.replay(log, SystemClock(), ids or [])
     say(t("said.replayed", count=count))
     if left := len(dead_letters.letters(log)):

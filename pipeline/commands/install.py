@@ -8,7 +8,7 @@ import typer
 
 from tingchao.config.settings import load
 from tingchao.pipeline import backends, shows
-from tingchao.pipeline.backends import open_log, require
+from tingchao.pipeline.backends import existing_log
 from tingchao.pipeline.commands.base import DB, LANGUAGE, AsJson, ConfigDir, Database, app, help_of, out, t
 from tingchao.pipeline.roles import FLOW
 
@@ -36,8 +36,7 @@ def setup(config: ConfigDir = None, db: Database = DB) -> None:  # noqa: ARG001 
 @app.command(help=help_of("lag"))
 def lag(json: AsJson = False, config: ConfigDir = None, db: Database = DB) -> None:
     settings = load(config)
-    require(settings, db)
-    log = open_log(settings, db)
+    log = existing_log(settings, db)
     channels = [(f"notify.{channel.name}", "alerts") for channel in settings.main.notify]
     lags = []
     for stage, topic in (*FLOW, ("decide", "commands"), *channels):

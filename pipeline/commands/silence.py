@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -12,14 +11,13 @@ import typer
 
 from tingchao.config.load import duration
 from tingchao.config.matchers import LABELS, Labels
-from tingchao.config.settings import Settings, load
+from tingchao.config.settings import load
 from tingchao.pipeline import shows
-from tingchao.pipeline.backends import open_log, require
+from tingchao.pipeline.backends import existing_log
 from tingchao.pipeline.clock import SystemClock
-from tingchao.pipeline.commands.alerts import carried_out
+from tingchao.pipeline.commands.alerts import carried_out, exit_unless
 from tingchao.pipeline.commands.base import DB, AsJson, ConfigDir, Database, group, help_of, out, say, t
 from tingchao.pipeline.errors import Refused
-from tingchao.pipeline.log import Log
 from tingchao.pipeline.times import local, when
 
 silence_app = group("silence")
@@ -43,11 +41,11 @@ def silence_add(
     now = clock.now()
     starts = when(start, now) if start else None
     ends = _end(length, until, starts or now)
-    log = _log(settings, db)
+    log = existing_log(settings, db)
     name = silences.add(log, clock, matchers, starts, ends, comment)
     done = carried_out(settings, db, log)
     say(t("said.silenced", id=name[:8], until=local(ends)))
-    _not_done(name, done=done)
+    exit_unless(name, done=done)
 
 
 @silence_app.command("list", help=help_of("silence_list"))
@@ -62,7 +60,7 @@ def silence_list(
     now = SystemClock().now()
     found = [
         (one, silences.phase(one, now))
-        for one in silences.silences(_log(load(config), db), now)
+        for one in silences.silences(existing_log(load(config), db), now)
         if expired or silences.phase(one, now) != "expired"
     ]
     if json:
@@ -84,11 +82,11 @@ def silence_expire(
     from tingchao.alerts import silences
 
     settings = load(config)
-    log = _log(settings, db)
+    log = existing_log(settings, db)
     name = silences.expire(log, SystemClock(), silence_id)
     done = carried_out(settings, db, log)
     say(t("said.silence_over", id=name[:8]))
-    _not_done(name, done=done)
+    exit_unless(name, done=done)
 
 
 @routes_app.command("test", help=help_of("routes_test"))
@@ -145,14 +143,3 @@ def _end(length: str, until: str, starts: datetime) -> datetime:
         raise Refused(f"--for {length!r}: {err}") from err
     assert isinstance(step, timedelta)
     return starts + step
-
-
-def _not_done(name: str, *, done: bool) -> None:
-    if not done:
-        say(t("said.not_done", id=name[:8]), error=True)
-        raise typer.Exit(1)
-
-
-def _log(settings: Settings, db: Path) -> Log:
-    require(settings, db)
-    return open_log(settings, db)
