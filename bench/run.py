@@ -6,13 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-FIRST = ("score.py", "events.py", "pages.py", "ingest.py", "latency.py", "crawl.py", "up.py")
+WITH_DATA = ("score.py", "events.py", "pages.py", "ingest.py", "latency.py", "up.py")
+ALONE = ("crawl.py",)  # makes its own pages
 
 
 def main() -> None:
     folder = Path(__file__).parent
-    for name in FIRST:
+    for name in WITH_DATA:
         subprocess.run([sys.executable, str(folder / name), *sys.argv[1:]], check=True)
+    for name in ALONE:
+        subprocess.run([sys.executable, str(folder / name)], check=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import re
 from tingchao.crawlers.blocks import Block
 
 LINE_META = re.compile(
-    r"^\W*(?:(?:发表|发布|更新|编辑|回复|创建|楼主)\S{0,4}?\s*[:：]?\s*)?(?:(?:20|"
+    r"^\W*(?:(?:发表|发布|更新|编辑|回复|创建|楼主|(?i:posted|published))\S{0,4}?\s*[:：@]?\s*)?(?:(?:20|"
     r"19)\d\d\s*[-/.年]\s*\d{1,2}\s*[-/.月]\s*\d{1,2}[^。！？]{0,60}|\d{1,2}[-/月]\d{1,2}日?\s+\d{1,2}:\d\d[^。！？]{0,40}|"
     r"\d{1,2}:\d\d(?::\d\d)?"
     r"|(?:刚刚|昨天|前天|今天|\d+\s*(?:秒|分钟|小时|天|个?月|年)前)[^，。！？,!?]{0,20})$"
@@ -19,6 +19,12 @@ _LABEL = re.compile(
     r"责任编辑|阅读(?:次数|量|数)?|浏览(?:次数|量|数)?|点击(?:次数|量|数)?|访问(?:次数|量)?|人气|评论(?:数)?|点赞|"
     r"字号|字体(?:大小)?|标签|关键词|关键字|分类|栏目|所属栏目|编号|索引号|文号|打印|分享|收藏|原标题|专题|"
     r"浏览)\s*[:：]"
+)
+# What a site counts beside a teaser, without the colon of a label: 阅读数 2333, 1.2万次浏览.
+_COUNT = re.compile(
+    r"^\W*(?:(?:阅读|浏览|点击|访问|播放|评论|点赞|收藏|转发|人气)(?:次数|量|数)?\s*[\d.,]+\s*[万wk]?\+?\s*[次人条]?"
+    r"|[\d.,]+\s*[万wk]?\+?\s*[次人条]?\s*(?:阅读|浏览|点击|访问|播放|评论|点赞|收藏|转发|围观))\W*$",
+    re.IGNORECASE,
 )
 EDITOR = re.compile(
     r"^\W*(?:本文)?(?:(?:责任|执行|值班|网络|新媒体|本期|见习|实习|视觉|图片|版面|首席)?编[辑審审]|责编|責任編輯|"
@@ -43,7 +49,8 @@ END = re.compile(
     r"参与(?:讨论|评论)"
     r"|(?:友情|相关|合作)链接|分享到?|分享至.{0,8}|免责声明|版权声明|法律声明|特别声明|郑重声明|版权所有|返回(?:顶部|"
     r"首页|列表|搜狐).{0,6}|扫一扫.{0,30}|(?:长按|扫码|扫描).{0,12}二维码.{0,20}|THE END|END|(?:全文|正文)?完|"
-    r"阅读原文|赞赏|打赏|举报|网站地图|关于我们.{0,40})\W*$",
+    r"阅读原文|赞赏|打赏|举报|网站地图|关于我们.{0,40}|"
+    r"(?:正文|本文|文章)(?:已|到此)?结束.{0,30}|(?:点亮|点个|右下角|戳).{0,6}在看.{0,20})\W*$",
     re.IGNORECASE,
 )
 NOTICE = re.compile(
@@ -117,7 +124,7 @@ def worth(block: Block) -> float:
     if block.linked * 2 > size:
         return -(5.0 + min(size, 30) * 0.5)
     text = block.text
-    if size <= 40 and _BUTTON.match(text):
+    if size <= 40 and (_BUTTON.match(text) or _COUNT.match(text)):
         return -6.0
     if size <= _LONGEST_ABOUT and (LINE_META.match(text) or _LABEL.match(text) or is_about(text)):
         return -4.0

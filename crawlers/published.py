@@ -18,7 +18,7 @@ _CHANGED = re.compile(
     r"(?:更新|修改|修订|编辑于|updated|modified|截止|截至|有效期|活动)\S{0,6}\s*[:：]?\s*$", re.IGNORECASE
 )
 _NAMED = re.compile(
-    r"(?:发布|发表|发稿|发文|时间|日期|published|posted|创建|成文|上传)\S{0,4}\s*[:：]?\s*$", re.IGNORECASE
+    r"(?:发布|发表|发稿|发文|时间|日期|published|posted|创建|成文|上传)\S{0,4}\s*[:：@]?\s*$", re.IGNORECASE
 )
 _HOST = re.compile(r"^\w+://[^/]*")
 _URL_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/_]?(0[1-9]|1[0-2])[-/_]?(0[1-9]|[12]\d|3[01])(?!\d{1,3}(?!\d))")
@@ -172,17 +172,18 @@ def _in_text(text: str, fetched_at: datetime, trust: int) -> Iterator[_Candidate
 
 
 def _after_article(page: Page, article: list[Block], fetched_at: datetime) -> Iterator[ParsedTime]:
-    """Times in the last two lines of the article (a notice is dated at its end) and the few lines after it."""
-    if not article:
-        return
-    last = id(article[-1])
-    end = next((i for i, block in enumerate(page.blocks) if id(block) == last), -1)
-    short = [
-        block for block in [*article[-2:], *page.blocks[end + 1 : end + 6]] if block.size <= 40 and not block.linked
-    ]
-    for block in short:
+    """Times from the last but one line of the article on (a notice is dated at its end) to a few lines after it.
+
+    A longer line, or one with links in it, counts when it names the time: "posted @ 2019-09-26 15:10 (32)".
+    """
+    place = {id(block): index for index, block in enumerate(page.blocks)}
+    ends = [place[id(block)] for block in article[-2:]]
+    for block in page.blocks[ends[0] : ends[-1] + 6] if ends else ():
         found = parse_time(block.text, fetched_at)
-        if found is not None and (found.dated or found.minute):
+        if found is None or not (found.dated or found.minute):
+            continue
+        named = _NAMED.search(block.text[: found.start]) is not None and block.size <= _LONGEST_HEAD_LINE
+        if named or (block.size <= 40 and not block.linked):
             yield found
 
 

@@ -99,6 +99,36 @@ def test_the_time_of_publishing_wins_over_that_of_a_change() -> None:
     assert stated(article) == "2024-05-06T09:30"
 
 
+@pytest.mark.parametrize(
+    "foot",
+    [
+        "<div>供水 管网 停水</div><div>发布于 2024-05-06 09:30</div>",
+        "<div>posted @ 2024-05-06 09:30 <a href='/u'>小河</a> 阅读(1203) <a href='/e'>编辑</a></div>",
+    ],
+)
+def test_a_time_named_below_the_article_is_that_of_publishing(foot: str) -> None:
+    article = read(f"<h1>早高峰列车晚点</h1><div>{paragraphs(3)}</div>{foot}")
+    assert stated(article) == "2024-05-06T09:30"
+    assert "09:30" not in article.text
+
+
+@pytest.mark.parametrize(
+    "foot",
+    [
+        "".join(
+            f"<div class='x'><h4>另一篇文章的题目{n}</h4><span>阅读数 2{n}33</span>"
+            f"<p>这是第{n}篇文章的摘要，不属于本文。</p></div>"
+            for n in range(8)
+        ),
+        "<p>正文已结束，您可以按alt+4进行评论</p>",
+        "<p>点亮“在看”，让更多人知道</p>",
+    ],
+)
+def test_teasers_with_counts_and_marks_of_the_end_stay_out(foot: str) -> None:
+    alone = read(f"<h1>早高峰列车晚点</h1><div>{paragraphs(3)}</div>").text
+    assert read(f"<h1>早高峰列车晚点</h1><div>{paragraphs(3)}{foot}</div>").text == alone
+
+
 def test_a_date_in_the_text_is_not_the_time_of_publishing() -> None:
     article = read(
         "<h1>列车晚点的原因查明</h1>"
