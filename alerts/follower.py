@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from tingchao.alerts.ledger import Ledger
-from tingchao.alerts.notify import Outbox, outbox
+from tingchao.alerts.outbox import ChannelState, channel_state
 from tingchao.pipeline.clock import Clock, stopwatch
 from tingchao.pipeline.errors import Retry
 from tingchao.pipeline.log import Log
@@ -45,7 +45,7 @@ class View:
     active: tuple[Alert, ...] = ()  # the gravest first, then the newest
     ended: tuple[Alert, ...] = ()  # the newest first
     fetches: dict[str, Fetch] = field(default_factory=dict)  # the newest of each source
-    channels: tuple[Outbox, ...] = ()
+    channels: tuple[ChannelState, ...] = ()
 
 
 class Follower(threading.Thread):
@@ -117,8 +117,8 @@ class Follower(threading.Thread):
         self._fetched = entries[-1].offset
         return self.view.fetches | {(fetch := decode(Fetch, entry.value)).source: fetch for entry in entries}
 
-    def _outboxes(self, log: Log) -> tuple[Outbox, ...]:
-        found = tuple(outbox(name, log.state(f"notify.{name}")) for name in self._channels)
+    def _outboxes(self, log: Log) -> tuple[ChannelState, ...]:
+        found = tuple(channel_state(name, log.state(f"notify.{name}")) for name in self._channels)
         return self.view.channels if found == self.view.channels else found
 
 

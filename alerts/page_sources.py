@@ -10,7 +10,7 @@ from tingchao.alerts.desk import Desk
 from tingchao.alerts.follower import View
 from tingchao.alerts.markup import esc, link, local, table
 from tingchao.alerts.nice import ui
-from tingchao.alerts.notify import Outbox
+from tingchao.alerts.outbox import ChannelState
 from tingchao.alerts.page_frame import frame
 from tingchao.config.language import text
 from tingchao.config.sources import Source
@@ -78,7 +78,7 @@ def _channels(view: View, language: str) -> str:
     return f"<h2>{esc(text('page.source.channels', language))}</h2>{table(heads, rows, 'channels')}"
 
 
-def _channel(channel: Outbox, now: datetime) -> list[str]:
+def _channel(channel: ChannelState, now: datetime) -> list[str]:
     error = channel.health.error
     return [
         esc(channel.name),

@@ -25,6 +25,7 @@ from structlog.testing import capture_logs
 from werkzeug import Request, Response
 
 from tingchao.alerts import notify
+from tingchao.alerts.outbox import ChannelState, channel_state
 from tingchao.config.settings import MainFile, Settings
 from tingchao.pipeline.clock import ManualClock
 from tingchao.pipeline.errors import Retry
@@ -104,8 +105,8 @@ class House:
     def dead(self) -> list[Dead]:
         return [decode(Dead, entry.value) for entry in self.log.newest("dead")]
 
-    def outbox(self) -> notify.Outbox:
-        return notify.outbox(self.block["name"], self.log.state(self.runner.name))
+    def outbox(self) -> ChannelState:
+        return channel_state(self.block["name"], self.log.state(self.runner.name))
 
 
 def settings(*blocks: dict[str, Any]) -> Settings:

@@ -15,6 +15,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from tingchao.alerts import notify
+from tingchao.alerts.outbox import channel_state
 from tingchao.alerts.robots import dingtalk_sign, feishu_sign, fit
 from tingchao.config.settings import MainFile, Settings
 from tingchao.pipeline.clock import ManualClock
@@ -119,7 +120,7 @@ class House:
         return [decode(Dead, entry.value) for entry in self.log.newest("dead")]
 
     def error(self) -> str:
-        return notify.outbox("group", self.log.state("notify.group")).health.error
+        return channel_state("group", self.log.state("notify.group")).health.error
 
 
 @pytest.fixture
