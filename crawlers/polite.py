@@ -139,8 +139,8 @@ class Sites:
         return rules
 
 
-class Robots:
-    """Obeys robots.txt and writes each decision into the request: allowed, disallowed or unavailable, and by what."""
+class _Middleware:
+    """What Scrapy makes for each crawl."""
 
     def __init__(self, crawler: Crawler) -> None:
         self._crawler = crawler
@@ -148,6 +148,10 @@ class Robots:
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         return cls(crawler)
+
+
+class Robots(_Middleware):
+    """Obeys robots.txt and writes each decision into the request: allowed, disallowed or unavailable, and by what."""
 
     async def process_request(self, request: Request) -> None:
         if request.meta.get(_ROBOTS_REQUEST):
@@ -166,18 +170,11 @@ class Robots:
             raise Forbidden(request.url)
 
 
-class Patience:
+class Patience(_Middleware):
     """429, and 503 with Retry-After: the site is left alone for as long as it asks, also by later visits.
 
     A visit that found the site down asks for no more either.
     """
-
-    def __init__(self, crawler: Crawler) -> None:
-        self._crawler = crawler
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
-        return cls(crawler)
 
     def process_request(self, request: Request) -> None:
         visit: Visit = self._crawler.spider.visit  # type: ignore[union-attr]
@@ -185,15 +182,8 @@ class Patience:
             raise Waiting(request.url)
 
 
-class OneAtATime:
+class OneAtATime(_Middleware):
     """At most `requests_per_site` requests to one host, whichever sources they are for, and the delay between them."""
-
-    def __init__(self, crawler: Crawler) -> None:
-        self._crawler = crawler
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
-        return cls(crawler)
 
     async def process_request(self, request: Request) -> None:
         sites, host = _sites(self._crawler), urlsplit(request.url).netloc

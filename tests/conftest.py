@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import hypothesis
+import local_site
 import pytest
 
 from tingchao.config.cluster import KafkaSettings
@@ -457,3 +458,18 @@ def make_scored(make_post: Callable[..., Post], make_scores: Callable[..., Score
         return Scored(post=make_post(ident, text, minute, **fields), scores=make_scores(**scores), topics=topics)
 
     return make
+
+
+@pytest.fixture
+def site() -> Iterator[local_site.Site]:
+    """A real web server on loopback, without pages at first."""
+    with local_site.serving() as served:
+        yield served
+
+
+@pytest.fixture
+def desk(tmp_path: Path, site: local_site.Site) -> Iterator[local_site.Desk]:
+    """What crawls that site into a log of its own."""
+    made = local_site.Desk(tmp_path, site)
+    yield made
+    made.log.close()

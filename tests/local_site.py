@@ -1,7 +1,4 @@
-"""A small real web site on loopback, and what crawl tests need around it.
-
-Loaded by path (see `test_crawl.py`): the tests folder is no package and not on the path.
-"""
+"""A small real web site on loopback, and what crawl tests need around it."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_site import NOON, STORY, Page, article, item, listing, rss
 
 from tingchao.config.settings import load
 from tingchao.crawlers.base import SourceSpider
@@ -22,26 +22,9 @@ from tingchao.crawlers.visit import Answer
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.intake import Raw
 from tingchao.pipeline.records import Counts
+from tingchao.pipeline.sqlite_log import SqliteLog
 
-_spec = importlib.util.spec_from_file_location("local_site", Path(__file__).with_name("local_site.py"))
-local_site = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(local_site)
-Page, STORY, NOON = local_site.Page, local_site.STORY, local_site.NOON
-article, item, listing, rss = local_site.article, local_site.item, local_site.listing, local_site.rss
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture
-def site():
-    with local_site.serving() as served:
-        yield served
-
-
-@pytest.fixture
-def desk(tmp_path: Path, site: Any):
-    made = local_site.Desk(tmp_path, site)
-    yield made
-    made.log.close()
 
 
 ATOM = """<feed xmlns="http://www.w3.org/2005/Atom"><title>t</title><entry><title>停水通知</title>
@@ -425,7 +408,7 @@ def test_scrapy_itself_lists_the_kinds_and_crawls_a_source(tmp_path: Path, site:
     subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
 
     assert kinds.stdout.split() == ["feed", "site"]
-    log = local_site.SqliteLog(tmp_path / "scrapy.db")
+    log = SqliteLog(tmp_path / "scrapy.db")
     assert len(log.scan("posts")) == 1
     log.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import threading
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_site import NOON, STORY, Desk, Page, article, free_port, item, listing, rss
 
 from tingchao.config.sources import Source
 from tingchao.crawlers.outcome import ahead, clock_time
@@ -19,22 +19,10 @@ from tingchao.crawlers.run import crawl_forever
 from tingchao.crawlers.schedule import first_wait
 from tingchao.pipeline.clock import FastClock, ManualClock, SystemClock
 
-_spec = importlib.util.spec_from_file_location("local_site", Path(__file__).with_name("local_site.py"))
-local_site = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(local_site)
-Page, STORY, NOON = local_site.Page, local_site.STORY, local_site.NOON
-article, item, listing, rss = local_site.article, local_site.item, local_site.listing, local_site.rss
-
-
-@pytest.fixture
-def site():
-    with local_site.serving() as served:
-        yield served
-
 
 @pytest.fixture
 def desk(tmp_path: Path, site: Any):
-    made = local_site.Desk(tmp_path, site)
+    made = Desk(tmp_path, site)
     made.clock = SystemClock()
     yield made
     made.log.close()
@@ -82,7 +70,7 @@ def test_sources_are_visited_again_and_again_and_nothing_twice(desk: Any, site: 
 
 
 def test_without_a_network_every_source_says_so_once_with_the_time_of_its_next_try(desk: Any, capfd: Any):
-    dead = f"http://127.0.0.1:{local_site.free_port()}"
+    dead = f"http://127.0.0.1:{free_port()}"
     for name in ["xinhua", "people", "weather"]:
         desk.source(name, "feed", f"{dead}/{name}", every="1s")
     desk.source("elsewhere", "site", "http://no-such-host.invalid/", every="10m")

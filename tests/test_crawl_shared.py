@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import json
 import re
 import zipfile
@@ -12,27 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_site import NOON, Desk, Page, item, listing, rss
 from protego import Protego
 
 from tingchao.crawlers.entries import read_feed
 from tingchao.pipeline.errors import Poison
 
-_spec = importlib.util.spec_from_file_location("local_site", Path(__file__).with_name("local_site.py"))
-local_site = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(local_site)
-Page = local_site.Page
 pytestmark = pytest.mark.shared
 
 
 @pytest.fixture
-def site():
-    with local_site.serving() as served:
-        yield served
-
-
-@pytest.fixture
 def desk(tmp_path: Path, site: Any):
-    made = local_site.Desk(tmp_path, site, requests_per_site=4)
+    made = Desk(tmp_path, site, requests_per_site=4)
     yield made
     made.log.close()
 
@@ -46,7 +36,7 @@ def test_every_feed_is_read_or_refused_with_a_reason(desk: Any, site: Any, share
             header = re.search(rb"Header:\s*Content-type:\s*([^\r\n]+)", body, re.IGNORECASE)
             kind = header[1].decode("ascii", "ignore").strip() if header else "application/xml"
             try:
-                feed = read_feed(body, "http://a/feed", kind, local_site.NOON)
+                feed = read_feed(body, "http://a/feed", kind, NOON)
                 outcomes["ok" if feed.entries else "empty"] += 1
             except Poison as err:
                 outcomes[err.reason] += 1
@@ -72,7 +62,7 @@ def test_every_robots_file_is_understood(desk: Any, site: Any, shared: Path):
         assert rules.can_fetch(f"https://{row['host']}/a/1.html", "Tingchao") in {True, False}
     for number, row in enumerate(rows[:12]):  # and through the whole crawl
         site["/robots.txt"] = Page(row["robots"].encode("utf-8", "replace"), kind="text/plain")
-        site["/feed"] = local_site.rss(local_site.item("停水", "明天停水", f"/n/{number}"))
+        site["/feed"] = rss(item("停水", "明天停水", f"/n/{number}"))
         (fetch,) = desk.visit(url=f"{site.url}/feed").values()
         assert fetch.outcome in {"ok", "robots"}
         assert fetch.robots.startswith(("allowed: robots.txt 200", "disallowed: robots.txt 200"))
@@ -84,7 +74,7 @@ def test_all_pages_of_a_list_become_posts(desk: Any, site: Any, shared: Path):
     for row in gold:
         site["/p/" + row["file"]] = Page(gzip.decompress((folder / row["file"]).read_bytes()), kind="text/html")
     links = [("/p/" + row["file"], f"第{number}篇文章的标题在这里") for number, row in enumerate(gold)]
-    site["/list"] = local_site.listing(*links)
+    site["/list"] = listing(*links)
     desk.source("news", "site", "/list", articles="/p/")
 
     fetch = desk.visit()["news"]

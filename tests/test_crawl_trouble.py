@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import json
 import threading
 from datetime import timedelta
@@ -12,16 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_site import NOON, STORY, Desk, Page, article, free_port, item, listing, rss
 
 from tingchao.crawlers import outcome
 from tingchao.crawlers.entries import plain, read_feed
 from tingchao.pipeline.errors import Poison
 
-_spec = importlib.util.spec_from_file_location("local_site", Path(__file__).with_name("local_site.py"))
-local_site = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(local_site)
-Page, STORY, NOON = local_site.Page, local_site.STORY, local_site.NOON
-article, item, listing, rss = local_site.article, local_site.item, local_site.listing, local_site.rss
 LOGIN = (
     "<html><head><title>用户登录</title></head><body><form>请先登录后查看<input name='u'>"
     "<input type='password' name='p'></form></body></html>"
@@ -31,14 +26,8 @@ MEGA = 1024 * 1024
 
 
 @pytest.fixture
-def site():
-    with local_site.serving() as served:
-        yield served
-
-
-@pytest.fixture
 def desk(tmp_path: Path, site: Any):
-    made = local_site.Desk(tmp_path, site, timeout="0.5s", page_limit=8 * MEGA)
+    made = Desk(tmp_path, site, timeout="0.5s", page_limit=8 * MEGA)
     yield made
     made.log.close()
 
@@ -175,7 +164,7 @@ def test_a_failed_article_is_tried_again_ever_more_rarely_and_read_once_it_works
 
 
 def test_no_server_and_no_name_are_offline(desk: Any):
-    desk.source("refused", "feed", f"http://127.0.0.1:{local_site.free_port()}/feed")
+    desk.source("refused", "feed", f"http://127.0.0.1:{free_port()}/feed")
     desk.source("nameless", "site", "http://no-such-host.invalid/list")
 
     for fetch in desk.visit().values():

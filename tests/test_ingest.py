@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from incident import FIRE, wait_for
 
 COMMAND = (sys.executable, "-m", "tingchao.pipeline.cli")
 NOW = datetime.now(UTC)
@@ -154,16 +155,6 @@ PRIVATE = {
 }
 
 
-FIRE = (
-    "地铁二号线车厢发生火灾，乘客紧急疏散",
-    "刚才地铁里爆炸起火，太可怕了",
-    "突发：地铁站发生火灾，消防人员正在扑救，已有三人受伤送医",
-    "地铁着火了，多人受伤送医，目前列车停运",
-    "我在地铁上，前面车厢起火，浓烟滚滚，大家都在跑",
-    "市消防救援支队：接警后赶赴地铁火灾现场，明火已被扑灭",
-)
-
-
 def test_personal_data_stands_nowhere(db: Path) -> None:
     private = " ".join(value for name, value in PRIVATE.items() if name != "author")
     posts: list[dict[str, object]] = [
@@ -185,15 +176,6 @@ def test_personal_data_stands_nowhere(db: Path) -> None:
     assert any("火灾".encode() in one for one in told)
     for name, value in PRIVATE.items():
         assert all(value.encode() not in one for one in told), name
-
-
-def wait_for(condition, seconds: float = 30) -> bool:  # noqa: ANN001
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def rows(db: Path, table: str) -> int:

@@ -9,11 +9,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from incident import FIRE, wait_for
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
@@ -82,27 +83,8 @@ def here(tmp_path: Path) -> Iterator[Installation]:
     installation.stop()
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 30) -> bool:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if condition():
-            return True
-        time.sleep(0.1)
-    return False
-
-
 def posts(*texts: str) -> bytes:
     return "".join(json.dumps({"text": t, "source": t, "author": t}, ensure_ascii=False) + "\n" for t in texts).encode()
-
-
-FIRE = (
-    "地铁二号线车厢发生火灾，乘客紧急疏散",
-    "刚才地铁里爆炸起火，太可怕了",
-    "突发：地铁站发生火灾，消防人员正在扑救，已有三人受伤送医",
-    "地铁着火了，多人受伤送医，目前列车停运",
-    "我在地铁上，前面车厢起火，浓烟滚滚，大家都在跑",
-    "市消防救援支队：接警后赶赴地铁火灾现场，明火已被扑灭",
-)
 
 
 def test_a_day_with_tingchao(here: Installation) -> None:

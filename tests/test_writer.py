@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from local_site import item, listing, rss
 
 from tingchao.crawlers.article import Article
 from tingchao.crawlers.lines import CREDIT
@@ -19,11 +18,6 @@ from tingchao.crawlers.metadata import Metadata
 from tingchao.crawlers.visit import Answer
 from tingchao.crawlers.writer import without_name, writer
 from tingchao.pipeline.records import Dead, Fetch, Post
-
-_spec = importlib.util.spec_from_file_location("local_site", Path(__file__).with_name("local_site.py"))
-local_site = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(local_site)
-Page, rss, item, listing = local_site.Page, local_site.rss, local_site.item, local_site.listing
 
 NAME = "鹭溪老渔翁"
 LD = json.dumps({"@type": "DiscussionForumPosting", "headline": "今早水面有雾", "author": {"name": NAME}})
@@ -105,19 +99,6 @@ def test_no_record_and_no_value_between_has_a_field_for_it() -> None:
 
 
 # The whole way
-
-
-@pytest.fixture
-def site():
-    with local_site.serving() as served:
-        yield served
-
-
-@pytest.fixture
-def desk(tmp_path: Path, site: Any):
-    made = local_site.Desk(tmp_path, site)
-    yield made
-    made.log.close()
 
 
 def thread(title: str, said: str, by: str) -> str:
