@@ -35,8 +35,22 @@ def help_of(key: str) -> str:
     return t(f"help.{key}")
 
 
+# typer has no translations of its own; tests/test_search.py sees that nothing of it is left in English.
 for _name in ("options", "commands", "arguments", "errors"):
     setattr(typer.rich_utils, f"{_name.upper()}_PANEL_TITLE", t(f"panel.{_name}"))
+for _name in ("default", "envvar", "required_long"):
+    setattr(typer.rich_utils, f"{_name.upper()}_STRING", t(f"mark.{_name}"))
+
+
+def _help_option(command: Any, ctx: Any) -> Any:
+    found = _own_help_option(command, ctx)
+    if found is not None:
+        found.help = help_of("help")
+    return found
+
+
+_own_help_option = typer.core.TyperCommand.get_help_option
+typer.core.TyperCommand.get_help_option = typer.core.TyperGroup.get_help_option = _help_option  # type: ignore[method-assign, assignment]
 
 
 class _InOrder(typer.core.TyperGroup):
