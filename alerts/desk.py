@@ -26,7 +26,6 @@ from tingchao.pipeline.store import Store
 
 LANGUAGE_COOKIE = "tingchao_language"
 ACTIONS = ("acknowledge", "in_hand", "resolve", "false_alarm", "reopen")
-NOTE = 500  # characters of a note
 
 T = TypeVar("T")
 
@@ -76,11 +75,11 @@ class Desk:
         """Publish what staff did; the command's id. Raises Refused, see `ledger.send`, and Retry."""
         if action not in ACTIONS:
             raise Refused(f"action {action!r}: expected one of {', '.join(ACTIONS)}")
-        return await self._in(self._writer, lambda: self._send(alert, action, note[:NOTE]))
+        return await self._in(self._writer, lambda: self._send(alert, action, note))
 
     async def judge(self, alert: str, verdict: str, post: str = "", signals: Sequence[str] = (), note: str = "") -> str:
         """Publish a verdict; the command's id. Raises Refused, see `verdict.judge`, and Retry."""
-        return await self._in(self._writer, lambda: self._judge(alert, verdict, post, signals, note[:NOTE]))
+        return await self._in(self._writer, lambda: self._judge(alert, verdict, post, signals, note))
 
     async def search(self, query: Query) -> tuple[list[Scored], int]:
         """Hits of one page and how many there are in all. Raises Retry."""

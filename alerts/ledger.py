@@ -11,8 +11,10 @@ from tingchao.config.language import Said
 from tingchao.pipeline.clock import Clock
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.log import Log, output
+from tingchao.pipeline.privacy import mask
 from tingchao.pipeline.records import ACTIVE, Alert, Command, Judgement, Verdict, decode
 
+NOTE = 500  # characters of a note
 _PAGE = 1000  # entries read at once
 
 
@@ -81,8 +83,11 @@ def publish(
     verdict: Judgement | None = None,
     example: Verdict | None = None,
 ) -> str:
-    """Publish the command; its id. Raises Refused for an alert that decide has forgotten."""
-    now = clock.now()
+    """Publish the command; its id. Raises Refused for an alert that decide has forgotten.
+
+    The note is masked like a post, since it goes out with the alert.
+    """
+    now, note = clock.now(), mask(note)[:NOTE]  # masked first: half a number is one that no pattern knows
     if alert.state not in ACTIVE and now - alert.updated_at > FORGET:
         raise Refused(Said("error.ended", id=alert.id, days=FORGET.days))
     said = f"{verdict} {example.post} {example.signals}" if example else verdict or ""

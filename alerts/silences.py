@@ -13,6 +13,7 @@ from tingchao.config.matchers import Labels, Matcher, fit, parse
 from tingchao.pipeline.clock import Clock
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.log import Log, output
+from tingchao.pipeline.privacy import mask
 from tingchao.pipeline.records import Command, Silence, decode
 from tingchao.pipeline.stage import Memory
 
@@ -114,6 +115,7 @@ def add(log: Log, clock: Clock, matchers: Sequence[str], starts: datetime | None
     """Ask decide for a silence; its id. Raises Refused for one that makes no sense."""
     now = clock.now()
     texts = tuple(text.strip() for text in matchers)
+    comment = mask(comment)
     basis = f"{texts} {starts} {ends.isoformat()} {comment}"
     name = hashlib.blake2b(basis.encode("utf-8", "replace"), digest_size=8).hexdigest()
     silence = Silence(id=name, matchers=texts, starts_at=starts or now, ends_at=ends, comment=comment)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ from pathlib import Path
 
 FILE = Path(__file__).with_name("names.toml")
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
+_BETWEEN_HAN = re.compile(r"(?<=[\u4e00-\u9fff])\s+(?=[\u4e00-\u9fff])")
 _DOTTED = re.compile(r"[\u4e00-\u9fff]{1,8}(?:[·•・][\u4e00-\u9fff]{1,8})+")  # a foreign name in Han
 _HANDLE = re.compile(r"[@＠]\S+")
 _LATIN = re.compile(r"([A-Z][a-z]+) (?:[A-Z][a-z]*\.? )?[A-Z][A-Za-z'-]+")
@@ -36,17 +38,29 @@ class _Tables:
     words: frozenset[str]
     forms: frozenset[str]
     latin: frozenset[str]
+    titles: frozenset[str]
 
 
 def is_person(word: str) -> bool:
-    """Whether the word alone names somebody: 张伟, 欧阳某, 王女士, @somebody, Firstname Lastname."""
-    word = word.strip()
+    """Whether the word alone names somebody: 张伟, 王 小 明, 欧阳某, 院长张伟, @somebody, Firstname Lastname."""
+    word = _BETWEEN_HAN.sub("", word.strip())
     if _HANDLE.fullmatch(word) or _DOTTED.fullmatch(word):
         return True
     latin = _LATIN.fullmatch(word)
     if latin is not None:
         return latin[1] in _tables().latin
-    return _HAN.fullmatch(word) is not None and 2 <= len(word) <= 6 and _is_chinese_name(word)
+    if _HAN.fullmatch(word) is None or not 2 <= len(word) <= 8:
+        return False
+    return any(2 <= len(name) <= 6 and _is_chinese_name(name) for name in (word, *_without_title(word)))
+
+
+def _without_title(word: str) -> Iterator[str]:
+    """What remains of a word that begins or ends with somebody's title."""
+    for title in _tables().titles:
+        if word.endswith(title):
+            yield word.removesuffix(title)
+        if word.startswith(title):
+            yield word.removeprefix(title)
 
 
 def _is_chinese_name(word: str) -> bool:
@@ -131,5 +145,5 @@ def _dictionary() -> mmap.mmap | bytes:
 def _tables() -> _Tables:
     data: dict[str, str] = tomllib.loads(FILE.read_text(encoding="utf-8"))
     letters = {name: frozenset("".join(data[name].split())) for name in ("strong", "weak", "given", "loose", "things")}
-    words = {name: frozenset(data[name].split()) for name in ("compound", "words", "forms", "latin")}
+    words = {name: frozenset(data[name].split()) for name in ("compound", "words", "forms", "latin", "titles")}
     return _Tables(**letters, **words)

@@ -8,6 +8,9 @@ from tingchao.config.language import Said
 from tingchao.config.load import Block, Word
 from tingchao.config.names import is_person
 
+# Words that nearly every post has: beside a name they ask for nothing more.
+_SAYS_NOTHING = frozenset("的了是在和与及或被将把对给于就都也很这那有不我你他她人一说")
+
 
 class Near(Block):
     """Words that stand within so many characters of each other."""
@@ -43,7 +46,7 @@ class Topic(Block):
 
         All clauses must hold together, so one clause that only another word can meet is enough.
         """
-        clauses = [[word] for word in self.all] + ([list(self.any)] if self.any else [])
+        clauses = [[word] for word in self.all if word not in _SAYS_NOTHING] + ([list(self.any)] if self.any else [])
         met = [[word for word in clause if is_person(word)] for clause in clauses]
         met += [near.words if all(is_person(word) for word in near.words) else [] for near in self.near]
         return [name for names in met for name in names] if all(met) else []

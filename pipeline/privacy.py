@@ -15,15 +15,20 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsp
 _DIGITS = (0xFF10, 0x0660, 0x06F0, 0x1D7CE, 0x1D7D8, 0x1D7E2, 0x1D7EC, 0x1D7F6)
 _WIDE = {first + digit: str(digit) for first in _DIGITS for digit in range(10)}
 _WIDE |= {ord("Ａ") + i: chr(ord("A") + i) for i in range(26)} | {ord("ａ") + i: chr(ord("a") + i) for i in range(26)}
-_WIDE |= {ord("＠"): "@", ord("．"): ".", ord("＋"): "+"} | dict.fromkeys(map(ord, "－‐‑–—―−"), "-")
+_WIDE |= {ord("＠"): "@", ord("﹫"): "@", ord("．"): ".", ord("＋"): "+"} | dict.fromkeys(map(ord, "－‐‑–—―−"), "-")
 _DIGIT = re.compile("[0-9]")
 _ANY_DIGIT = re.compile(r"\d")
 _IS_WIDE = re.compile("[" + "".join(map(chr, _WIDE)) + "]")
 
-# Between the groups of a number: up to three of hyphen, space, dot, slash, underscore, and signs of no width.
-_GAP = r"[-\s.·•/_\u00ad\u200b-\u200f\u2060\ufeff]{0,3}"
+_NO_WIDTH = r"\u00ad\u200b-\u200f\u2060\ufeff"
+# Between the groups of a number: up to three of hyphen, space, dot, slash, comma, bracket …, and signs of no width.
+_GAP = rf"[-\s.·•/_~～,，()（）{_NO_WIDTH}]{{0,3}}"
+_DOMAIN = r"[A-Za-z0-9-]{1,63}(?:[.。][A-Za-z0-9-]{1,63}){0,4}[.。]"
+# Before the @ also a name in Han, of which four characters are masked: where it begins in a sentence nobody can tell.
+# What follows must then end as an address does, since 感谢@zhang.san is a thank-you.
 _EMAIL = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}\s?@\s?[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,4}\.[A-Za-z]{2,10}"
+    rf"[A-Za-z0-9][A-Za-z0-9._%+-]{{0,63}}\s?@\s?{_DOMAIN}[A-Za-z]{{2,10}}"
+    rf"|[\u4e00-\u9fff]{{1,4}}@{_DOMAIN}(?:com|cn|net|org|edu|gov|hk|tw)(?![A-Za-z0-9])"
 )
 # 18 characters in any grouping; the date and the check character (see `identity_holds`) tell it from other numbers.
 _SIGN = r"[-\s.·]?"
@@ -37,6 +42,14 @@ _CHINA = rf"(?:(?:\+|00)?86{_GAP}\)?{_GAP})?"
 _MOBILE = re.compile(rf"{_BEFORE}{_CHINA}1[3-9]\d(?:{_GAP}\d{{4}}{_GAP}\d{{4}}|{_GAP}\d{{3}}{_GAP}\d{{5}})(?![0-9])")
 # Each digit on its own, with the same sign between all of them.
 _MOBILE_SPACED = re.compile(rf"{_BEFORE}1(?P<gap>[-\s.·_])[3-9](?:(?P=gap)\d){{9}}(?![0-9])")
+# Groups of any length with the same sign between them; `_eleven` counts. A dot or a comma would take sums of money.
+_MOBILE_GROUPED = re.compile(
+    rf"{_BEFORE}1[3-9]\d{{0,3}}(?P<gap>[-\s·_~～])\d{{1,4}}(?:(?P=gap)\d{{1,4}}){{1,3}}(?!(?P=gap)?[0-9])"
+)
+# Of Hong Kong, Macau, Taiwan and the countries from which most calls come; only behind a plus sign.
+_ABROAD = re.compile(
+    r"\+(?:(?:852|853|886|65|60|81|82|44|61)(?:[-\s.()（）]{0,2}[0-9]){8,10}|1(?:[-\s.()（）]{0,2}[0-9]){10})(?![0-9])"
+)
 # Area codes: 010, 02x, 03xx-09xx. Service numbers (110, 12345, 400-…, 95588) belong to organisations and stay.
 # Without any sign between them, only the full length is a number: 11 digits in the big cities, else 11 or 12.
 _AREA = r"(?:10|2\d|[3-9]\d{2})"
@@ -47,20 +60,31 @@ _LANDLINE = re.compile(
 )
 # GA 36-2018: province, authority letter, five characters (six for new energy); I and O are never used. At least two
 # of them are digits, which 新GALAXY has not.
+_PROVINCE = "[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼滬雲遼魯蘇贛晉陝閩貴粵寧瓊]"
 _PLATE = re.compile(
-    r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-HJ-NP-Z][\s·•.\-]?(?=(?:[A-Z]*[0-9]){2})"
-    r"(?:[A-HJ-K][A-HJ-NP-Z0-9]\d{4}|\d{5}[A-HJ-K]|[A-HJ-NP-Z0-9]{4}[A-HJ-NP-Z0-9挂学警港澳])(?![A-Za-z0-9])",
+    rf"{_PROVINCE}\s?[A-HJ-NP-Z][\s·•.\-]?(?=(?:[A-Z]*[0-9]){{2}})"
+    r"(?:[A-HJ-K][A-HJ-NP-Z0-9]\d{4}|\d{5}[A-HJ-K]|[A-HJ-NP-Z0-9]{4}[A-HJ-NP-Z0-9挂学警港澳])(?![A-Za-z0-9])"
+    # Each character on its own, and those of the armed police and the forces (GA 36-2018 leaves them out).
+    rf"|{_PROVINCE}\s?[A-HJ-NP-Z](?:\s[0-9]){{5}}(?![0-9])"
+    rf"|WJ{_PROVINCE}?[\s·•.\-]?\d{{5}}(?![A-Za-z0-9])|[军軍海空][A-Z][\s·•.\-]?\d{{5}}(?![A-Za-z0-9])",
     re.IGNORECASE,
 )
 # A name goes on until a space, punctuation, or the colon of a repost; Weibo allows letters, digits, Han, _ and -, at
-# most 30. What goes on after 30 is set off, so that masking again does not take it for the name.
+# most 30. What goes on after 30 is set off, so that masking again does not take it for the name. Elsewhere names have
+# pictures before them, dots between Latin letters, or are two words that begin with capitals.
 _NAME = r"[\w\u3400-\u9fff·-]"
-_AT_LONG = re.compile(rf"@{_NAME}{{30}}(?={_NAME})")
-_AT = re.compile(rf"@{_NAME}{{1,30}}")
+_FRONT = rf"@[{_NO_WIDTH}\u2600-\u27bf\ufe0f\U0001f000-\U0001faff]{{0,8}}"
+_AT_LONG = re.compile(rf"{_FRONT}{_NAME}{{30}}(?={_NAME})")
+_AT = re.compile(
+    rf"{_FRONT}(?:[A-Z][a-z]{{1,20}} [A-Z][a-z]{{1,20}}(?!\w)|{_NAME}{{1,30}}(?:\.[A-Za-z0-9_]{{1,20}}){{0,3}})"
+)
+# Where Weibo leads to somebody by name; what stands before the name stays.
+_PROFILE = re.compile(r"weibo\.c(?:n|om)/n/[^\s/?#()\[\]<>\"'，。；]+")
 
 # Whole segments of a path. Article numbers of 11 digits are common, so a phone number is one only behind such a word.
 _PHONE_SEGMENT = re.compile(r"(?:(?:\+|00)?86-?)?1[3-9][0-9]{9}")
-_OF_PERSON = frozenset({"u", "user", "users", "people", "profile", "tel", "phone", "member"})
+_OF_PERSON = frozenset({"u", "n", "user", "users", "people", "profile", "tel", "phone", "member"})
+_HAN = re.compile("[\u3400-\u9fff]")
 _PIXELS = re.compile(r"@[0-9]x\.", re.IGNORECASE)  # logo@2x.png is no address
 
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)  # GB 11643-1999
@@ -123,6 +147,8 @@ def _mask_segment(segment: str, before: str) -> str:
         mark = "[身份证号]"
     elif before in _OF_PERSON and _PHONE_SEGMENT.fullmatch(said):
         mark = "[手机号]"
+    elif before in _OF_PERSON and _HAN.search(said) and not said.startswith("["):  # that is a mark
+        mark = "某人"
     else:
         return segment
     return quote(mark, safe="@")
@@ -140,6 +166,10 @@ def identity_holds(digits: str) -> bool:
 
 def _checked(match: re.Match[str]) -> bool:
     return identity_holds(re.sub(r"[^0-9Xx]", "", match.group()))
+
+
+def _eleven(match: re.Match[str]) -> bool:
+    return len(_DIGIT.findall(match.group())) == 11
 
 
 def _always(_: re.Match[str]) -> bool:
@@ -161,8 +191,11 @@ _RULES = (
     _Rule(_IDENTITY_OLD, "[身份证号]", digits=15),
     _Rule(_MOBILE, "[手机号]", digits=11),
     _Rule(_MOBILE_SPACED, "[手机号]", digits=11),
+    _Rule(_MOBILE_GROUPED, "[手机号]", _eleven, digits=11),
+    _Rule(_ABROAD, "[电话]", digits=9),
     _Rule(_LANDLINE, "[电话]", digits=9),
     _Rule(_PLATE, "[车牌]", digits=2),
+    _Rule(_PROFILE, "weibo.com/n/某人"),
     _Rule(_AT_LONG, "@某人 ", at=True),
     _Rule(_AT, "@某人", at=True),
 )

@@ -164,6 +164,12 @@ def test_personal_data_stands_nowhere(db: Path) -> None:
     bad = b'{"text": "' + PRIVATE["phone"].encode() + b" not closed\n"
     assert tingchao("ingest", "-", db=db, data=jsonl(*posts) + bad).returncode == 0
     (alert, *_) = [json.loads(line) for line in tingchao("alerts", "list", "--json", db=db).stdout.splitlines()]
+    for words in (
+        ("alerts", "ack", alert["id"], "--note", private),
+        ("alerts", "verdict", alert["id"], "true_alarm", "--note", private),
+        ("silence", "add", "topic=metro", "--for", "2h", "--comment", private),
+    ):
+        assert tingchao(*words, db=db).returncode == 0, words
     told = [
         *(path.read_bytes() for path in db.parent.iterdir()),
         tingchao("search", "地铁", "--json", db=db).stdout,
@@ -171,6 +177,7 @@ def test_personal_data_stands_nowhere(db: Path) -> None:
         tingchao("search", "地铁", db=db).stdout,
         tingchao("alerts", "show", alert["id"], db=db).stdout,
         tingchao("alerts", "show", alert["id"], "--json", db=db).stdout,
+        tingchao("silence", "list", "--json", db=db).stdout,
         tingchao("dead", "list", "--json", db=db).stdout,
     ]
     assert any("火灾".encode() in one for one in told)

@@ -52,6 +52,17 @@ PHONES = [
     "0755—26881234",
     "+86-10-62345678",
     "+86 (0755) 2688 1234",
+    "13-812-345-678",
+    "13 8 1234 5678",
+    "1381 234 5678",
+    "138-12-345-678",
+    "138(1234)5678",
+    "138~1234~5678",
+    "138,1234,5678",
+    "+86 (138) 1234-5678",
+    "+852 9123 4567",
+    "+886 912 345 678",
+    "+1 (415) 555-0132",
 ]
 ADDRESSES = [
     "zhang.san@example.com",
@@ -62,6 +73,7 @@ ADDRESSES = [
     "zhang @ example.com",
     "ｚｈａｎｇ＠ｅｘａｍｐｌｅ．ｃｏｍ",
     "ZHANG@EXAMPLE.COM",
+    "zs@163。com",
 ]
 IDENTITIES = [
     "11010519491231002X",
@@ -85,8 +97,29 @@ PLATES = [
     "京AF12345",
     "京A12345D",  # new energy, large cars
     "苏ＥＡ１２３４",
+    "沪 A12345",
+    "沪 A·12345",
+    "沪A 1 2 3 4 5",
+    "滬A12345",
+    "粵B12345",
+    "WJ京12345",
+    "军A12345",
 ]
-NAMES = ["@张三", "@zhang_san", "@张三-李四", "@用户1234567890", "＠张三", "@" + "长" * 30, "@三 ", "@张·三"]
+NAMES = [
+    "@zhang.san",
+    "@Zhang San",
+    "@\u200b张三",
+    "@👑张三",
+    "﹫张三",
+    "@张三",
+    "@zhang_san",
+    "@张三-李四",
+    "@用户1234567890",
+    "＠张三",
+    "@" + "长" * 30,
+    "@三 ",
+    "@张·三",
+]
 
 
 @pytest.mark.parametrize("phone", PHONES)
@@ -132,7 +165,11 @@ def test_names_behind_an_at_are_masked(name: str) -> None:
         ("11010519491231002X13812345678", "[身份证号][手机号]"),
         ("ID11010519491231002X号", "ID[身份证号]号"),
         ("//@张三:回复@李四:转发微博", "//@某人:回复@某人:转发微博"),
-        ("张三@example.com", "张三@某人.com"),
+        ("张三@example.com", "[邮箱]"),
+        (
+            "见http://weibo.com/n/张三3，[@李四](http://weibo.com/n/李四)",
+            "见http://weibo.com/n/某人，[@某人](http://weibo.com/n/某人)",
+        ),
         ("地铁停运 @北京地铁 13812345678 a@b.cn 京A12345", "地铁停运 @某人 [手机号] [邮箱] [车牌]"),
     ],
 )
@@ -147,6 +184,9 @@ def test_in_its_surroundings(text: str, masked: str) -> None:
         "订单号：1234567890123456789",
         "运单SF1234567890123",
         "售价1,388,888元，定金13800元",
+        "共13,812,345,678元",
+        "双色球 13 15 18 22 25 30",
+        "航线 13 - 15 日停运",
         "13.8亿人，增长0.13812345678",
         "圆周率3.13812345678",
         "2022-03-21 14:22:05",
@@ -324,6 +364,8 @@ MAIL, IDENTITY = "%5B%E9%82%AE%E7%AE%B1%5D", "%5B%E8%BA%AB%E4%BB%BD%E8%AF%81%E5%
         *((f"/{word}/13812345678/a", f"/{word}/{PHONE}/a") for word in ("u", "user", "Users", "people", "profile")),
         *((f"/{word}/13812345678", f"/{word}/{PHONE}") for word in ("tel", "phone", "member")),
         ("/tel/+8613812345678", f"/tel/{PHONE}"),
+        ("/n/张三3", "/n/%E6%9F%90%E4%BA%BA"),
+        ("/people/%E5%BC%A0%E4%B8%89/posts", "/people/%E6%9F%90%E4%BA%BA/posts"),
     ],
 )
 def test_a_segment_of_a_path_that_is_personal_data_is_masked(path: str, masked: str) -> None:

@@ -39,13 +39,31 @@ def topic(**words: object) -> Topic:
     return Topic.model_validate({"name": "t", "title": "t", **words})
 
 
-@pytest.mark.parametrize("name", [*PEOPLE, "Elon Musk", "John Smith", "Donald J. Trump"])
+@pytest.mark.parametrize(
+    "name", [*PEOPLE, "王小明局长", "院长张伟", "李明博士", "王 小 明", "Elon Musk", "John Smith", "Donald J. Trump"]
+)
 def test_a_persons_name_alone_is_refused(name: str) -> None:
     with pytest.raises(ValidationError, match="would follow a person"):
         topic(any=[name])
 
 
-@pytest.mark.parametrize("word", [*THINGS, "New York", "Morgan Stanley", "Tesla Model", "iPhone", "Apple Inc"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        *THINGS,
+        "高校校长",
+        "林业局局长",
+        "安全部长",
+        "金融主任",
+        "马航总裁",
+        "水务集团董事长",
+        "New York",
+        "Morgan Stanley",
+        "Tesla Model",
+        "iPhone",
+        "Apple Inc",
+    ],
+)
 def test_other_words_are_not_taken_for_names(word: str) -> None:
     assert topic(any=[word]).any == [word]
 
@@ -65,6 +83,7 @@ def test_the_refusal_names_the_topic_and_the_word_and_says_what_to_do(tmp_path: 
         {"any": ["张伟", "地铁"]},  # the name alone is enough for a match
         {"any": ["张伟"], "none": ["地铁"]},
         {"all": ["张伟", "王芳"]},
+        {"all": ["张伟", "的"]},
         {"near": [{"words": ["张伟", "王芳"]}]},
         {"any": ["张伟"], "all": ["王芳"]},
     ],
