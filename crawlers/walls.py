@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tingchao.crawlers.blocks import Block, Page
 from tingchao.crawlers.body import article_blocks
 from tingchao.crawlers.headline import find_title
 from tingchao.crawlers.metadata import read_metadata
@@ -12,6 +13,12 @@ from tingchao.crawlers.opening import first_message, is_marked
 
 ARTICLE_FROM = 120
 """Characters of text from which a page is an article, whatever log-in boxes it has (a short item has 100 to 150)."""
+
+MENU_ENTRY = 6
+"""Characters of the longest entry of a menu; a longer link may be a headline (as in links.py)."""
+
+FEWEST_HEADLINES = 3
+"""Headlines that make a list; a log-in page has one or two long links (forgotten password, terms of use)."""
 
 LONGEST_TITLE = 22
 """Characters of the title of a log-in page with the name of its site ("用户登录 - 澜江市民政务服务平台")."""
@@ -55,22 +62,31 @@ def is_login_wall(body: bytes | str, content_type: str = "") -> str | None:
     A page with an article is none, whatever boxes it has: the text must be missing, or be the request to log in itself.
     """
     opened = open_page(body.encode("utf-8", "replace") if isinstance(body, str) else body, content_type)
-    text = " ".join(block.text for block in article_blocks(opened.page, "", -1))
-    if len(text) >= ARTICLE_FROM:
+    headlines = _headlines(opened.page)
+    blocks = article_blocks(opened.page, "", -1)
+    text, whole = _said(blocks, headlines), len(_said(blocks, set()))
+    if whole >= ARTICLE_FROM:
         # Instructions and terms of use may follow the request; an article does not begin with it.
-        return _asks(text[:40]) if len(text) < 2 * ARTICLE_FROM else None
+        return _asks(text[:40]) if whole < 2 * ARTICLE_FROM else None
     title = read_metadata(opened.page.root, "").page_title
     # A longer title with such a word is a headline ("警惕验证码短信诈骗……").
     if _TITLE.search(title) and len(title) <= LONGEST_TITLE:
         return f"title of a log-in or captcha page: {title}"
     if _is_thread(opened):
         return None
-    shown = " ".join(block.text for block in opened.page.blocks if not block.hidden)[:20_000]
-    return (
-        _asks(text)
-        or (_asks(shown) if len(text) < 20 and len(shown) < 600 else None)
-        or _only_a_form(opened, text, shown)
-    )
+    shown = _said([block for block in opened.page.blocks if not block.hidden], headlines)[:20_000]
+    asked = _asks(text) or (_asks(shown) if len(text) < 20 and len(shown) < 600 else None)
+    return asked or (None if headlines else _only_a_form(opened, text, shown))
+
+
+def _headlines(page: Page) -> set[int]:
+    """The lines (by id) that are links to articles, of a page that lists some: they ask nothing of who reads them."""
+    links = [block for block in page.blocks if block.size > MENU_ENTRY and block.linked >= 0.8 * block.size]
+    return {id(block) for block in links} if len(links) >= FEWEST_HEADLINES else set()
+
+
+def _said(blocks: list[Block], headlines: set[int]) -> str:
+    return " ".join(block.text for block in blocks if id(block) not in headlines)
 
 
 def _is_thread(opened: Opened) -> bool:

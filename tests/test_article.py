@@ -264,6 +264,9 @@ def test_a_page_without_links_is_no_list() -> None:
         "<title>提示</title><p>您的访问过于频繁，请完成下方验证后继续访问</p>",
         '<html><head><script>location.href="https://passport.example.cn/login?r=1"</script></head><body></body></html>',
         '<title>潮声</title><div id="geetest_box"></div>',
+        "<title>澜江论坛</title><p>抱歉，您需要登录后才能查看</p><ul>"
+        + "".join(f"<li><a href=/{n}>海城地铁二号线停运{n}分钟</a></li>" for n in range(5))
+        + "</ul>",
     ],
 )
 def test_login_and_captcha_pages_are_told_with_a_reason(markup: str) -> None:
@@ -279,6 +282,12 @@ def test_login_and_captcha_pages_are_told_with_a_reason(markup: str) -> None:
         ),
         "<title>警惕！新型短信验证码诈骗已有多人中招，请转告家里的老人</title><p>警方提醒，不要把短信告诉任何人，遇到可疑情况请立即报警。</p>",
         "<title>空</title>",
+        *(
+            f"<title>海城新闻</title><div>首页 新闻</div><ul><li><a href=/1>{headline}</a></li>"
+            f"<li><a href=/2>海城地铁二号线停运四十分钟</a></li><li><a href=/3>新华路明日停水</a></li></ul>{box}"
+            for headline in ("公积金网上办理需要登录两次被吐槽", "多个账号显示未登录 客服称正在处理")
+            for box in ("", "<form><input name=u><input type=password></form>")
+        ),
     ],
 )
 def test_articles_with_login_boxes_are_no_walls(markup: str) -> None:
