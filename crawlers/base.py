@@ -97,7 +97,7 @@ class SourceSpider(Spider):
             found = [item if isinstance(item, Found) else Found(item) for item in self.read(answer)]
         except Poison as err:
             wall = is_login_wall(answer.body, answer.content_type) if _is_text(answer.content_type) else None
-            self.visit.end(Trouble("login" if wall else err.reason, response.status, wall or str(err)))
+            self.visit.end(Trouble("login" if wall else err.reason, response.status, wall or err.args[0]))
             return
         self.visit.listed_as(answer)
         yield from self._take(found, answer)

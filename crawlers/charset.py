@@ -44,6 +44,7 @@ _COMMON = frozenset(
     "与关开长东车员实业务电话点题进还无从现当机体权样乐应请让记钱门问间闻新市公日月，。：、“”！？《》"
     "のにはをたがでてとしれさいるもなかすこりまう이다는을의에가고한"
 )
+_WESTERN = frozenset({"cp1252", "iso-8859-15"})  # of one byte: any bytes are text in them
 _HARD_CANDIDATES = ("gb18030", "big5hkscs")
 
 
@@ -99,7 +100,10 @@ def _utf16_without_mark(body: bytes) -> str:
 
 
 def _declared(body: bytes, content_type: str) -> list[str]:
-    """The usable codecs that header and page declare, the header's first."""
+    """The usable codecs that header and page declare, the header's first; western ones last.
+
+    Servers send ISO-8859-1 by default, so what else the page itself says is meant.
+    """
     names = [match.decode("ascii") for match in _DECLARED.findall(content_type.encode("ascii", "replace"))]
     names += [match.decode("ascii") for match in _DECLARED.findall(body[:LOOK])[:3]]
     found: list[str] = []
@@ -116,7 +120,7 @@ def _declared(body: bytes, content_type: str) -> list[str]:
             and codec not in found
         ):
             found.append(codec)
-    return found
+    return sorted(found, key=_WESTERN.__contains__)
 
 
 def _best(body: bytes, declared: list[str]) -> str:
@@ -129,13 +133,13 @@ def _best(body: bytes, declared: list[str]) -> str:
     if declared:
         first = declared[0]
         # A single-byte charset decodes anything, so it only stands when no multi-byte one reads like Chinese.
-        margin = 0.02 if first in {"cp1252", "iso-8859-15"} else 0.1
+        margin = 0.02 if first in _WESTERN else 0.1
         if scores[first] >= scores[best] - margin:
             return first
     if scores[best] > 0.05:
         return best
     if declared:
-        return declared[0]
+        return max(declared, key=lambda codec: scores[codec])
     guess = from_bytes(sample[: SAMPLE // 4]).best() if beyond >= 20 else None
     return guess.encoding if guess is not None else "utf-8"
 

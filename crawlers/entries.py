@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import calendar
 import html
 import io
 import re
-from datetime import UTC, datetime
-from time import struct_time
+from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
@@ -15,15 +13,23 @@ import feedparser
 import msgspec
 from lxml import etree
 
-from tingchao.crawlers.clock_words import parse_time
+from tingchao.config.language import Said
+from tingchao.crawlers.charset import decode
+from tingchao.crawlers.feed_times import feed_time
+from tingchao.crawlers.opened import is_text
 from tingchao.pipeline.errors import Poison
 
 MOST_ENTRIES = 5000  # of one feed; the longest seen have some hundreds
-_SNIFFED = 64 * 1024  # bytes; comments and style sheets may stand before the first element of a feed
-_SMALL = 256 * 1024  # bytes; feedparser's search for a feed in other pages is too slow for larger ones
-_FEED = re.compile(rb"<(?:[a-z0-9_-]+:)?(?:rss|feed|rdf|channel)[\s>/]", re.IGNORECASE)
-_HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE)
-_ZONE = re.compile(r"(?:\bZ|\d\s*Z|[+-]\d{2}:?\d{2}|\b(?:GMT|UTC?|[ECMP][SD]T|CST|JST|HKT))\s*(?:\([^)]*\))?\s*$")
+_SNIFFED = 64 * 1024  # characters; comments and style sheets may stand before the first element of a feed
+_SMALL = 256 * 1024  # characters; feedparser's search for a feed in other pages is too slow for larger ones
+_ROOTS = frozenset({"rss", "feed", "rdf", "channel"})
+_NEXT = re.compile(r"<!--|<(?:[a-z0-9_-]+:)?([a-z][\w.-]*)", re.IGNORECASE)
+_FEED = re.compile(r"<(?:[a-z0-9_-]+:)?(?:rss|feed|rdf|channel)[\s>/]", re.IGNORECASE)
+_HTML = re.compile(r"<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE)
+_ENTITY = re.compile(r"""<!ENTITY\s+(?:%\s+)?\S+\s+(?:"([^"]*)"|'([^']*)')""")
+_OTHER_ENTITY = re.compile(r"&(?!(?:amp|lt|gt|quot|apos);)\w+;|%\w+;")
+_LONGEST_ENTITY = 1000  # characters; entities are for signs and phrases, and a feed may repeat one a million times
+_HAN = re.compile("[\u4e00-\u9fff]")
 _TAG = re.compile(r"<[a-zA-Z/!][^>]*>")
 _SPACES = re.compile(r"[^\S\n]+")
 # fmt: off
@@ -56,27 +62,34 @@ class Feed(NamedTuple):
 
 
 def looks_like_feed(body: bytes) -> bool:
-    """Whether the bytes may be a feed: its root stands at the beginning, or it is a JSON object of entries."""
-    head = body[:_SNIFFED].replace(b"\0", b"")
-    return _FEED.search(head) is not None or _json_object(body) is not None
+    """Whether the bytes may be a feed: its root is their first element, or they are a JSON object of entries."""
+    text, _ = decode(body)
+    return _rooted(text[:_SNIFFED]) or _json_object(text) is not None
 
 
 def read_feed(body: bytes, url: str, content_type: str, fetched_at: datetime, encoding: str = "") -> Feed:
     """The entries of a feed, newest or oldest first as it lists them.
 
-    Raises Poison("not_a_feed") when it is none; a feed with mistakes is read as far as it goes.
+    `encoding` (of sources.toml) takes the place of the charset that `content_type` declares; the bytes count more than
+    either. Raises Poison("not_a_feed") when it is none; a feed with mistakes is read as far as it goes.
     """
-    data = _json_object(body)
+    text, charset = decode(body, f"charset={encoding}" if encoding else content_type)
+    data = _json_object(text)
     if data is not None:
-        return Feed(_json_entries(data, url, fetched_at), "utf-8")
-    head = body[:_SNIFFED].replace(b"\0", b"")
-    if _FEED.search(head) is None and (_HTML.search(head) or len(body) > _SMALL):
-        raise Poison("not_a_feed", _what(body, head))
-    parsed = _parse(body, url, content_type, encoding)
+        return Feed(_json_entries(data, url, fetched_at), charset)
+    head = text[:_SNIFFED]
+    feed = _FEED.search(head)
+    before = head[: feed.start()] if feed else head
+    if not _rooted(head) and (_HTML.search(before) or (feed is None and len(text) > _SMALL)):
+        raise Poison("not_a_feed", _what(text, head, content_type))
+    if _entity_bomb(text):
+        raise Poison("not_a_feed", Said("crawl.got.entities"))
+    parsed = _parse(text, url, content_type)
     if not parsed.get("version") and not parsed.entries:
-        raise Poison("not_a_feed", _what(body, head))
-    entries = [_xml_entry(entry, url, fetched_at) for entry in parsed.entries[:MOST_ENTRIES]]
-    return Feed(entries, str(parsed.get("encoding") or ""))
+        raise Poison("not_a_feed", _what(text, head, content_type))
+    listed = parsed.entries[:MOST_ENTRIES]
+    chinese = 2 * sum(map(_is_chinese, listed)) >= len(listed)
+    return Feed([_xml_entry(entry, url, fetched_at, chinese=chinese) for entry in listed], charset)
 
 
 def plain(markup: str) -> str:
@@ -112,54 +125,64 @@ def _tidy(text: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _parse(body: bytes, url: str, content_type: str, encoding: str) -> Any:
-    """What feedparser makes of it. The charset that is declared is overruled by sources.toml, and by valid UTF-8."""
+def _parse(text: str, url: str, content_type: str) -> Any:
+    """What feedparser makes of it. It gets UTF-8 and is told so: by itself it believes what feeds declare."""
     kind = content_type.partition(";")[0].strip() or "application/xml"
-    if encoding or _is_utf8(body):
-        content_type = f"{kind}; charset={encoding or 'utf-8'}"
-    headers = {"content-type": content_type or kind, "content-location": url}
+    headers = {"content-type": f"{kind}; charset=utf-8", "content-location": url}
     # A stream: given bytes, feedparser would try them as a path first.
-    return feedparser.parse(io.BytesIO(body), response_headers=headers)
+    return feedparser.parse(io.BytesIO(text.encode("utf-8", "replace")), response_headers=headers)
 
 
-def _is_utf8(body: bytes) -> bool:
-    """Whether the bytes are UTF-8 beyond ASCII; two-byte text of another charset is not, but by a rare chance."""
-    if body.isascii() or b"\0" in body[:_SNIFFED]:
-        return False
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+def _rooted(head: str) -> bool:
+    """Whether the first element is the root of a feed; comments before it do not count, whatever they hold."""
+    place = 0
+    while (found := _NEXT.search(head, place)) is not None:
+        if found[1]:
+            return found[1].lower() in _ROOTS
+        place = head.find("-->", found.end())
+        if place < 0:
+            break
+    return False
 
 
-def _xml_entry(entry: Any, url: str, fetched_at: datetime) -> Entry:
+def _entity_bomb(text: str) -> bool:
+    """Whether entities are declared that grow when they are resolved: long ones, or made of others."""
+    start = re.search(r"<\w", text)
+    values = (match[1] or match[2] or "" for match in _ENTITY.finditer(text, 0, start.start() if start else len(text)))
+    return any(len(value) > _LONGEST_ENTITY or _OTHER_ENTITY.search(value) for value in values)
+
+
+def _is_chinese(entry: Any) -> bool:
+    return _HAN.search(f"{dict.get(entry, 'title')} {dict.get(entry, 'summary')}") is not None
+
+
+def _xml_entry(entry: Any, url: str, fetched_at: datetime, *, chinese: bool) -> Entry:
     contents = [str(part.get("value") or "") for part in dict.get(entry, "content") or []]
     content = max((plain(part) for part in contents), key=len, default="")
     summary = plain(str(dict.get(entry, "summary") or ""))
     # Looked up as a plain dict: feedparser's own lookup answers `updated` with `published` and warns.
     published, updated = str(dict.get(entry, "published") or ""), str(dict.get(entry, "updated") or "")
-    when = _time(published, dict.get(entry, "published_parsed"), fetched_at)
+    when = feed_time(published, dict.get(entry, "published_parsed"), fetched_at, chinese=chinese)
+    changed = feed_time(updated, dict.get(entry, "updated_parsed"), fetched_at, chinese=chinese)
     return Entry(
         title=_one_line(str(dict.get(entry, "title") or "")),
         text=max(content, summary, key=len),
         link=_link(str(dict.get(entry, "link") or ""), url),
         guid=str(dict.get(entry, "id") or "").strip(),
         author=str(dict.get(entry, "author") or ""),
-        published_at=when or _time(updated, dict.get(entry, "updated_parsed"), fetched_at),
+        published_at=when or changed,
         updated=updated,
         whole=bool(content),
     )
 
 
-def _json_object(body: bytes) -> dict[str, Any] | None:
+def _json_object(text: str) -> dict[str, Any] | None:
     """A JSON Feed, or None."""
-    start = body[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
-    if not start.startswith(b"{"):
+    if not text[:64].lstrip().startswith("{"):
         return None
     try:
-        data = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        data = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
     known = isinstance(data, dict) and isinstance(data.get("items"), list)
     return data if known and "jsonfeed.org/version" in str(data.get("version", "")) else None
@@ -184,21 +207,11 @@ def _json_entry(item: dict[str, Any], url: str, fetched_at: datetime) -> Entry:
         link=_link(said("url") or said("external_url"), url),
         guid=said("id").strip(),
         author=", ".join(names),
-        published_at=_time(published, None, fetched_at) or _time(modified, None, fetched_at),
+        published_at=feed_time(published, None, fetched_at, chinese=True)
+        or feed_time(modified, None, fetched_at, chinese=True),
         updated=modified,
         whole=bool(content),
     )
-
-
-def _time(written: str, parsed: struct_time | None, fetched_at: datetime) -> datetime | None:
-    """The stated time; without a zone it is Beijing's, where feedparser would take it for Greenwich's."""
-    if parsed is not None and _ZONE.search(written.strip()):
-        try:
-            return datetime.fromtimestamp(calendar.timegm(parsed), UTC)
-        except (ValueError, OverflowError, OSError):
-            return None
-    found = parse_time(written, fetched_at) if written else None
-    return found.at if found is not None else None
 
 
 def _one_line(markup: str) -> str:
@@ -213,10 +226,14 @@ def _link(link: str, url: str) -> str:
     return whole if whole.startswith(("http://", "https://")) else ""
 
 
-def _what(body: bytes, head: bytes) -> str:
+def _what(text: str, head: str, content_type: str) -> str:
     """What came instead of a feed, for the message."""
-    if not body.strip():
-        return "empty"
+    if not text.strip():
+        return Said("crawl.got.nothing")
     if _HTML.search(head):
         return "HTML"
-    return "JSON" if body.lstrip()[:1] in {b"{", b"["} else "text"
+    if head.startswith("%PDF-"):
+        return "PDF"
+    if not is_text(head):
+        return content_type.partition(";")[0].strip()[:60] or Said("crawl.got.binary")
+    return "JSON" if head.lstrip()[:1] in {"{", "["} else Said("crawl.got.text")

@@ -35,10 +35,10 @@ def open_page(body: bytes, content_type: str = "") -> Opened:
 @lru_cache(maxsize=1)
 def _open(body: bytes, content_type: str) -> Opened:
     markup, charset = decode(body, content_type)
-    return Opened(markup, charset, judged_page(markup if _is_text(markup) else ""))
+    return Opened(markup, charset, judged_page(markup if is_text(markup) else ""))
 
 
-def _is_text(markup: str) -> bool:
+def is_text(markup: str) -> bool:
     """Whether this is a page or plain text, not a picture or an archive: markup, or hardly any unreadable character."""
     head = markup[:20_000]
     unreadable = sum(1 for c in head if c == "\ufffd" or (c < " " and c not in "\t\n\r\f"))

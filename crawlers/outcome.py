@@ -15,7 +15,7 @@ from scrapy.exceptions import (
     ResponseDataLossError,
 )
 
-from tingchao.config.language import text
+from tingchao.config.language import in_language, text
 from tingchao.pipeline.clock import BEIJING, Clock, speed
 
 # fmt: off
@@ -108,7 +108,13 @@ def passing(trouble: Trouble) -> bool:
 
 def line(language: str, name: str, trouble: Trouble, next_at: datetime | None, now: datetime, **values: object) -> str:
     """One line for people: `xinhua: 无法连接，20:35 再试`."""
-    what = text(f"crawl.{trouble.outcome}", language, status=trouble.status, detail=trouble.detail, **values)
+    what = text(
+        f"crawl.{trouble.outcome}",
+        language,
+        status=trouble.status,
+        detail=in_language(trouble.detail, language),
+        **values,
+    )
     again = text("crawl.again", language, time=clock_time(next_at, now)) if next_at is not None else ""
     return f"{name}: {what}{again}"
 

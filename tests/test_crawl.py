@@ -64,6 +64,10 @@ RSS = rss(item("停水通知", "&lt;div&gt;明天&lt;/div&gt;停水", "/n/1", "2
         (RSS.replace("utf-8", "gb18030").encode("gb18030"), "text/xml"),
         (RSS.encode(), "text/xml; charset=gb2312"),  # declared wrongly
         (RSS.replace("utf-8", "iso-8859-1").encode(), "application/xml"),  # declared wrongly too
+        (RSS.encode("gb18030"), "application/xml"),  # declares utf-8
+        (RSS.encode("gb18030"), "text/xml; charset=utf-8"),
+        (RSS.replace(" encoding='utf-8'", "").encode("gb18030"), "text/xml"),
+        (RSS.replace("utf-8", "gb2312").encode("gb18030"), "text/xml; charset=iso-8859-1"),
     ],
 )
 def test_an_entry_of_each_kind_of_feed_becomes_a_post(desk: Any, site: Any, body: str | bytes, kind: str):
@@ -79,6 +83,17 @@ def test_an_entry_of_each_kind_of_feed_becomes_a_post(desk: Any, site: Any, body
     assert post.fetched_at == NOON
     assert (fetch.outcome, fetch.items, fetch.status, fetch.at) == ("ok", 1, 200, NOON)
     assert desk.heard == [post]
+
+
+def test_a_feed_in_big5_that_declares_utf8_is_read(desk: Any, site: Any):
+    said = "環保局昨日公布最新的空氣品質監測數據，這是今年第三次。"
+    site["/feed"] = Page(rss(item("空氣品質", said, "/n/1")).encode("big5"), kind="text/xml; charset=utf-8")
+    desk.source("air", "feed", "/feed")
+
+    fetch = desk.visit()["air"]
+
+    assert [(post.title, post.text) for post in desk.posts()] == [("空氣品質", said)]
+    assert fetch.charset == "big5"
 
 
 def test_an_unchanged_feed_gives_no_posts(desk: Any, site: Any):

@@ -7,6 +7,7 @@ import json
 import threading
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ LOGIN = (
     "<html><head><title>用户登录</title></head><body><form>请先登录后查看<input name='u'>"
     "<input type='password' name='p'></form></body></html>"
 )
+ENTITIES = (
+    "<?xml version='1.0'?><!DOCTYPE rss [<!ENTITY a 'lol'>"
+    + "".join(f"<!ENTITY {name} '{f'&{before};' * 10}'>" for before, name in pairwise("abcdefghij"))
+    + f"]>{rss(item('&j;', '&j;', '/n/1')).partition('?>')[2]}"
+)
+ENTITY = f"<!DOCTYPE rss [<!ENTITY a '{'停水' * 50_000}'>]>" + rss(item("&a;" * 1000, "x")).partition("?>")[2]
 BOMB = gzip.compress(b"<rss>" + b"\0" * 60_000_000)
 MEGA = 1024 * 1024
 
@@ -63,10 +70,23 @@ def moved(to: str):
 
 
 BAD = {
-    "not xml": (Page("a line of text, and nothing else"), "not_a_feed", "RSS"),
-    "nothing": (Page(b""), "not_a_feed", "RSS"),
+    "not xml": (Page("a line of text, and nothing else"), "not_a_feed", "纯文本"),
+    "nothing": (Page(b""), "not_a_feed", "空内容"),
     "other json": (Page(json.dumps({"rows": []}), kind="application/json"), "not_a_feed", "JSON"),
     "html": (Page(article("海城新闻", STORY)), "not_a_feed", "HTML"),
+    "html with a feed in a script": (
+        Page(article("海城新闻", STORY).replace("<body>", "<body><script>x = '<rss version=2.0>'</script>")),
+        "not_a_feed",
+        "HTML",
+    ),
+    "pdf": (
+        Page(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n" + bytes(range(256)) * 9, kind="application/pdf"),
+        "not_a_feed",
+        "PDF",
+    ),
+    "picture": (Page(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, kind="image/png"), "not_a_feed", "image/png"),
+    "entity bomb": (Page(ENTITIES), "not_a_feed", "实体"),
+    "one long entity": (Page(ENTITY), "not_a_feed", "实体"),
     "no entries": (Page(rss()), "empty", "没有"),
     "404": (Page("nothing here", 404), "status", "404"),
     "429": (Page("slow down", 429, headers={"Retry-After": "3600"}), "status", "429"),
