@@ -87,7 +87,7 @@ class SourceSpider(Spider):
         return Request(url, came, errback=missed, headers=conditional(*known), dont_filter=True, cb_kwargs=values)
 
     def _came(self, response: Response) -> Iterator[Any]:
-        trouble = of_status(response.status)
+        trouble = of_status(response.status, (response.headers.get("Location") or b"").decode("latin-1"))
         assert response.request is not None
         self.visit.asked(response.request, response, trouble)
         if trouble is not None:
@@ -160,7 +160,7 @@ class SourceSpider(Spider):
 
     def _article(self, response: Response, key: str, item: Found) -> Iterator[Harvest]:
         before = self.visit.pages.get(key)
-        trouble = of_status(response.status)
+        trouble = of_status(response.status, (response.headers.get("Location") or b"").decode("latin-1"))
         assert response.request is not None
         if trouble is not None and trouble.outcome == "unchanged" and before is not None:
             seen = Seen(
@@ -197,7 +197,7 @@ class SourceSpider(Spider):
             visit.complete = False
             visit.in_a_row += 1
         before = visit.pages.get(key)
-        worth = bool(item.raw.text) or (trouble.outcome == "empty" and bool(raw.title))
+        worth = bool(item.raw.text) or trouble.outcome == "title_only"
         found = text_digest(raw) if worth else ""
         seen = Seen(
             first=before.first if before else now,
@@ -229,9 +229,11 @@ class SourceSpider(Spider):
         self._learn(answer, author)
         raw = _with_article(replace(listed, fetched_at=answer.fetched_at, author=author), article)
         raw = replace(raw, title=without_name(raw.title, name), text=without_name(raw.text, name))
-        if not article.text:
-            return replace(raw, flags=(*raw.flags, "title_only")) if not raw.text else raw, Trouble("empty")
-        return raw, None
+        if article.text:
+            return raw, None
+        if raw.title and not raw.text:
+            return replace(raw, flags=(*raw.flags, "title_only")), Trouble("title_only")
+        return raw, Trouble("empty")
 
     def _learn(self, answer: Answer, author: str | None) -> None:
         """Teach the frame of the site, so that its menus and footers are known on the next page.

@@ -15,19 +15,20 @@ from scrapy.exceptions import (
     ResponseDataLossError,
 )
 
-from tingchao.config.language import in_language, text
+from tingchao.config.language import Said, in_language, text
 from tingchao.pipeline.clock import BEIJING, Clock, speed
 
 # fmt: off
 NAMES = (
     "ok", "unchanged", "empty", "no_list", "not_a_feed", "not_a_page", "status", "timeout", "offline", "tls", "broken",
     "too_large", "redirects", "gone", "login", "robots", "robots_unavailable", "waiting", "failed", "error",
+    "title_only", "astray", "unpacked",
 )
 # fmt: on
 """All outcomes; each is a line under crawl.* in messages.toml."""
 
 # What the next visit may well find mended: the page counts as not yet seen.
-PASSING = frozenset({"timeout", "offline", "waiting", "broken", "failed", "robots_unavailable"})
+PASSING = frozenset({"timeout", "offline", "waiting", "broken", "unpacked", "failed", "robots_unavailable"})
 
 
 class Trouble(NamedTuple):
@@ -62,15 +63,22 @@ _OUTCOMES: tuple[tuple[type[Exception], str], ...] = (
     (DownloadConnectionRefusedError, "offline"),
     (DownloadCancelledError, "too_large"),
     (ResponseDataLossError, "broken"),
+    (EOFError, "unpacked"),  # of GzipFile, for data that ends too early
 )
 
+# The modules that Scrapy unpacks answers with, each of which has errors of its own: gzip, deflate, br and zstd.
+_UNPACKERS = frozenset({"gzip", "zlib", "brotli", "brotlicffi", "backports", "compression"})
 
-def of_status(status: int) -> Trouble | None:
-    """The trouble that a status stands for; None for one that brings a page."""
+
+def of_status(status: int, location: str | None = None) -> Trouble | None:
+    """The trouble that a status stands for; None for one that brings a page. `location`: where a redirect leads to."""
     if 200 <= status < 300:
         return None
     if status == 304:
         return Trouble("unchanged", status)
+    if 300 <= status < 400:  # Scrapy follows those that lead to an http(s) address
+        scheme = (location or "").partition(":")[0].strip()[:20]
+        return Trouble("astray", status, f"{scheme}:" if scheme.isalnum() else Said("crawl.got.nothing"))
     return Trouble("status", status, str(status))
 
 
@@ -83,15 +91,18 @@ def of_error(error: BaseException) -> Trouble:
         return below if below is not None and unreachable else Trouble("robots_unavailable", 0, error.answer)
     if isinstance(error, DownloadConnectionRefusedError) and _is_tls(error):
         return Trouble("tls")
-    for kind, outcome in _OUTCOMES:
-        if isinstance(error, kind):
-            return Trouble(outcome)
+    outcome = next((outcome for kind, outcome in _OUTCOMES if isinstance(error, kind)), "") or _told_apart(error)
+    return Trouble(outcome) if outcome else Trouble("failed", detail=type(error).__name__)
+
+
+def _told_apart(error: BaseException) -> str:
+    """The outcome of what has no class of its own to tell it by; '' when unknown."""
+    if type(error).__module__.partition(".")[0] in _UNPACKERS:
+        return "unpacked"
     # Scrapy raises these two as plain IgnoreRequest, told apart by their words only.
     if isinstance(error, IgnoreRequest) and "redirections" in str(error):
-        return Trouble("redirects")
-    if isinstance(error, IgnoreRequest) and "MAXSIZE" in str(error):
-        return Trouble("too_large")
-    return Trouble("failed", detail=type(error).__name__)
+        return "redirects"
+    return "too_large" if isinstance(error, IgnoreRequest) and "MAXSIZE" in str(error) else ""
 
 
 def _is_tls(error: BaseException) -> bool:

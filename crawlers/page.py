@@ -31,7 +31,7 @@ class PageSpider(FeedSpider):
             return
         raw, trouble = self.article(answer, self.raw(answer, url=answer.asked, text=""))
         if trouble is not None:
-            if trouble.outcome != "empty" or not raw.title:
+            if trouble.outcome != "title_only":
                 raise Poison(trouble.outcome, trouble.detail)
             self.visit.end(trouble)
         yield Found(raw)
@@ -40,11 +40,12 @@ class PageSpider(FeedSpider):
 def page_source(url: str) -> Source:
     """The source that one page counts under: named after its host. Raises Refused for what is no http(s) address."""
     try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
+        parts = urlsplit(url.strip())
+        host = "" if parts.port == 0 else parts.hostname or ""  # asking for the port is what checks it
     except ValueError:
         parts, host = urlsplit(""), ""
-    if parts.scheme not in {"http", "https"} or not host:
+    if parts.scheme not in {"http", "https"} or not host or re.search(r"\s", host):
         raise Refused(Said("error.url", url=url))
     name = re.sub(r"[^a-z0-9]+", "-", host.lower()).strip("-")[:64] or "page"
-    return Source(name=name, kind="page", url=url, topics=["*"], every=timedelta(minutes=15))
+    # geturl writes the scheme in lower case, which is how Source wants it.
+    return Source(name=name, kind="page", url=parts.geturl(), topics=["*"], every=timedelta(minutes=15))

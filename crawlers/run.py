@@ -53,7 +53,7 @@ def crawl_once(
     log: Log,
     clock: Clock,
     names: Sequence[str] = (),
-    url: str = "",
+    url: str | None = None,
     on_post: Callable[[Post], None] | None = None,
     on_fetch: Callable[[Fetch], None] | None = None,
 ) -> int:
@@ -63,7 +63,7 @@ def crawl_once(
     any visit brought nothing to read. Raises Refused for an unknown name or kind, or what is no address.
     """
     office = Office(settings, log, clock, on_post, on_fetch)
-    sources = [page_source(url)] if url else _chosen(settings, names)
+    sources = [page_source(url)] if url is not None else _chosen(settings, names)
     fetches = _on_a_loop(office, _visit_all(office, sources))
     return 0 if all(fetch.outcome in FINE for fetch in fetches) else 1
 

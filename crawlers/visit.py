@@ -194,7 +194,7 @@ class Visit:
 
     def _state(self, trouble: Trouble, now: datetime) -> dict[str, bytes | None]:
         kept = self._answer if self.complete and trouble.outcome == "ok" else SourceState(url=self.source.url)
-        if trouble.outcome not in {"ok", "empty"}:  # nothing was read: what was known still holds
+        if trouble.outcome not in {"ok", "empty", "title_only"}:  # nothing was read: what was known still holds
             kept = self.known
         kept = msgspec.structs.replace(kept, at=now)
         state: dict[str, bytes | None] = {f"source/{self.source.name}": msgspec.json.encode(kept)}

@@ -123,7 +123,7 @@ class Desk:
     def settings(self) -> Settings:
         return Settings(MainFile(crawl=self.crawl), tuple(self.sources), (), ())
 
-    def visit(self, *names: str, url: str = "") -> dict[str, Fetch]:
+    def visit(self, *names: str, url: str | None = None) -> dict[str, Fetch]:
         """Crawl once; the visits' own records by source."""
         self.heard = []
         fetches: list[Fetch] = []

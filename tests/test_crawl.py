@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 from local_site import NOON, STORY, Page, article, item, listing, rss
+from typer.testing import CliRunner
 
 from tingchao.config.settings import load
 from tingchao.crawlers.base import SourceSpider
 from tingchao.crawlers.run import crawl_once, kinds
 from tingchao.crawlers.visit import Answer
+from tingchao.pipeline.cli import app
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.intake import Raw
 from tingchao.pipeline.records import Counts
@@ -282,6 +284,42 @@ def test_one_page_is_read_on_an_empty_database_every_time_it_is_asked_for(desk: 
     assert len({post.id for post in desk.posts()}) == 2
 
 
+def test_an_empty_address_visits_nothing(tmp_path: Path, site: Any):
+    (tmp_path / "sources.toml").write_text(
+        f"[[source]]\nname = 'water'\nkind = 'feed'\nurl = '{site.url}/feed'\ntopics = ['*']\n"
+    )
+    arguments = ["crawl", "--url", "", "--config", str(tmp_path), "--db", str(tmp_path / "a.db")]
+    done = CliRunner().invoke(app, arguments)
+    assert isinstance(done.exception, Refused)
+    assert site.asked == []
+
+
+def test_an_address_in_capitals_is_an_address(desk: Any, site: Any):
+    site["/A"] = article("海城地铁二号线故障", STORY)
+    desk.visit(url=site.url.replace("http", "HTTP") + "/A")
+    assert [(post.title, post.url) for post in desk.heard] == [("海城地铁二号线故障", f"{site.url}/A")]
+
+
+def test_a_page_with_a_title_alone_says_so(desk: Any, site: Any):
+    site["/a"] = article("海城地铁二号线故障", "")
+    fetch = desk.visit(url=f"{site.url}/a")["127-0-0-1"]
+    assert [(post.title, post.flags) for post in desk.heard] == [("海城地铁二号线故障", ("title_only",))]
+    assert fetch.outcome == "title_only"
+    assert "只有标题" in fetch.message
+
+
+def test_a_page_that_speaks_of_feeds_is_a_page(desk: Any, site: Any):
+    page = article("海城地铁二号线故障", STORY)
+    site["/script"] = page.replace("<body>", "<body><script>feed = '<rss version=2.0>'</script>")
+    site["/element"] = page.replace("<h1>", "<channel></channel><h1>")
+    site["/comment"] = "<!-- <html> --><!-- a feed -->" + rss(item("停水", "明天停水", "/n/1"))
+    titles = []
+    for path in ("/script", "/element", "/comment"):
+        desk.visit(url=site.url + path)
+        titles += [post.title for post in desk.heard]
+    assert titles == ["海城地铁二号线故障", "海城地铁二号线故障", "停水"]
+
+
 def test_the_frame_of_a_site_is_remembered(desk: Any, site: Any):
     site_of_two(site)
     desk.source("news", "site", "/list")
@@ -324,7 +362,14 @@ def test_a_new_kind_of_source_is_one_small_class(desk: Any, site: Any):
 
 def test_what_is_unknown_is_refused_with_what_is_expected(desk: Any):
     desk.source("water", "feed", "/feed")
-    for name, url, said in [("wasser", "", "water"), ("", "ftp://x/y", "http"), ("", "http://", "http")]:
+    for name, url, said in [
+        ("wasser", None, "water"),
+        ("", "ftp://x/y", "http"),
+        ("", "http://", "http"),
+        ("", "http:// a/", "http"),
+        ("", "http://a:99999/", "http"),
+        ("", "", "http"),  # and not every source
+    ]:
         with pytest.raises(Refused, match=said):
             crawl_once(desk.settings, desk.log, desk.clock, [name] if name else [], url)
     desk.source("odd", "telepathy", "/feed")

@@ -94,13 +94,18 @@ BAD = {
     "503": (Page("busy", 503), "status", "503"),
     "time-out": (Page(act=silent), "timeout", "超时"),
     "redirect loop": (moved("/bad"), "redirects", "重定向"),
-    "redirect to a file": (moved("file:///etc/passwd"), "status", "302"),
+    "redirect to a file": (moved("file:///etc/passwd"), "astray", "file:"),
+    "redirect to nowhere": (Page(status=302), "astray", "空内容"),
     "short body": (Page(act=short_body), "broken", "不完整"),
     "no http": (Page(act=no_http), "failed", "失败"),
     "50 MB": (Page(b" " * 50 * MEGA), "too_large", "page_limit"),
     "50 MB unsaid": (Page(act=endless), "too_large", "page_limit"),
     "gzip bomb": (Page(BOMB, headers={"Content-Encoding": "gzip"}), "too_large", "page_limit"),
-    "broken gzip": (Page(b"\x1f\x8b\x08nonsense", headers={"Content-Encoding": "gzip"}), "failed", "失败"),
+    "broken gzip": (Page(b"\x1f\x8b\x08nonsense", headers={"Content-Encoding": "gzip"}), "unpacked", "压缩数据"),
+    "no gzip": (Page(rss(), headers={"Content-Encoding": "gzip"}), "unpacked", "压缩数据"),
+    "no brotli": (Page(rss(), headers={"Content-Encoding": "br"}), "unpacked", "压缩数据"),
+    "no zstd": (Page(rss(), headers={"Content-Encoding": "zstd"}), "unpacked", "压缩数据"),
+    "no deflate": (Page(rss(), headers={"Content-Encoding": "deflate"}), "unpacked", "压缩数据"),
     "log-in page": (Page(LOGIN), "login", "登录"),
 }
 
@@ -140,10 +145,10 @@ BAD_ARTICLES = {
     name: BAD[name] for name in ["404", "500", "time-out", "redirect loop", "short body", "50 MB unsaid"]
 } | {
     "log-in page": (Page(LOGIN), "login", "登录"),
-    "empty": (Page("<html><body></body></html>"), "empty", "没有"),
+    "empty": (Page("<html><body></body></html>"), "title_only", "只有标题"),
     "picture": (Page(b"\x89PNG", kind="image/png"), "not_a_page", "image/png"),
     "sent home": (moved("/"), "gone", "首页"),
-    "deep": (Page("<div>" * 100_000), "empty", "没有"),
+    "deep": (Page("<div>" * 100_000), "title_only", "只有标题"),
 }
 
 
@@ -162,7 +167,7 @@ def test_a_bad_article_is_one_clear_record_and_the_others_are_read(desk: Any, si
     assert bad.message.endswith("/bad)")
     titles = [post.title for post in desk.posts()]
     # Of an empty article the list's title is worth a post; of what is not there nothing is.
-    assert titles.count("海城地铁二号线突发故障停运") == (1 if expected == "empty" else 0)
+    assert titles.count("海城地铁二号线突发故障停运") == (1 if expected == "title_only" else 0)
     assert "海城自来水公司发布停水通知" in titles
     assert own.outcome == "ok"
     assert desk.fetches()[-1].url == site.url + "/list"  # the visit's own record stands for the source

@@ -41,7 +41,7 @@ from tingchao.pipeline.records import Fetch, Post
 @app.command(help=help_of("crawl"))
 def crawl(
     sources: Annotated[list[str] | None, typer.Argument(metavar="SOURCE", help=help_of("crawl_sources"))] = None,
-    url: Annotated[str, typer.Option("--url", help=help_of("crawl_url"))] = "",
+    url: Annotated[str | None, typer.Option("--url", help=help_of("crawl_url"))] = None,
     json: AsJson = False,
     config: ConfigDir = None,
     db: Database = DB,
