@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tingchao.alerts.markup import esc
+from tingchao.config.cluster import fault
 from tingchao.pipeline.errors import Refused
 
 COOKIE = "tingchao_token"
@@ -42,15 +43,9 @@ class No(NamedTuple):
 
 def read_token(file: Path) -> str:
     """The first line of the token file. Raises Refused when it cannot be read or is empty."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as err:
-        raise Refused(
-            f"page.token_file {file}: {type(err).__name__}; expected a text file with the token as its line"
-        ) from err
-    if not lines or not lines[0].strip():
-        raise Refused(f"page.token_file {file} is empty; write a long random line into it")
-    return lines[0].strip()
+    if (found := fault("page.token_file", file)) is not None:
+        raise Refused(found)
+    return file.read_text(encoding="utf-8").split("\n")[0].strip()
 
 
 class Guard:

@@ -7,7 +7,8 @@ from datetime import timedelta
 from pydantic import Field, field_validator
 
 from tingchao.config.intervals import TimeOfDay
-from tingchao.config.load import Block, Duration
+from tingchao.config.language import Said
+from tingchao.config.load import Block, Positive
 
 
 class BudgetSettings(Block):
@@ -17,14 +18,14 @@ class BudgetSettings(Block):
     warning: int | None = Field(default=None, ge=0)  # level 2
     grave: int | None = Field(default=None, ge=0)  # level 3
     shifts: list[TimeOfDay] = Field(default=["08:00", "20:00"], min_length=1)  # their beginnings, in Beijing
-    history: Duration = timedelta(days=28)  # that the thresholds rest on; four weeks have all weekdays evenly
+    history: Positive = timedelta(days=28)  # that the thresholds rest on; four weeks have all weekdays evenly
     precision: float = Field(default=0.5, ge=0, lt=1)  # wanted at least, once there are verdicts
 
     @field_validator("shifts")
     @classmethod
     def _in_order(cls, shifts: list[str]) -> list[str]:
         if sorted(set(shifts)) != shifts or "24:00" in shifts:
-            raise ValueError("expected times of day in order, each once, such as ['08:00', '20:00']")
+            raise ValueError(Said("error.config.shifts"))
         return shifts
 
     def most(self, level: int) -> int | None:

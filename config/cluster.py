@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tingchao.config.load import Block, ConfigError, SecretFile
+from tingchao.config.language import Said
+from tingchao.config.load import Block, ConfigError, Filled, SecretFile
 
 
 class LogSettings(Block):
@@ -20,7 +21,7 @@ class LogSettings(Block):
 class KafkaSettings(Block):
     """A Kafka cluster, 4.0 or newer. Used when log.kind is kafka."""
 
-    bootstrap: list[str] = Field(default=["127.0.0.1:9092"], min_length=1)  # host:port of some brokers
+    bootstrap: list[Filled] = Field(default=["127.0.0.1:9092"], min_length=1)  # host:port of some brokers
     # Begins the names of all topics, groups and transactions, so that several installations share a cluster.
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")] = "tingchao"
     partitions: int = Field(default=6, ge=1, le=200)  # of jobs, posts, scored, mentions: so many processes a stage
@@ -35,9 +36,9 @@ class KafkaSettings(Block):
     @model_validator(mode="after")
     def _consistent(self) -> KafkaSettings:
         if bool(self.mechanism) != bool(self.user):
-            raise ValueError("mechanism and user belong together: set both or none")
+            raise ValueError(Said("error.config.mechanism"))
         if self.mechanism == "PLAIN" and not self.tls:
-            raise ValueError("mechanism PLAIN sends the password as it is: set tls = true, or use SCRAM-SHA-512")
+            raise ValueError(Said("error.config.plain"))
         return self
 
     def password(self) -> str:
@@ -50,11 +51,19 @@ def secret(setting: str, file: Path | None, variable: str) -> str:
     if file is None:
         if value := os.environ.get(variable, ""):
             return value
-        raise ConfigError([f"tingchao.toml: {setting}: missing; give a file with the secret, or set {variable}"])
+        raise ConfigError([Said("error.config.no_secret", setting=setting, variable=variable)])
+    if (found := fault(setting, file)) is not None:
+        raise ConfigError([found])
+    return file.read_text(encoding="utf-8").strip()
+
+
+def fault(setting: str, file: Path) -> Said | None:
+    """Why there is nothing to be read in a file that a setting names; None: there is. Never what stands in it."""
     try:
-        value = file.read_text(encoding="utf-8").strip()
+        if file.read_text(encoding="utf-8").strip():
+            return None
+    except FileNotFoundError:
+        return Said("error.config.secret_missing", setting=setting, file=file)
     except (OSError, UnicodeDecodeError) as err:
-        raise ConfigError([f"tingchao.toml: {setting}: cannot read {file}: {type(err).__name__}"]) from None
-    if not value:
-        raise ConfigError([f"tingchao.toml: {setting}: {file} is empty; expected one line"])
-    return value
+        return Said("error.config.secret_unreadable", setting=setting, file=file, error=type(err).__name__)
+    return Said("error.config.secret_empty", setting=setting, file=file)

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from tingchao.config.cluster import secret
-from tingchao.config.load import UNSHOWN, Block, Duration, SecretFile
+from tingchao.config.language import Said
+from tingchao.config.load import Block, Positive, SecretFile
+from tingchao.config.mistakes import UNSHOWN, wrong
 
 _API_KEY = "TINGCHAO_ELASTICSEARCH_API_KEY"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -20,9 +21,9 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 def _address(url: str) -> str:
     parts = urlsplit(url)
     if parts.username is not None or parts.password is not None:
-        raise PydanticCustomError(UNSHOWN, "an address with a password in it; set user and password_file")
+        raise wrong(Said("error.config.password_in_url"), UNSHOWN)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("expected such as https://search-1.example.org:9200")
+        raise ValueError(Said("error.config.elastic_url"))
     return url
 
 
@@ -43,16 +44,16 @@ class ElasticSettings(Block):
     user: str = ""
     password_file: SecretFile | None = None  # or TINGCHAO_ELASTICSEARCH_PASSWORD
     api_key_file: SecretFile | None = None  # in place of a user; or TINGCHAO_ELASTICSEARCH_API_KEY
-    timeout: Duration = timedelta(seconds=30)  # of one request
+    timeout: Positive = timedelta(seconds=30)  # of one request
     shards: int = Field(default=1, ge=1, le=1024)  # of a month's index, when it is made
     replicas: str = Field(default="0-1", pattern=r"^\d+-(\d+|all)$")  # least and most copies, as there are nodes
 
     @model_validator(mode="after")
     def _secrets_travel_encrypted(self) -> ElasticSettings:
         if (self.user or self.password_file or self.api_key_file) and any(map(_in_the_clear, self.urls)):
-            raise ValueError("a password or key would travel unencrypted: use https, or a server on this machine")
+            raise ValueError(Said("error.config.in_the_clear"))
         if self.user and self.api_key_file:
-            raise ValueError("user and api_key_file: choose one of them")
+            raise ValueError(Said("error.config.two_log_ins"))
         return self
 
     def log_in(self) -> dict[str, Any]:

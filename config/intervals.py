@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, model_validator
 
 from tingchao.config.calendar import off
+from tingchao.config.language import Said
 from tingchao.config.load import Block
 
 _EPOCH = date(1970, 1, 1)
@@ -28,10 +29,10 @@ def _minute(text: str) -> str:
 def _minutes(text: str) -> int:
     hour, colon, minute = text.partition(":")
     if not (colon and len(hour) == len(minute) == 2 and hour.isdecimal() and minute.isdecimal()):
-        raise ValueError(f"{text!r} is no time of day; expected such as '08:30', at most '24:00'")
+        raise ValueError(Said("error.config.time_of_day"))
     found = int(hour) * 60 + int(minute)
     if int(minute) > 59 or found > _MINUTES:
-        raise ValueError(f"{text!r} is no time of day; expected such as '08:30', at most '24:00'")
+        raise ValueError(Said("error.config.time_of_day"))
     return found
 
 
@@ -47,10 +48,7 @@ class Times(Block):
     @model_validator(mode="after")
     def _in_order(self) -> Times:
         if _minutes(self.start_time) >= _minutes(self.end_time):
-            raise ValueError(
-                f"start_time {self.start_time!r} is not before end_time {self.end_time!r}; "
-                "over midnight give two: one up to '24:00', one from '00:00'"
-            )
+            raise ValueError(Said("error.config.midnight", start=self.start_time, end=self.end_time))
         return self
 
     def holds(self, minute: int) -> bool:
@@ -74,7 +72,7 @@ class Interval(Block):
         try:
             ZoneInfo(self.location)
         except (ZoneInfoNotFoundError, ValueError) as err:
-            raise ValueError(f"location: no time zone {self.location!r}; expected such as 'Asia/Shanghai'") from err
+            raise ValueError(Said("error.config.time_zone", got=self.location)) from err
         for _ in self._ranges(date(2024, 1, 1)):
             pass
         return self
@@ -139,9 +137,9 @@ def _range(text: str, key: str, least: int, most: int, names: Sequence[str] = ()
     wrong = any(number is None or not least <= number <= most for number in found)
     if wrong or found[0] is None or found[1] is None:
         example = "'monday:friday'" if key == "weekdays" else "'1:5'"
-        raise ValueError(f"{key}: {text!r} cannot be read; expected such as {example}")
+        raise ValueError(Said("error.config.range", key=key, got=text, example=example))
     if found[0] > found[1] and (found[0] > 0) == (found[1] > 0):
-        raise ValueError(f"{key}: {text!r} ends before it begins")
+        raise ValueError(Said("error.config.backwards", key=key, got=text))
     return found[0], found[1]
 
 

@@ -10,6 +10,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from tingchao.config.language import Said
+
 # What an alert can be matched by. `rule`, `kind`, `signal` and `source` may have several values at once.
 LABELS = ("topic", "level", "rule", "kind", "signal", "source", "state")
 
@@ -48,17 +50,17 @@ def parse(text: str) -> Matcher:
     """The matcher in `text`; the value may stand in double quotes. Raises ValueError that says what was expected."""
     found = _FORM.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text!r} is no matcher; expected such as 'topic=metro' or 'level=~\"2|3\"'")
+        raise ValueError(Said("error.config.no_matcher", text=text))
     label, operator, value = found.groups()
     if label not in LABELS:
-        raise ValueError(f"no label {label!r}; expected one of {', '.join(LABELS)}")
+        raise ValueError(Said("error.config.no_label", label=label, known=", ".join(LABELS)))
     if len(value) > 1 and value[0] == value[-1] == '"':
         value = value[1:-1]
     if operator in {"=~", "!~"}:
         try:
             re.compile(value)
         except re.error as err:
-            raise ValueError(f"{value!r} is not a regular expression: {err}") from err
+            raise ValueError(Said("error.config.pattern", error=err)) from err
     return Matcher(label, operator, value)
 
 

@@ -9,8 +9,10 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, model_validator
 
 from tingchao.config.intervals import TimeInterval
+from tingchao.config.language import Said
 from tingchao.config.load import Block, Duration
 from tingchao.config.matchers import LABELS, MatcherText, parse
+from tingchao.config.mistakes import twice
 
 ALL = "*"  # as a receiver: every channel of tingchao.toml
 EACH = "..."  # in group_by: each alert by itself
@@ -41,9 +43,9 @@ class Route(Block):
     def _groups_by_labels(self) -> Route:
         for label in self.group_by or ():
             if label not in LABELS and label != EACH:
-                raise ValueError(f"group_by: no label {label!r}; expected '{EACH}' or one of {', '.join(LABELS)}")
+                raise ValueError(Said("error.config.group_by", label=label, each=EACH, known=", ".join(LABELS)))
         if self.repeat_interval is not None and timedelta(0) < self.repeat_interval < timedelta(minutes=1):
-            raise ValueError("repeat_interval: expected at least '1m', or '0s' for never")
+            raise ValueError(Said("error.config.repeat"))
         return self
 
 
@@ -59,9 +61,7 @@ class RootRoute(Route):
     @model_validator(mode="after")
     def _takes_all(self) -> RootRoute:
         if self.matchers or self.mute_time_intervals or self.active_time_intervals or self.continue_:
-            raise ValueError(
-                "the top route takes every alert at any time: put matchers and intervals into its 'routes'"
-            )
+            raise ValueError(Said("error.config.top_route"))
         return self
 
 
@@ -77,7 +77,7 @@ class InhibitRule(Block):
     def _compares_labels(self) -> InhibitRule:
         for label in self.equal:
             if label not in LABELS:
-                raise ValueError(f"equal: no label {label!r}; expected one of {', '.join(LABELS)}")
+                raise ValueError(Said("error.config.equal", label=label, known=", ".join(LABELS)))
         return self
 
 
@@ -91,13 +91,13 @@ class RoutesFile(Block):
     @model_validator(mode="after")
     def _intervals_are_there(self) -> RoutesFile:
         names = [one.name for one in self.time_intervals]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"time_intervals: two are called {', '.join(twice)}; names must differ")
+        if same := twice(names):
+            raise ValueError(Said("error.config.twice_intervals", names=same))
         for place, route in routes_of(self.route):
             for name in (*route.mute_time_intervals, *route.active_time_intervals):
                 if name not in names:
-                    expected = ", ".join(names) or "a [[time_intervals]] block of that name"
-                    raise ValueError(f"{place}: no time interval {name!r}; expected {expected}")
+                    known = ", ".join(names) or Said("error.config.interval_block")
+                    raise ValueError(Said("error.config.no_interval", place=place, name=name, known=known))
         return self
 
 
@@ -116,7 +116,7 @@ def loose_ends(
         for name in route.receiver or ():
             if name != ALL and name not in channels:
                 known = ", ".join(sorted(channels))
-                yield f"{place}.receiver", f"no channel {name!r} in tingchao.toml; expected '{ALL}' or one of {known}"
+                yield f"{place}.receiver", Said("error.config.no_channel", name=name, all=ALL, known=known)
         yield from _strange(f"{place}.matchers", route.matchers, values)
     for number, rule in enumerate(file.inhibit_rules, 1):
         yield from _strange(f"inhibit_rules[{number}].source_matchers", rule.source_matchers, values)
@@ -128,4 +128,5 @@ def _strange(place: str, matchers: list[str], values: Mapping[str, Collection[st
         known = values.get(matcher.label)
         exact = matcher.operator in {"=", "!="}
         if exact and matcher.value and known is not None and matcher.value not in known:
-            yield place, f"no {matcher.label} {matcher.value!r}; expected one of {', '.join(sorted(known))}"
+            wanted = ", ".join(sorted(known))
+            yield place, Said("error.config.no_value", label=matcher.label, value=matcher.value, known=wanted)

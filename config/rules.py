@@ -8,7 +8,8 @@ from typing import Literal, get_args
 from pydantic import Field, model_validator
 
 from tingchao.config.language import Said
-from tingchao.config.load import Block, Duration
+from tingchao.config.load import Block, Duration, Level
+from tingchao.config.mistakes import either, twice
 from tingchao.config.signals import SIGNALS
 
 Kind = Literal["count", "negative_share", "signal", "baseline", "event", "new_term", "absence", "all", "any"]
@@ -49,42 +50,42 @@ class Rule(Block):
     for_: Duration = Field(default=timedelta(0), alias="for")  # it must hold so long
     resolve_below: float | None = Field(default=None, gt=0)  # once it holds, it goes on down to this
     alert: bool = True  # False: it only counts within others
-    level: Literal[1, 2, 3] = 1
+    level: Level = 1
     sure: float | None = Field(default=None, ge=0, lt=1)  # told from this chance on, whatever the budget says
 
     @model_validator(mode="after")
     def _can_fire(self) -> Rule:
         self._has_only_its_own_keys()
         if (self.kind == "signal" or (self.kind == "baseline" and self.signal)) and self.signal not in SIGNALS:
-            raise ValueError(f"signal: expected one of {', '.join(SIGNALS)}, got {self.signal!r}")
+            raise ValueError(Said("error.config.signal", known=", ".join(SIGNALS), got=self.signal))
         if self.kind == "baseline":
             return self._is_left_to_the_detector()
         if self.kind in COMBINED:
             if not self.rules:
-                raise ValueError(f"rules: kind = {self.kind!r} is of other rules; expected their names")
+                raise ValueError(Said("error.config.combined", kind=self.kind))
         elif self.kind == "absence":
             if self.window < timedelta(minutes=10):
-                raise ValueError("window: expected at least '10m' of silence")
+                raise ValueError(Said("error.config.short_silence"))
         elif self.threshold is None and self.ratio is None and self.p is None:
             raise ValueError(Said("error.config.never_fires"))
         if self.kind == "negative_share" and self.threshold is not None and self.threshold > 1:
-            raise ValueError(f"threshold: a share is at most 1, got {self.threshold:g}")
+            raise ValueError(Said("error.config.share", got=f"{self.threshold:g}"))
         if self.resolve_below is not None and (self.threshold is None or self.resolve_below >= self.threshold):
-            raise ValueError("resolve_below: expected less than 'threshold', which must be given")
+            raise ValueError(Said("error.config.resolve_below"))
         if self.window <= timedelta(0):
-            raise ValueError("window: expected more than '0s'")
+            raise ValueError(Said("error.config.no_window"))
         return self
 
     def _has_only_its_own_keys(self) -> None:
         given = {Rule.model_fields[name].alias or name for name in self.model_fields_set}
         for key in sorted(given & _ONLY.keys()):
             if self.kind not in _ONLY[key] and not (self.kind == "baseline" and key in {"ratio", "p"}):  # told below
-                kinds = " or ".join(f"'{kind}'" for kind in get_args(Kind) if kind in _ONLY[key])
-                raise ValueError(f"{key}: only for kind = {kinds}, got kind = {self.kind!r}")
+                kinds = either(f"'{kind}'" for kind in get_args(Kind) if kind in _ONLY[key])
+                raise ValueError(Said("error.config.other_kind", key=key, kinds=kinds, got=self.kind))
 
     def _is_left_to_the_detector(self) -> Rule:
         if self.ratio is not None or self.p is not None or self.window != timedelta(hours=1):
-            raise ValueError("kind = 'baseline' has its own windows, ratio and p; leave 'window', 'ratio' and 'p' out")
+            raise ValueError(Said("error.config.baseline"))
         return self
 
 
@@ -95,9 +96,8 @@ class RulesFile(Block):
 
     @model_validator(mode="after")
     def _names_differ(self) -> RulesFile:
-        names = [rule.name for rule in self.rule]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(Said("error.config.twice_rules", names=", ".join(twice)))
+        if names := twice(rule.name for rule in self.rule):
+            raise ValueError(Said("error.config.twice_rules", names=names))
         return self
 
     @model_validator(mode="after")
@@ -106,7 +106,7 @@ class RulesFile(Block):
         for rule in self.rule:
             for name in rule.rules:
                 if name not in above:
-                    expected = ", ".join(above) or "a rule that stands above"
-                    raise ValueError(f"rule ({rule.name}).rules: no rule {name!r} above it; expected {expected}")
+                    known = ", ".join(above) or Said("error.config.rule_above")
+                    raise ValueError(Said("error.config.not_above", rule=rule.name, name=name, known=known))
             above.append(rule.name)
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,10 +13,22 @@ from pydantic import Field, model_validator
 
 from tingchao.config.budget import BudgetSettings
 from tingchao.config.channels import Alertmanager, Robot
-from tingchao.config.cluster import KafkaSettings, LogSettings
+from tingchao.config.cluster import KafkaSettings, LogSettings, fault
 from tingchao.config.elastic import ElasticSettings, StoreSettings
 from tingchao.config.language import Said
-from tingchao.config.load import Block, ConfigError, Duration, Folder, SecretFile, read
+from tingchao.config.load import (
+    DEFAULTS,
+    Block,
+    ConfigError,
+    Duration,
+    Filled,
+    Folder,
+    Positive,
+    SecretAddress,
+    SecretFile,
+    read,
+)
+from tingchao.config.mistakes import twice
 from tingchao.config.routes import RoutesFile, loose_ends
 from tingchao.config.rules import Rule, RulesFile
 from tingchao.config.signals import SIGNALS
@@ -23,16 +36,17 @@ from tingchao.config.sources import Source, SourcesFile
 from tingchao.config.topics import Topic, TopicsFile
 
 Language = Literal["zh", "en"]
+FILES = ("tingchao.toml", "sources.toml", "topics.toml", "rules.toml", "routes.toml")
 
 
 class CrawlSettings(Block):
     """How sources are visited. Robots are always obeyed: there is no setting for that."""
 
-    user_agent: str = "Tingchao/0.1 (+https://example.org/tingchao; public-opinion monitoring)"
+    user_agent: Filled = "Tingchao/0.1 (+https://example.org/tingchao; public-opinion monitoring)"
     contact: str = ""  # an e-mail address or page for site owners; joins the user agent
     delay: Duration = timedelta(seconds=1)  # between two requests to one site; AutoThrottle only lengthens it
     requests_per_site: int = Field(default=1, ge=1, le=8)
-    timeout: Duration = timedelta(seconds=20)
+    timeout: Positive = timedelta(seconds=20)
     page_limit: int = Field(default=8 * 1024 * 1024, ge=1024)  # bytes, after decompression
     retries: int = Field(default=2, ge=0, le=10)
 
@@ -40,24 +54,24 @@ class CrawlSettings(Block):
 class PageSettings(Block):
     """The page with the live alert feed."""
 
-    host: str = "127.0.0.1"
+    host: Filled = "127.0.0.1"
     port: int = Field(default=8760, ge=0, le=65535)
     token_file: SecretFile | None = None  # needed for any host but loopback
 
     @model_validator(mode="after")
     def _only_loopback_without_token(self) -> PageSettings:
         if self.host not in {"127.0.0.1", "::1", "localhost"} and self.token_file is None:
-            raise ValueError(f"host {self.host!r} can be reached by others: set token_file, or use 127.0.0.1")
+            raise ValueError(Said("error.config.open_page", host=self.host))
         return self
 
 
 class KeepSettings(Block):
     """How long what is kept."""
 
-    log: Duration = timedelta(days=7)
-    posts: Duration = timedelta(days=180)
-    verdicts: Duration = timedelta(days=730)  # judged posts, from which models may learn
-    lateness: Duration = timedelta(days=2)  # later posts count as late; voices' keys are destroyed after it
+    log: Positive = timedelta(days=7)
+    posts: Positive = timedelta(days=180)
+    verdicts: Positive = timedelta(days=730)  # judged posts, from which models may learn
+    lateness: Positive = timedelta(days=2)  # later posts count as late; voices' keys are destroyed after it
 
 
 class ModelsSettings(Block):
@@ -69,42 +83,42 @@ class ModelsSettings(Block):
 class DecideSettings(Block):
     """When an alert ends, comes late, or is told again."""
 
-    quiet: Duration = timedelta(hours=2)  # an alert without a new candidate for so long resolves itself
-    past: Duration = timedelta(hours=1)  # what lies further behind the clock is recorded and not sent
+    quiet: Positive = timedelta(hours=2)  # an alert without a new candidate for so long resolves itself
+    past: Positive = timedelta(hours=1)  # what lies further behind the clock is recorded and not sent
 
 
 class Webhook(Block):
     """POSTs alerts as JSON."""
 
     kind: Literal["webhook"]
-    name: str
-    url: str
+    name: Filled
+    url: SecretAddress
     token_file: SecretFile | None = None  # sent as `Authorization: Bearer …`
     min_level: int = Field(default=1, ge=1, le=3)
-    timeout: Duration = timedelta(seconds=10)
+    timeout: Positive = timedelta(seconds=10)
 
 
 class Mail(Block):
     """Sends alerts by SMTP."""
 
     kind: Literal["mail"]
-    name: str
-    host: str
+    name: Filled
+    host: Filled
     port: int = Field(default=25, ge=1, le=65535)
     security: Literal["none", "starttls", "tls"] = "none"
     user: str = ""
     password_file: SecretFile | None = None
-    sender: str
-    to: list[str] = Field(min_length=1)
+    sender: Filled
+    to: list[Filled] = Field(min_length=1)
     min_level: int = Field(default=1, ge=1, le=3)
-    timeout: Duration = timedelta(seconds=20)
+    timeout: Positive = timedelta(seconds=20)
 
 
 class Terminal(Block):
     """Prints alerts where `tingchao up` runs."""
 
     kind: Literal["terminal"]
-    name: str = "terminal"
+    name: Filled = "terminal"
     min_level: int = Field(default=1, ge=1, le=3)
 
 
@@ -129,9 +143,8 @@ class MainFile(Block):
 
     @model_validator(mode="after")
     def _names_differ(self) -> MainFile:
-        names = [channel.name for channel in self.notify]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"notify: two channels are called {', '.join(twice)}; names must differ")
+        if names := twice(channel.name for channel in self.notify):
+            raise ValueError(Said("error.config.twice_channels", names=names))
         return self
 
 
@@ -155,9 +168,9 @@ def load(directory: Path | None = None, kinds: Collection[str] = ()) -> Settings
     `kinds` are the kinds of sources, where the caller knows them. Raises ConfigError with all mistakes of all files,
     and with names that one file uses and another does not have, as far as both can be read.
     """
-    mistakes: list[str] = []
     if directory is not None and not directory.is_dir():
         raise ConfigError([Said("error.config.no_folder", folder=directory)])
+    mistakes: list[str] = list(_strangers(directory) if directory is not None else ())
     unread: set[str] = set()
 
     def file(name: str, kind: type[B]) -> B:
@@ -178,6 +191,32 @@ def load(directory: Path | None = None, kinds: Collection[str] = ()) -> Settings
     if mistakes := [*mistakes, *_loose_ends(settings, kinds, unread)]:
         raise ConfigError(mistakes)
     return settings
+
+
+def _strangers(directory: Path) -> Iterator[Said]:
+    """Files that look like settings and that nobody would read. Copies of our other files are none: they do no harm."""
+    ours = {file.name for file in DEFAULTS.glob("*.toml")}
+    for file in sorted(directory.iterdir()):
+        if file.suffix.lower() != ".toml" or file.name in ours or file.name.startswith("."):
+            continue
+        if near := difflib.get_close_matches(file.stem.lower(), [name.removesuffix(".toml") for name in FILES], n=1):
+            yield Said("error.config.near_file", file=file, near=f"{near[0]}.toml")
+        else:
+            yield Said("error.config.unknown_file", file=file, known=", ".join(FILES))
+
+
+def unreadable_files(main: MainFile) -> list[Said]:
+    """Files with secrets that are set, and not there or empty, of all that is in use.
+
+    Not asked by `load`: a machine has the secrets of its own roles only.
+    """
+    blocks: list[tuple[str, Block]] = [("page", main.page)]
+    blocks += [("kafka", main.kafka)] if main.log.kind == "kafka" else []
+    blocks += [("elasticsearch", main.elasticsearch)] if main.store.kind == "elasticsearch" else []
+    blocks += [(f"notify[{number}] ({channel.name})", channel) for number, channel in enumerate(main.notify, 1)]
+    named = [(f"{place}.{key}", value) for place, block in blocks for key, value in block if key.endswith("_file")]
+    found = [fault(setting, file) for setting, file in named if file is not None]
+    return [one for one in found if one is not None]
 
 
 def _loose_ends(settings: Settings, kinds: Collection[str], unread: Collection[str]) -> Iterator[str]:
@@ -206,4 +245,5 @@ def _loose_ends(settings: Settings, kinds: Collection[str], unread: Collection[s
         "level": {"1", "2", "3"},
     }
     channels = [channel.name for channel in settings.main.notify]
-    yield from (f"routes.toml: {key}: {wrong}" for key, wrong in loose_ends(settings.routes, channels, values))
+    for key, wrong in loose_ends(settings.routes, channels, values):
+        yield Said("error.config.unshown", file="routes.toml", key=key, message=wrong)

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from tingchao.config.language import Said
 from tingchao.config.load import Block, Word
+from tingchao.config.mistakes import twice
 from tingchao.config.names import is_person
 
 # Words that nearly every post has: beside a name they ask for nothing more.
@@ -59,7 +60,6 @@ class TopicsFile(Block):
 
     @model_validator(mode="after")
     def _names_differ(self) -> TopicsFile:
-        names = [topic.name for topic in self.topic]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(Said("error.config.twice_topics", names=", ".join(twice)))
+        if names := twice(topic.name for topic in self.topic):
+            raise ValueError(Said("error.config.twice_topics", names=names))
         return self

@@ -448,8 +448,9 @@ def test_secrets_are_in_no_log_and_no_state(
         "refused": f"http://duty:swordfish@{place}/hook?key=sesame",
         "failing": f"http://duty:swordfish@{place}/moved?key=sesame",
         "closed": "http://duty:swordfish@127.0.0.1:1/hook?key=sesame",
-        "wrong": "ftp://duty:swordfish@127.0.0.1/hook?key=sesame",
-        "broken": "http://duty:swordfish@[::1/hook?key=sesame",
+        # What the settings take for an address, and whoever sends there does not.
+        "wrong": "http://duty:swordfish@127.0.0.1/hook\x7f?key=sesame",
+        "broken": "http://duty:swordfish@xn--\u200b/hook?key=sesame",
     }
     with capture_logs() as lines:
         for name, url in urls.items():

@@ -297,8 +297,8 @@ def test_a_group_goes_to_alertmanager_s_webhook_as_one(
     ("block", "said"),
     [
         ({"kind": "dingtalk"}, "expected one of 'url' and 'url_file'"),
-        ({"kind": "feishu", "url": "u", "url_file": "f"}, "expected one of 'url' and 'url_file'"),
-        ({"kind": "wecom", "url": "u", "secret_file": "f"}, "wecom does not sign"),
+        ({"kind": "feishu", "url": "https://u", "url_file": "f"}, "expected one of 'url' and 'url_file'"),
+        ({"kind": "wecom", "url": "https://u", "secret_file": "f"}, "wecom does not sign"),
     ],
 )
 def test_a_robot_without_an_address_is_a_mistake(block: dict[str, Any], said: str) -> None:

@@ -269,7 +269,7 @@ def test_a_replay_in_other_batches_and_with_restarts_finds_the_same() -> None:
         ('kind = "absence"\nfor = "1m"', "for: only for kind = "),
         ('kind = "count"\nthreshold = 3\nresolve_below = 4', "resolve_below: expected less than 'threshold'"),
         ('kind = "event"', "the rule can never fire; give 'threshold'"),
-        ('kind = "event"\nratio = 2', "ratio: only for kind = 'count' or 'negative_share' or 'signal'"),
+        ('kind = "event"\nratio = 2', "ratio: only for kind = 'count', 'negative_share' or 'signal'"),
     ],
 )
 def test_a_mistake_is_named_by_file_and_key(tmp_path: Path, text: str, said: str) -> None:

@@ -164,6 +164,15 @@ def test_check_names_file_and_key(here: Installation, file: str, content: str, t
     assert told in done.stderr.decode().replace("\n", "")
 
 
+def test_check_names_a_secret_s_file_that_is_not_there(here: Installation) -> None:
+    file = here.folder / "tingchao.toml"
+    file.write_text("[page]\ntoken_file = 'page.token'\n", encoding="utf-8")
+    english = os.environ | {"TINGCHAO_LANG": "en"}
+    done = subprocess.run(here.command("check"), capture_output=True, timeout=60, check=False, env=english)
+    assert done.returncode == 1
+    assert "page.token_file: no file" in done.stderr.decode()
+
+
 # What identifies a person, as posts carry it; none of it may be found anywhere behind the reader.
 PERSONAL = (
     "13800138000",

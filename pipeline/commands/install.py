@@ -6,7 +6,8 @@ import sys
 
 import typer
 
-from tingchao.config.settings import load
+from tingchao.config.load import ConfigError
+from tingchao.config.settings import load, unreadable_files
 from tingchao.pipeline import backends, shows
 from tingchao.pipeline.backends import existing_log
 from tingchao.pipeline.commands.base import DB, LANGUAGE, AsJson, ConfigDir, Database, app, help_of, out, t
@@ -18,6 +19,8 @@ def check(config: ConfigDir = None, db: Database = DB) -> None:  # noqa: ARG001 
     from tingchao.crawlers.run import kinds
 
     settings = load(config, kinds())
+    if mistakes := unreadable_files(settings.main):
+        raise ConfigError(mistakes)
     counts = {"sources": settings.sources, "topics": settings.topics, "rules": settings.rules}
     sizes = {name: len(values) for name, values in counts.items()}
     out(t("said.config_right", channels=len(settings.main.notify), **sizes))
