@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import signal
 import socket
@@ -21,6 +22,7 @@ from tingchao.alerts.follower import Follower
 from tingchao.alerts.guard import Guard, read_token
 from tingchao.alerts.nice import ui
 from tingchao.alerts.page_frame import ICON, STYLE
+from tingchao.config.language import Said
 from tingchao.config.settings import PageSettings, Settings
 from tingchao.pipeline.clock import Clock
 from tingchao.pipeline.errors import Refused
@@ -147,9 +149,9 @@ def _listen(page: PageSettings) -> socket.socket:
         family = socket.AF_INET6 if ":" in page.host else socket.AF_INET
         return socket.create_server((page.host, page.port), family=family)
     except OSError as err:
-        raise Refused(
-            f"page: {page.host}:{page.port}: {err.strerror}; change host or port under [page] in tingchao.toml"
-        ) from err
+        known = {errno.EADDRINUSE: "taken", errno.EADDRNOTAVAIL: "not_here", errno.EACCES: "not_allowed"}
+        cause = Said(f"error.listen.{known[err.errno]}") if err.errno in known else err.strerror
+        raise Refused(Said("error.page_port", host=page.host, port=page.port, error=cause)) from err
 
 
 def _not_the_end(record: logging.LogRecord) -> bool:

@@ -11,6 +11,7 @@ from itertools import islice, pairwise
 from statistics import median
 
 from tingchao.alerts.series import Detector, Verdict
+from tingchao.config.language import Said
 from tingchao.config.rules import Rule
 from tingchao.pipeline.clock import BEIJING
 from tingchao.pipeline.errors import Refused
@@ -50,7 +51,7 @@ def verdicts(lines: Iterable[str], name: str, rules: Sequence[Rule]) -> Iterator
 def _least(rules: Sequence[Rule]) -> int:
     found = [rule.min_posts for rule in rules if rule.kind == "baseline" and not rule.signal]
     if not found:
-        raise Refused("rules.toml: no rule of kind 'baseline' for posts; --series tries such a rule")
+        raise Refused(Said("error.series.no_rule"))
     return found[0]
 
 
@@ -66,19 +67,20 @@ def _rows(lines: Iterable[str], name: str) -> Iterator[Row]:
     reader = csv.DictReader(lines)
     columns = tuple(reader.fieldnames or ())
     if missing := [column for column in _COLUMNS if column not in columns]:
-        raise Refused(f"{name}: no column {' nor '.join(missing)}; expected {','.join(_COLUMNS)} in the first line")
+        raise Refused(Said("error.series.columns", file=name, missing=", ".join(missing), known=",".join(_COLUMNS)))
     for row in reader:
-        yield _row(row.get("timestamp") or "", (row.get("value") or "").strip(), f"{name}, line {reader.line_num}")
+        place = Said("error.series.place", file=name, line=reader.line_num)
+        yield _row(row.get("timestamp") or "", (row.get("value") or "").strip(), place)
 
 
-def _row(timestamp: str, value: str, place: str) -> Row:
+def _row(timestamp: str, value: str, place: Said) -> Row:
     try:
         at = datetime.fromisoformat(timestamp.strip())
         number = float(value) if value else None
     except ValueError as err:
-        raise Refused(f"{place}: got {timestamp!r}, {value!r}; expected e.g. 2026-01-31 08:00:00,12") from err
+        raise Refused(Said("error.series.row", place=place, timestamp=timestamp, value=value)) from err
     if number is not None and (math.isinf(number) or number < 0):
-        raise Refused(f"{place}: got {value!r}; expected a count, 0 or more, or nothing where it is not known")
+        raise Refused(Said("error.series.value", place=place, value=value))
     if number is not None and math.isnan(number):
         number = None
     aware = at if at.tzinfo else at.replace(tzinfo=BEIJING)

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from tingchao.config.language import Said
 from tingchao.config.matchers import Labels, Matcher, fit, parse
 from tingchao.pipeline.clock import Clock
 from tingchao.pipeline.errors import Refused
@@ -128,11 +129,10 @@ def add(log: Log, clock: Clock, matchers: Sequence[str], starts: datetime | None
 def expire(log: Log, clock: Clock, beginning: str) -> str:
     """Ask decide to end a silence now; its id. Raises Refused when it is not one that goes on or is to come."""
     now = clock.now()
-    found = [one for one in silences(log, now) if one.id.startswith(beginning) and phase(one, now) != "expired"]
+    known = silences(log, now) if beginning else ()  # '' would begin every id
+    found = [one for one in known if one.id.startswith(beginning) and phase(one, now) != "expired"]
     if len(found) != 1:
-        raise Refused(
-            f"silence {beginning!r}: {len(found)} fit that are not over; `tingchao silence list` shows the ids"
-        )
+        raise Refused(Said("error.silence", id=beginning, count=len(found)))
     _send(log, "expire", found[0], now)
     return found[0].id
 

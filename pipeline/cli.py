@@ -12,7 +12,7 @@ from tingchao.config.load import ConfigError
 from tingchao.models.scores import ModelError
 from tingchao.pipeline.commands import alerts, backtest, dead, events, install, models, posts, run, search, silence
 from tingchao.pipeline.commands.base import LANGUAGE, app, say, t
-from tingchao.pipeline.errors import TingchaoError
+from tingchao.pipeline.errors import Retry, TingchaoError
 
 # Importing them has added their commands.
 GROUPS = (alerts, backtest, dead, events, install, models, posts, run, search, silence)
@@ -39,6 +39,9 @@ def main() -> None:
         say(t("said.config_wrong"), error=True)
         for mistake in err.mistakes:
             say(f"  {in_language(mistake, LANGUAGE)}", error=True)
+        sys.exit(1)
+    except Retry as err:  # nobody tries any more: who does caught it
+        say(t("said.given_up", message=in_language(err, LANGUAGE)), error=True)
         sys.exit(1)
     except (TingchaoError, ModelError) as err:
         say(t("said.error", message=in_language(err, LANGUAGE)), error=True)

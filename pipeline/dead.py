@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from tingchao.config.language import Said
 from tingchao.pipeline.clock import Clock
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.log import Log, Output, output
@@ -21,9 +22,11 @@ def letters(log: Log, *, replayed: bool = False) -> list[Dead]:
 
 def letter(log: Log, beginning: str) -> Dead:
     """The letter whose id begins so, replayed or not. Raises Refused unless there is exactly one."""
-    found = [one for one in letters(log, replayed=True) if one.id.startswith(beginning)]
-    if len(found) != 1:
-        raise Refused(f"dead letter {beginning!r}: {len(found)} have such an id; see 'tingchao dead list'")
+    found = [one for one in letters(log, replayed=True) if beginning and one.id.startswith(beginning)]
+    if not found:
+        raise Refused(Said("error.dead.none", id=beginning))
+    if len(found) > 1:
+        raise Refused(Said("error.dead.several", id=beginning, count=len(found)))
     return found[0]
 
 
@@ -45,12 +48,9 @@ def replay(log: Log, clock: Clock, ids: Sequence[str]) -> int:
     waiting = {letter.id: letter for letter in letters(log)}
     for wanted in ids:
         if wanted not in waiting:
-            raise Refused(f"dead letter {wanted!r}: not there or replayed already; see 'tingchao dead list'")
+            raise Refused(Said("error.dead.not_waiting", id=wanted))
         if not waiting[wanted].topic:
-            raise Refused(
-                f"dead letter {wanted}: its content was not kept (personal data not yet masked, a message that was "
-                f"refused, or too large), so it cannot be put back; look at {waiting[wanted].origin}"
-            )
+            raise Refused(Said("error.dead.not_kept", id=wanted, origin=waiting[wanted].origin))
     chosen = [waiting[name] for name in ids] if ids else [one for one in waiting.values() if one.topic]
     now = clock.now()
     outputs: list[Output] = []

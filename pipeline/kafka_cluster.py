@@ -193,7 +193,7 @@ class Cluster:
             return Retry(f"{doing}: another process has taken over, or the member was given up ({name})", 0.1)
         # A broker may hang up on a wrong password before its answer is read.
         hint = "; if it runs, look at kafka.user and kafka.password_file" if self.settings.user else ""
-        return Retry(f"{doing}: {where} does not answer as it should ({name}: {err}); still trying{hint}")
+        return Retry(f"{doing}: {where} does not answer as it should ({name}: {err}){hint}")
 
 
 def partition_of(key: str, partitions: int) -> int:

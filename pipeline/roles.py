@@ -283,7 +283,7 @@ class _Helper:
         code = None if self._process is None else self._process.poll()
         if code not in {None, 0, HELD}:
             names = ", ".join(self._child.roles)
-            raise Refused(f"the process of {names} ended with code {code}; its message stands above")
+            raise Refused(Said("error.helper", roles=names, code=code))
         if (self._process is None or code is not None) and not any(role.held() for role in self._roles):
             self._process = self._child.start()
 

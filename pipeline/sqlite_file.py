@@ -23,18 +23,15 @@ _PRAGMAS = (
     # so without further writes (pages that fall free as a whole keep their old bytes until they are used again).
     "secure_delete = FAST",
 )
-# What an error of SQLite says about the world around: (beginning of its name, words for people, seconds to wait).
+# What an error of SQLite says about the world around: (beginning of its name, key of the words, seconds to wait).
 _OUTSIDE = (
-    (("SQLITE_BUSY", "SQLITE_LOCKED"), "database is locked by another program for more than {busy} s", 1.0),
-    (("SQLITE_FULL",), "the disk of the database is full; free some space, nothing is lost", 5.0),
-    (
-        ("SQLITE_CORRUPT", "SQLITE_NOTADB"),
-        "the database file is damaged ({err}); put a back-up copy in its place",
-        60.0,
-    ),
-    (("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PROTOCOL", "SQLITE_PERM"), "database: {err}", 5.0),
+    (("SQLITE_BUSY", "SQLITE_LOCKED"), "locked", 1.0),
+    (("SQLITE_FULL",), "full", 5.0),
+    (("SQLITE_CORRUPT", "SQLITE_NOTADB"), "damaged", 60.0),
+    (("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PROTOCOL", "SQLITE_PERM"), "other", 5.0),
 )
-_WRONG_FILE = ("SQLITE_NOTADB", "SQLITE_CANTOPEN", "SQLITE_READONLY")  # at the start: nothing to wait for
+# At the start there is nothing to wait for; the key of the words for it.
+_WRONG_FILE = {"SQLITE_NOTADB": "not_a_database", "SQLITE_CANTOPEN": "not_opened", "SQLITE_READONLY": "read_only"}
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -52,7 +49,7 @@ def connect(path: Path) -> sqlite3.Connection:
             db.execute(f"PRAGMA {pragma}")
     except sqlite3.DatabaseError as err:
         db.close()
-        if (found := _retry(err)) is not None and not _name(err).startswith(_WRONG_FILE):
+        if (found := _retry(err)) is not None and not _name(err).startswith(tuple(_WRONG_FILE)):
             raise found from err
         raise _refused(path, err) from err
     return db
@@ -90,11 +87,14 @@ def named_errors() -> Iterator[None]:
 
 
 def _retry(err: sqlite3.DatabaseError) -> Retry | None:
-    """What to look at on the machine; None for a wrong statement: that is a bug, and waiting would hide it."""
+    """What to look at on the machine; None for a wrong statement: that is a bug, and waiting would hide it.
+
+    Whether somebody tries again, only the caller knows: the message does not say so.
+    """
     name = _name(err)
-    for beginnings, words, after in _OUTSIDE:
+    for beginnings, key, after in _OUTSIDE:
         if name.startswith(beginnings):
-            return Retry(f"{words.format(err=err, busy=BUSY_SECONDS)}; still trying ({name})", after)
+            return Retry(Said(f"error.sqlite.{key}", error=err, busy=BUSY_SECONDS, name=name), after)
     return None
 
 
@@ -103,4 +103,6 @@ def _name(err: sqlite3.Error) -> str:
 
 
 def _refused(path: Path, err: Exception) -> Refused:
-    return Refused(Said("error.database", file=path, error=err))
+    keys = [key for name, key in _WRONG_FILE.items() if isinstance(err, sqlite3.Error) and _name(err).startswith(name)]
+    cause = Said(f"error.sqlite.{keys[0]}") if keys else getattr(err, "strerror", None) or err
+    return Refused(Said("error.database", file=path, error=cause))

@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 from tingchao.alerts import decide, ledger, watch
 from tingchao.alerts.backtest import Known, quality, replay, same, woken
 from tingchao.alerts.known import read
+from tingchao.alerts.series_file import verdicts
+from tingchao.config.language import in_language
 from tingchao.config.rules import Rule
 from tingchao.config.settings import Settings, load
 from tingchao.models.scores import SIGNALS, Scores
@@ -193,6 +195,20 @@ def test_the_command_runs_a_series(tmp_path: Path) -> None:
         {"timestamp": "2026-01-01 00:00:00", "value": 5.0, "expected": None, "score": 0.0, "alert": False},
         {"timestamp": "2026-01-01 01:00:00", "value": None, "expected": None, "score": 0.0, "alert": False},
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "chinese"),
+    [
+        ("time,value\n", "没有 timestamp 列；第一行应为 timestamp,value"),
+        ("timestamp,value\n2026-01-01 00:00:00,5\ngestern,5\n", "第 3 行：'gestern'、'5' 读不懂"),
+        ("timestamp,value\n2026-01-01 00:00:00,-5\n", "第 2 行：'-5' 不对；应为不小于 0 的数"),
+    ],
+)
+def test_a_series_that_cannot_be_read_is_told_in_chinese_too(content: str, chinese: str) -> None:
+    with pytest.raises(Refused, match=r"s\.csv") as caught:
+        list(verdicts(content.splitlines(), "s.csv", load().rules))
+    assert chinese in str(in_language(caught.value, "zh"))
 
 
 @pytest.mark.parametrize(

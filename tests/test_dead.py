@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
+from tingchao.config.language import in_language
 from tingchao.pipeline.clock import ManualClock
-from tingchao.pipeline.dead import letters, replay, since
+from tingchao.pipeline.dead import letter, letters, replay, since
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.log import Log, output
 from tingchao.pipeline.records import Dead
@@ -41,10 +43,33 @@ def test_a_letter_is_put_back_once(with_letters: Log) -> None:
     assert replay(with_letters, ManualClock(NOW), []) == 0
 
 
-@pytest.mark.parametrize(("wanted", "told"), [("b2", "content was not kept"), ("zz", "not there")])
-def test_what_cannot_be_put_back_says_why(with_letters: Log, wanted: str, told: str) -> None:
-    with pytest.raises(Refused, match=told):
+@pytest.mark.parametrize(
+    ("wanted", "told", "chinese"), [("b2", "content was not kept", "没有保留"), ("zz", "not there", "不存在")]
+)
+def test_what_cannot_be_put_back_says_why(with_letters: Log, wanted: str, told: str, chinese: str) -> None:
+    with pytest.raises(Refused, match=told) as caught:
         replay(with_letters, ManualClock(NOW), [wanted])
+    assert chinese in str(in_language(caught.value, "zh"))
+
+
+def test_a_letter_is_found_by_the_beginning_of_its_id(with_letters: Log) -> None:
+    assert letter(with_letters, "a") == KEPT
+
+
+@pytest.mark.parametrize(("wanted", "chinese"), [("zz", "没有编号为 'zz'"), ("", "没有编号为 ''"), ("c", "有 2 条")])
+def test_an_id_that_names_no_letter_or_several_is_refused_in_chinese_too(
+    with_letters: Log, wanted: str, chinese: str
+) -> None:
+    with_letters.publish([output("dead", name, replace(KEPT, id=name)) for name in ("c1", "c2")], NOW)
+    with pytest.raises(Refused, match="dead letter") as caught:
+        letter(with_letters, wanted)
+    assert chinese in str(in_language(caught.value, "zh"))
+
+
+def test_an_empty_id_does_not_name_the_only_letter(log: Log) -> None:
+    log.publish([output("dead", KEPT.id, KEPT)], NOW)
+    with pytest.raises(Refused):
+        letter(log, "")
 
 
 def test_what_died_since_is_counted_by_stage_and_reason(with_letters: Log) -> None:

@@ -32,6 +32,7 @@ from tingchao.alerts import page
 from tingchao.alerts.follower import Follower
 from tingchao.alerts.markup import is_link, link, marked, sparkline
 from tingchao.alerts.picture import Pictures, draw_line
+from tingchao.config.language import in_language
 from tingchao.config.settings import MainFile, Settings
 from tingchao.models.scores import Scores
 from tingchao.pipeline.clock import ManualClock, SystemClock
@@ -539,8 +540,9 @@ def test_ends_at_once_and_cleanly_with_an_open_page(tmp_path: Path) -> None:
 def test_taken_port_and_missing_token_are_refused_with_the_setting(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(Refused, match=r"change host or port under \[page\]"):
+        with pytest.raises(Refused, match=r"change host or port under \[page\]") as caught:
             serve(tmp_path, {"port": port})
+    assert f"127.0.0.1:{port}：已被别的程序占用" in str(in_language(caught.value, "zh"))
     with pytest.raises(Refused, match="token_file"):
         serve(tmp_path, {"token_file": str(tmp_path / "absent")})
 

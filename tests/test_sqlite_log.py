@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tingchao.config.language import in_language
 from tingchao.pipeline.errors import Refused, Retry
 from tingchao.pipeline.log import Log, Output
 from tingchao.pipeline.sqlite_log import SqliteLog
@@ -66,8 +67,10 @@ def test_locked_is_retry_and_goes_on_afterwards(backend: Any, log: Log) -> None:
             lambda: log.claim("g", "k", b"1"),
             lambda: log.trim(NOW),
         ):
-            with pytest.raises(Retry, match="locked"):
+            with pytest.raises(Retry, match="locked") as caught:
                 write()
+            assert "still trying" not in str(caught.value)  # that is for those to say who do
+            assert "锁住" in str(in_language(caught.value, "zh"))
         assert reader.read(1) == batch  # reading goes on
     reader.commit(batch, [Output("scored", "k", b"x")], {"a": b"1"}, NOW)
     assert (values(log), values(log, "scored"), log.state("g")) == (["0"], ["x"], {"a": b"1"})
@@ -83,6 +86,7 @@ def test_a_full_disk_is_retry_and_nothing_is_half_written(backend: Any, log: Log
         with pytest.raises(Retry, match="full") as caught:
             reader.commit(batch, outputs, {"a": b"1"}, NOW)
         assert caught.value.after > 1
+        assert "磁盘" in str(in_language(caught.value, "zh"))
         assert (values(log, "scored"), log.state("g"), log.position("g", "posts")) == ([], {}, 0)
         assert reader.read(3) == batch
     reader.commit(batch, outputs, {"a": b"1"}, NOW)
@@ -94,8 +98,9 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     file.write_text("not a database, but something dear to somebody\n" * 100)
     before = file.read_bytes()
     for path in (file, tmp_path, file / "below" / "tingchao.db"):
-        with pytest.raises(Refused, match="--db"):
+        with pytest.raises(Refused, match="--db") as caught:
             SqliteLog(path)
+        assert "请用 --db" in str(in_language(caught.value, "zh"))
     assert file.read_bytes() == before
 
 

@@ -202,6 +202,8 @@ def _alert(log: Log, beginning: str) -> Alert:
 
 
 def _chosen(known: dict[str, Alert], beginning: str) -> Alert:
+    if not beginning:  # it would begin every id
+        raise Refused(t("said.empty_id"))
     found = [alert for name, alert in known.items() if name.startswith(beginning)]
     if not found:
         raise Refused(t("said.no_alert", id=beginning))
