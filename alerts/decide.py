@@ -68,6 +68,7 @@ class Held(msgspec.Struct, frozen=True):
     heard: datetime
     commands: tuple[str, ...] = ()
     ended: datetime | None = None  # `heard` when the alert ended
+    quiet: float = 0.0  # seconds without news after which it ends, when longer than `decide.quiet`
 
 
 class Decide:
@@ -169,10 +170,13 @@ class Decide:
             (gap, held.alert.id, held)
             for held in self._held.get(candidate.topic, {}).values()
             if held.alert.state in states
-            and (gap := _gap(held, candidate)) <= self._quiet
+            and (gap := _gap(held, candidate)) <= self._quiet_of(held)
             and self._reaches(held, candidate)
         ]
         return min(found)[2] if found else None
+
+    def _quiet_of(self, held: Held) -> timedelta:
+        return max(self._quiet, timedelta(seconds=held.quiet))
 
     def _reaches(self, held: Held, candidate: Candidate) -> bool:
         """Whether an alert that staff ended still stands for the candidate.
@@ -209,7 +213,7 @@ class Decide:
             heard, ended = max(heard, at), None
         elif held.alert.state in ACTIVE and alert.state not in ACTIVE:  # a later verdict does not move the end
             heard = ended = max(heard, at)
-        self._put(Held(alert, heard, (*held.commands, command.id)[-_COMMANDS:], ended))
+        self._put(Held(alert, heard, (*held.commands, command.id)[-_COMMANDS:], ended, held.quiet))
         return "done", [alert]
 
     def _tick(self, at: datetime) -> Iterator[Alert]:
@@ -222,9 +226,9 @@ class Decide:
                 continue
             if down:  # nobody listened, so that it was silent is not known
                 self._put(msgspec.structs.replace(held, heard=max(held.heard, at)))
-            elif at - held.heard > self._quiet:
+            elif at - held.heard > self._quiet_of(held):
                 alert = changed(held.alert, at, "quiet", state="resolved")
-                self._put(Held(alert, held.heard, held.commands, held.heard))
+                self._put(Held(alert, held.heard, held.commands, held.heard, held.quiet))
                 yield alert
         if self._forgot is not None and at - self._forgot < timedelta(hours=1):
             return
@@ -254,7 +258,8 @@ class Decide:
             yield from held.values()
 
     def _hold(self, held: Held, alert: Alert, candidate: Candidate) -> None:
-        self._put(Held(alert, max(held.heard, candidate.reason.end), held.commands))
+        heard, quiet = max(held.heard, candidate.reason.end), max(held.quiet, candidate.quiet)
+        self._put(Held(alert, heard, held.commands, quiet=quiet))
 
     def _put(self, held: Held) -> None:
         self._held.setdefault(held.alert.topic, {})[held.alert.id] = held

@@ -1,8 +1,9 @@
 """A surge: how far the last minutes stand above what is usual, on a scale that is the same for every topic.
 
-The strength is the mean, over windows of 5, 20 and 60 minutes that end now, of the logarithm of observed against
-expected posts, so that a sharp burst is seen at once and a slow one within the hour. A topic that swings much must
-rise more: the strength is divided by the cube root of its usual swing. A surge is both strong and unlikely by chance.
+The strength is the mean, over windows of 5, 20, 60 and 120 minutes that end now, of the logarithm of observed against
+expected posts, so that a sharp burst is seen at once and a slow one within two hours. To both is added what the topic
+has on the average, since many times the usual of a quiet night is little. A topic that swings much must rise more: the
+strength is divided by its usual swing. A surge is both strong and unlikely by chance, and lasts until a day is calm.
 `watch` and `backtest --series` use this very file.
 """
 
@@ -17,18 +18,19 @@ import numpy as np
 from tingchao.alerts.baseline import Usual, usual
 from tingchao.alerts.season import HOUR, Numbers, Past, weights
 
-SCALES = (300, 1200, 3600)  # seconds; see the module. Means of such scales and single ones: bench/detect.py
-STRONG = 1.75  # strength of a surge: 4.4 times the usual, of a topic that swings as most do
-UNLIKELY = 0.001  # chance of as many in the longest window, if nothing had changed
-QUIET = 3 * HOUR  # seconds after which the next surge is another: decide.quiet beyond the longest window
-RECALL = 24 * HOUR  # for so long only a stronger surge is another: a second wave of the same is no news
+SCALES = (300, 1200, 3600, 7200)  # seconds; see the module
+STRONG = 1.8  # strength of a surge: NAB's score is 83 to 85 from 1.7 to 1.85, beyond it windows are missed
+UNLIKELY = 0.001  # chance of as many in the window that is least like chance, if nothing had changed
+CALM = 24 * HOUR  # seconds without a surge, after which the next one is another: a second wave of the same is no news
+QUIET = CALM + SCALES[-1]  # the same, from the end of one window to the end of the next
 _AGAIN = 600  # seconds after which a surge that goes on is told again ...
 _GROWTH = log(1.25)  # ... or at once when it is so much stronger
 _ONE = 1.0  # post, added to both sides of each ratio, so that one post where none is usual is no surge
 _SWING = 0.9  # quantile of the hourly log-ratios: outbreaks fill less than a tenth of the time
 _TYPICAL = 0.6  # swing of a topic of which nothing is known, worth `_PRIOR` hours
 _PRIOR = 96
-_POWER = 1 / 3
+_TOP = 0.9  # quantile at which hours are cut before their mean is taken: outbreaks are not what is usual
+_LEAST = 0.1  # of a swing
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Normal:
 
     usual: Usual  # a slot
     swing: float  # log-ratio that one slot in ten exceeds
+    level: float  # posts a slot on the average, at whatever time
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Found:
 
     strength: float
     expected: float  # in the longest window
-    p: float
+    p: float  # chance that any window holds as much as it does, if nothing had changed
     enough: bool = True  # whether the longest window holds as much as the rule asks for
 
     @property
@@ -62,10 +65,16 @@ class Found:
 BELOW = 0.499  # the greatest score of what is no surge
 
 
-def normal(past: Past, at: float, swings: float) -> Normal | None:
-    """What is usual at the time `at` (in slots since 1970); None with less than a day of known history."""
+def normal(past: Past, end: int, step: int, swings: float) -> Normal | None:
+    """What is usual in the last slot's time of the longest window, which begins in the slot `end`.
+
+    `step`: seconds from one window to the next. None with less than a day of known history.
+    """
+    longest = max(SCALES[-1], step)
+    # Within the slot in which they begin, windows begin half a slot later on the average.
+    at = end + (longest - past.slot) / past.slot + (0.5 if step < past.slot else 0.0)
     expected = usual(past, at, 1.0)
-    return None if expected is None else Normal(expected, swings)
+    return None if expected is None else Normal(expected, swings, _level(past))
 
 
 def whole_days(past: Past) -> Past:
@@ -88,11 +97,11 @@ def swing(past: Past) -> float:
 
 def judge(counts: Sequence[tuple[float, float]], usually: Normal, enough: bool) -> Found:  # noqa: FBT001 a plain fact
     """`counts`: (observed, length in slots) of each window, the longest last."""
-    rate = usually.usual.expected
-    ratios = [log((seen + _ONE) / (rate * length + _ONE)) for seen, length in counts]
-    strength = sum(ratios) / len(ratios) / max(usually.swing, 0.1) ** _POWER
-    seen, length = counts[-1]
-    return Found(strength, rate * length, Usual(rate * length, usually.usual.size).tail(seen), enough)
+    rate, level = usually.usual.expected, usually.level
+    ratios = [log((seen + level * length + _ONE) / ((rate + level) * length + _ONE)) for seen, length in counts]
+    strength = sum(ratios) / len(ratios) / max(usually.swing, _LEAST)
+    chances = [Usual(rate * length, usually.usual.size).tail(seen) for seen, length in counts]
+    return Found(strength, rate * counts[-1][1], min(1.0, len(chances) * min(chances)), enough)
 
 
 class Told:
@@ -104,9 +113,7 @@ class Told:
 
     def begins(self, found: Found, now: int) -> bool:
         """Whether it is a surge and another than those told before."""
-        if not found.surge or self._last(now) is not None:
-            return False
-        return all(strength < found.strength for _, strength in self._within(now, RECALL))
+        return found.surge and self._last(now) is None
 
     def goes_on(self, found: Found, now: int) -> bool:
         """Whether it belongs to one told before and is to be told again."""
@@ -123,6 +130,12 @@ class Told:
 
     def _within(self, now: int, length: int) -> list[tuple[int, float]]:
         return [(at, strength) for at, strength in self._told.items() if now - length <= at <= now]
+
+
+def _level(past: Past) -> float:
+    known = np.ones(len(past.values)) if past.known is None else past.known
+    rates = past.values / np.maximum(known, 1e-9)
+    return float(np.minimum(rates, np.quantile(rates[known > 0], _TOP)) @ known / known.sum())
 
 
 def _profile(past: Past, rates: Numbers) -> Numbers:

@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 import msgspec
 
+from tingchao.alerts.detector import SCALES
 from tingchao.config.rules import COMBINED, Rule
 from tingchao.pipeline.records import Candidate, Reason
 from tingchao.pipeline.stage import Memory
 
 _KEY = "@held/"
-_BASELINE = timedelta(hours=1)  # the detector looks at an hour; a surge counts as lasting for so long
+_BASELINE = timedelta(seconds=SCALES[-1])  # the detector looks at so much; a surge counts as lasting for so long
 
 Still = Callable[[Rule, str], Candidate | None]  # the candidate of a rule that holds for a topic now
 

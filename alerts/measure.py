@@ -85,7 +85,7 @@ class Measure:
     def holds(self, rule: Rule, topic: str, window: Window, least: float) -> Reason | None:
         """The reason why the rule holds with at least `least` observed; None when it does not."""
         observed = _reaches(rule, window, max(least, rule.threshold or 0.0))
-        if observed is None:
+        if observed is None or window.severity < rule.min_severity:
             return None
         baseline = self.baseline(rule, topic, window)
         if baseline is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tingchao.alerts.detector import BELOW, RECALL, SCALES, Normal, Told, judge, normal, swing, whole_days
+from tingchao.alerts.detector import BELOW, QUIET, SCALES, Normal, Told, judge, normal, swing, whole_days
 from tingchao.alerts.season import HOUR, MEMORY, Past
 
 
@@ -71,7 +71,7 @@ class Detector:
         self._rows: dict[int, float] = {}  # step -> value, as late as the longest window
         self._slots = _Slots()
         self._told: dict[int, float] = {}  # end of a row in seconds -> strength
-        self._strengths: deque[tuple[int, float]] = deque()  # the falling ones of the last day
+        self._strengths: deque[tuple[int, float]] = deque()  # the falling ones of the time of one surge
         self._newest: int | None = None  # step
         self._normal: tuple[int, Normal | None] | None = None  # slot before which the past ends
         self._swing: tuple[int, float] | None = None
@@ -99,16 +99,16 @@ class Detector:
         now, told = (row + 1) * self._step, Told(self._told)
         alert = told.begins(found, now)
         if alert or told.goes_on(found, now):
-            self._told = {at: strength for at, strength in self._told.items() if at >= now - RECALL}
+            self._told = {at: strength for at, strength in self._told.items() if at >= now - QUIET}
             self._told[now] = found.strength
-        new = self._greatest_of_the_day(now, found.strength)
+        new = self._greatest_so_far(now, found.strength)
         score = found.score if alert else min(found.score, BELOW) if new else found.score / 2
         expected = usually.usual.expected * self._step / self._slot
         return Verdict(round(expected, 3), round(score, 6), alert=alert)
 
-    def _greatest_of_the_day(self, now: int, strength: float) -> bool:
+    def _greatest_so_far(self, now: int, strength: float) -> bool:
         strengths = self._strengths
-        while strengths and strengths[0][0] < now - RECALL:
+        while strengths and strengths[0][0] < now - QUIET:
             strengths.popleft()
         greatest = not strengths or strength > strengths[0][1]
         while strengths and strengths[-1][1] <= strength:
@@ -120,7 +120,7 @@ class Detector:
         self._slots.add(self._slot_of(row), value, row not in self._rows)
         self._rows[row] = self._rows.get(row, 0.0) + value
         kept = 2 * self._longest // self._step
-        if len(self._rows) > 2 * kept:
+        if len(self._rows) > kept:
             self._rows = {one: known for one, known in self._rows.items() if one >= row - kept}
 
     def _windows(self, row: int) -> list[tuple[float, float]]:
@@ -148,8 +148,7 @@ class Detector:
         day = end // 24
         if self._swing is None or self._swing[0] != day:
             self._swing = day, swing(whole_days(past))
-        # Windows shorter than a slot begin half a slot after `end` on the average.
-        return normal(past, end + (0.5 if self._step < self._slot else 0.0), self._swing[1])
+        return normal(past, end, self._step, self._swing[1])
 
     def _slot_of(self, row: int) -> int:
         return row * self._step // self._slot

@@ -67,7 +67,7 @@ class Surges:
         key = end // 24 * 24, place, first
         if key not in swings:
             swings[key] = swing(whole_days(past))
-        return normal(past, end + 0.5, swings[key])  # windows begin half an hour after `end` on the average
+        return normal(past, end, BUCKET, swings[key])
 
     def _count(self, topic: str, window: Window, length: int, place: int) -> float:
         last = window.end // BUCKET - 1

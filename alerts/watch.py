@@ -14,6 +14,7 @@ import msgspec
 
 from tingchao.alerts.absence import Absences
 from tingchao.alerts.dark import Dark
+from tingchao.alerts.detector import CALM, SCALES
 from tingchao.alerts.evidence import Shelves
 from tingchao.alerts.holding import Holding
 from tingchao.alerts.hours import Hours
@@ -252,6 +253,8 @@ class Watch:
             return self._measure.surge(rule, topic, window)
         told = self._told(topic, rule.name, end, AGAIN)
         lowered = self._holding.lowered(rule, topic)
+        if self._goes_on(topic, lowered, end):
+            lowered = lowered.model_copy(update={"ratio": None, "p": None})
         reason = self._holds(lowered, topic, window, 0.0 if told is None else told * GROWTH)
         return None if reason is None else (reason, reason.observed)
 
@@ -272,6 +275,13 @@ class Watch:
         told = self._hours.told(topic, rule)
         return max((told[number] for number in range(end - near + 1, end + near) if number in told), default=None)
 
+    def _goes_on(self, topic: str, rule: Rule, end: int) -> bool:
+        """Whether the rule was told so shortly before that what it tells of need not be unusual, since it goes on."""
+        if rule.quiet is None or (rule.p is None and rule.ratio is None):
+            return False
+        first = end - int(rule.quiet.total_seconds()) // BUCKET
+        return any(first <= told <= end for told in self._hours.told(topic, rule.name))
+
     def _candidate(self, topic: str, rule: Rule, window: Window, reason: Reason) -> Candidate:
         signal = signal_number(rule)
         first, last = window.start // BUCKET, window.end // BUCKET
@@ -291,6 +301,7 @@ class Watch:
             curve=tuple(posts.get(number, 0) for number in range(last - _CURVE, last)),
             bucket=BUCKET,
             event=self._events.leading(topic, first, last - 1, window.posts),
+            quiet=_quiet(rule),
         )
 
     def _save(self) -> None:
@@ -319,5 +330,14 @@ def _by_length(rules: Sequence[Rule]) -> Mapping[int, Sequence[Gate]]:
 
 
 def _length(rule: Rule) -> int:
-    """Buckets of the rule's window."""
+    """Buckets of the rule's window; the detector has its own."""
+    if rule.kind == "baseline":
+        return SCALES[-1] // BUCKET
     return max(1, -(-int(rule.window.total_seconds()) // BUCKET))
+
+
+def _quiet(rule: Rule) -> float:
+    """Seconds without news after which an alert of the rule ends; 0: as the settings say."""
+    if rule.kind == "baseline":
+        return float(CALM)
+    return 0.0 if rule.quiet is None else rule.quiet.total_seconds()

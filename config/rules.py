@@ -14,6 +14,7 @@ from tingchao.config.signals import SIGNALS
 
 Kind = Literal["count", "negative_share", "signal", "baseline", "event", "new_term", "absence", "all", "any"]
 COMBINED = frozenset({"all", "any"})  # of other rules; they have no measure of their own
+QUIETEST = timedelta(hours=48)  # watch remembers for so long what it told
 # Keys that belong to some kinds only.
 _ONLY: dict[str, frozenset[str]] = {
     "signal": frozenset({"signal", "baseline"}),
@@ -21,7 +22,9 @@ _ONLY: dict[str, frozenset[str]] = {
     "p": frozenset({"count", "negative_share", "signal"}),
     "min_sources": frozenset({"event"}),
     "sources": frozenset({"absence"}),
+    "min_severity": frozenset({"signal"}),
     "rules": COMBINED,
+    "quiet": frozenset({"count", "negative_share", "signal", "event", "new_term"}),
     "resolve_below": frozenset({"count", "negative_share", "signal", "event", "new_term"}),
     "for": frozenset(get_args(Kind)) - {"baseline", "absence"},
 }
@@ -45,10 +48,12 @@ class Rule(Block):
     min_posts: int = Field(default=3, ge=1)
     min_voices: int = Field(default=1, ge=1)
     min_sources: int = Field(default=1, ge=1)  # kind event
+    min_severity: float = Field(default=0.0, ge=0, le=3)  # kind signal: of the gravest text
     sources: list[str] = []  # kind absence: silence of these, by themselves; none: of the topic
     rules: list[str] = []  # kinds all and any: names of rules above
     for_: Duration = Field(default=timedelta(0), alias="for")  # it must hold so long
     resolve_below: float | None = Field(default=None, gt=0)  # once it holds, it goes on down to this
+    quiet: Duration | None = Field(default=None, gt=timedelta(0), le=QUIETEST)  # none: decide.quiet
     alert: bool = True  # False: it only counts within others
     level: Level = 1
     sure: float | None = Field(default=None, ge=0, lt=1)  # told from this chance on, whatever the budget says

@@ -84,13 +84,19 @@ def test_the_morning_is_no_surge_and_the_same_count_at_night_is() -> None:
     assert alerts(values) == [night]
 
 
-def test_a_second_wave_within_a_day_is_told_only_when_it_is_stronger() -> None:
+def test_a_second_wave_is_another_surge_only_after_a_day_of_calm() -> None:
     quiet = counts(flat, 12)
-    weaker, stronger = list(quiet), list(quiet)
-    for values, second in ((weaker, 250.0), (stronger, 900.0)):
-        values[250], values[260] = 300.0, second
-    assert alerts(weaker) == [250]
-    assert alerts(stronger) == [250, 260]
+    for second, found in ((251, [230]), (254, [230]), (259, [230, 259])):
+        values = list(quiet)
+        values[230], values[second] = 300.0, 900.0
+        assert alerts(values) == found
+
+
+def test_a_surge_that_goes_on_is_one_until_a_day_is_calm() -> None:
+    values = counts(flat, 14)
+    for n in (230, 245, 260, 275):
+        values[n] = 300.0
+    assert alerts(values) == [230]
 
 
 def test_a_topic_that_often_swings_must_rise_more() -> None:
@@ -271,9 +277,9 @@ def test_an_empty_value_is_not_known_and_an_empty_file_has_no_verdicts() -> None
 
 
 def test_one_series_tells_the_same_through_watch_and_decide_and_as_a_series(tmp_path: Path) -> None:
-    step, days = 300, 3
+    step, days = 300, 5
     values = counts(lambda at: daily(at) / 4, days, step, seed=5)
-    for at, length, height in ((320, 5, 40), (420, 1, 30), (630, 30, 25), (800, 2, 150)):
+    for at, length, height in ((320, 5, 40), (420, 1, 30), (760, 30, 25), (1130, 2, 150), (1300, 4, 300)):
         for n in range(at, at + length):
             values[n] += height
     expected = [START + timedelta(seconds=(n + 1) * step) for n in alerts(values, step)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tingchao.alerts.watch import Watch
 from tingchao.alerts.windows import hashed
@@ -23,6 +24,7 @@ from tingchao.pipeline.stage import Input, Memory
 
 T0 = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+_SAFETY = SIGNALS.index("safety")
 SCORES = Scores(
     negative=0.2,
     neutral=0.8,
@@ -64,7 +66,7 @@ class World:
         self.found += [decode(Candidate, out.value) for out in self.watch.process(inputs).outputs]
         assert all(len(value) <= STATE_LIMIT for value in self.memory.values())
 
-    def post(self, *texts: str, source: str = "forum") -> World:
+    def post(self, *texts: str, source: str = "forum", scores: Scores = SCORES) -> World:
         inputs = []
         for text in texts:
             self.posts += 1
@@ -77,7 +79,7 @@ class World:
                 source=source,
                 voice=hashed(name).to_bytes(8).hex(),
                 title=text,
-                scores=SCORES,
+                scores=scores,
                 signature=hashed(text).to_bytes(8).hex(),
             )
             inputs.append(Input(one, self.now))
@@ -87,10 +89,10 @@ class World:
     def many(self, number: int) -> World:
         return self.post(*(f"今天的第 {self.posts + n} 条闲谈" for n in range(number)))
 
-    def wait(self, length: timedelta) -> World:
+    def wait(self, length: timedelta, step: timedelta = 30 * SECOND) -> World:
         until = self.now + length
         while self.now < until:
-            self.now = min(self.now + 30 * SECOND, until)
+            self.now = min(self.now + step, until)
             self.take([Input(Tick(at=self.now), self.now)])
         return self
 
@@ -214,6 +216,46 @@ def test_hysteresis_goes_on_telling_down_to_the_lower_value() -> None:
     assert play(resolve_below=4.0) == 4, "while it goes on; after an hour of nothing it begins above"
 
 
+def of_safety(chance: float = 0.95, severity: float = 2.0) -> Scores:
+    signals = tuple(chance if n == _SAFETY else 0.01 for n in range(len(SIGNALS)))
+    return structs.replace(SCORES, signals=signals, live=0.99, severity=severity)
+
+
+def first_report(**given: Any) -> Rule:
+    return rule("first", "signal", signal="safety", threshold=0.9, min_posts=1, **given)
+
+
+def test_a_single_credible_post_is_told_where_the_like_is_rare_and_not_where_it_is_usual() -> None:
+    calm, used = World(first_report(p=0.05)).many(1), World(first_report(p=0.05)).many(1)
+    for world, chance in ((calm, 0.01), (used, 0.6)):
+        for number in range(24):
+            world.wait(2 * HOUR, 5 * MINUTE).post(f"第 {number} 件小事", scores=of_safety(chance))
+        world.found.clear()
+        world.wait(3 * HOUR, 5 * MINUTE).post("地铁追尾，有人受伤", scores=of_safety())
+    assert [one.reason.observed for one in calm.found] == [0.95]
+    assert used.found == []
+
+
+def test_a_first_report_must_be_as_grave_as_its_rule_says() -> None:
+    world = World(first_report(min_severity=1.5)).post("一点小磕碰", scores=of_safety(severity=1.2))
+    assert world.found == []
+    world.wait(2 * HOUR).post("两人重伤", scores=of_safety(severity=2.1))
+    assert world.told("first") == [2 * HOUR + 5 * MINUTE]
+
+
+def test_with_quiet_what_was_told_goes_on_though_it_is_no_longer_unusual_until_it_is_quiet() -> None:
+    def play(**given: Any) -> list[timedelta]:
+        world = World(first_report(p=0.05, **given)).many(1).wait(2 * DAY, 5 * MINUTE)
+        for number in range(12):
+            world.post(f"救援第 {number} 报", scores=of_safety()).wait(4 * HOUR, 5 * MINUTE)
+        world.wait(20 * HOUR, 5 * MINUTE).post("一日之后", scores=of_safety())
+        return world.told("first")
+
+    first = 2 * DAY + 5 * MINUTE
+    assert play() == [first], "soon it is usual"
+    assert play(quiet="12h") == [first + n * 4 * HOUR for n in range(12)]
+
+
 def test_all_holds_when_each_of_its_rules_holds_at_once() -> None:
     early = rule("few", "count", threshold=2.0, window="10m", min_posts=1, alert=False)
     both = rule("both", "all", rules=["few", "many"], level=3)
@@ -268,6 +310,9 @@ def test_a_replay_in_other_batches_and_with_restarts_finds_the_same() -> None:
         ('kind = "absence"\nwindow = "1m"', "window: expected at least '10m' of silence"),
         ('kind = "absence"\nfor = "1m"', "for: only for kind = "),
         ('kind = "count"\nthreshold = 3\nresolve_below = 4', "resolve_below: expected less than 'threshold'"),
+        ('kind = "count"\nthreshold = 3\nmin_severity = 2', "min_severity: only for kind = 'signal'"),
+        ('kind = "baseline"\nquiet = "9h"', "quiet: only for kind = "),
+        ('kind = "count"\nthreshold = 3\nquiet = "3d"', "quiet: "),
         ('kind = "event"', "the rule can never fire; give 'threshold'"),
         ('kind = "event"\nratio = 2', "ratio: only for kind = 'count', 'negative_share' or 'signal'"),
     ],
