@@ -170,13 +170,17 @@ class Decide:
             (gap, held.alert.id, held)
             for held in self._held.get(candidate.topic, {}).values()
             if held.alert.state in states
-            and (gap := _gap(held, candidate)) <= self._quiet_of(held)
+            and (gap := _gap(held, candidate)) <= self._reach(held, candidate)
             and self._reaches(held, candidate)
         ]
         return min(found)[2] if found else None
 
     def _quiet_of(self, held: Held) -> timedelta:
         return max(self._quiet, timedelta(seconds=held.quiet))
+
+    def _reach(self, held: Held, candidate: Candidate) -> timedelta:
+        """How far a window may lie from the alert: what came before it is not news of it for long."""
+        return self._quiet_of(held) if candidate.reason.end > held.alert.since else self._quiet
 
     def _reaches(self, held: Held, candidate: Candidate) -> bool:
         """Whether an alert that staff ended still stands for the candidate.

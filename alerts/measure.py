@@ -180,14 +180,19 @@ def _reaches(rule: Rule, window: Window, floor: float) -> float | None:
 
 
 def _observed(rule: Rule, window: Window, signal: int | None) -> float:
-    """Posts, a share (0-1), or the expected number of different texts that tell of the signal."""
+    """Posts, a share (0-1), the expected number of texts with the signal, or the chance of the likeliest one."""
     if signal is not None:
-        return window.mass(signal) / UNIT
+        return (window.likeliest(signal) if rule.single else window.mass(signal)) / UNIT
     return window.negative_share if rule.kind == "negative_share" else float(window.posts)
 
 
 def _holds_cold(rule: Rule, observed: float) -> bool:
-    """Without a history: a threshold decides; a count without one must reach `ratio` times `min_posts`."""
+    """Without a history: a threshold decides; a count without one must reach `ratio` times `min_posts`.
+
+    A single post that must be unusual waits: on the first day nobody knows what is.
+    """
+    if rule.single and rule.p is not None:
+        return False
     if rule.threshold is not None:
         return True  # reached already
     return rule.kind == "count" and rule.ratio is not None and observed >= rule.ratio * rule.min_posts

@@ -172,6 +172,10 @@ class Window:
         """
         return sum(self._strongest("texts", signal).values())
 
+    def likeliest(self, signal: int) -> int:
+        """Thousandths: the chance of the text that most likely tells of the signal."""
+        return max(self._strongest("texts", signal).values(), default=0)
+
     def masses(self) -> dict[str, float]:
         """Expected number of different texts a signal, of the signals that some text may tell of."""
         present = {signal for b in self._buckets for signal in b.texts}

@@ -23,6 +23,7 @@ _ONLY: dict[str, frozenset[str]] = {
     "min_sources": frozenset({"event"}),
     "sources": frozenset({"absence"}),
     "min_severity": frozenset({"signal"}),
+    "single": frozenset({"signal"}),
     "rules": COMBINED,
     "quiet": frozenset({"count", "negative_share", "signal", "event", "new_term"}),
     "resolve_below": frozenset({"count", "negative_share", "signal", "event", "new_term"}),
@@ -48,6 +49,7 @@ class Rule(Block):
     min_posts: int = Field(default=3, ge=1)
     min_voices: int = Field(default=1, ge=1)
     min_sources: int = Field(default=1, ge=1)  # kind event
+    single: bool = False  # kind signal: what the likeliest post says, not all of them together
     min_severity: float = Field(default=0.0, ge=0, le=3)  # kind signal: of the gravest text
     sources: list[str] = []  # kind absence: silence of these, by themselves; none: of the topic
     rules: list[str] = []  # kinds all and any: names of rules above

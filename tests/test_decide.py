@@ -247,6 +247,13 @@ def test_an_alert_goes_on_for_as_long_without_news_as_its_rule_says_also_over_a_
     assert outcomes == ["opened", "updated", "opened"]
 
 
+def test_old_talk_that_comes_late_joins_no_alert_that_began_long_after_it() -> None:
+    stage, _ = made()
+    quiet = DAY.total_seconds()
+    assert stage.process([Input(candidate(quiet=quiet), T0)]).outcomes == ["opened"]
+    assert stage.process([Input(candidate(T0 - 8 * HOUR, quiet=quiet), T0)]).outcomes == ["past"]
+
+
 def test_what_staff_resolved_swallows_no_longer_than_the_quiet(desk: Desk) -> None:
     desk.said(5, "safety").at(60).does("resolve")
     for minute in range(70, 60 + 120, 20):

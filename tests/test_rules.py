@@ -222,7 +222,7 @@ def of_safety(chance: float = 0.95, severity: float = 2.0) -> Scores:
 
 
 def first_report(**given: Any) -> Rule:
-    return rule("first", "signal", signal="safety", threshold=0.9, min_posts=1, **given)
+    return rule("first", "signal", signal="safety", threshold=0.9, min_posts=1, single=True, **given)
 
 
 def test_a_single_credible_post_is_told_where_the_like_is_rare_and_not_where_it_is_usual() -> None:
@@ -234,6 +234,16 @@ def test_a_single_credible_post_is_told_where_the_like_is_rare_and_not_where_it_
         world.wait(3 * HOUR, 5 * MINUTE).post("地铁追尾，有人受伤", scores=of_safety())
     assert [one.reason.observed for one in calm.found] == [0.95]
     assert used.found == []
+
+
+def test_many_doubtful_posts_are_no_first_report() -> None:
+    posts = [f"听说有人受伤 {number}" for number in range(5)]
+    assert World(first_report()).post(*posts, scores=of_safety(0.6)).found == []
+    assert World(first_report()).post(*posts, scores=of_safety()).told("first") == [5 * MINUTE]
+
+
+def test_a_first_report_that_must_be_unusual_waits_for_a_day_of_history() -> None:
+    assert World(first_report(p=0.05)).post("两人受伤", scores=of_safety()).found == []
 
 
 def test_a_first_report_must_be_as_grave_as_its_rule_says() -> None:
