@@ -193,6 +193,17 @@ def unseen(shared: Path) -> dict[str, Callable[[str, random.Random], str]]:
     def homophones(text: str, draw: random.Random) -> str:
         return "".join(draw.choice(sounds[c]) if sounds.get(c) and draw.random() < 0.05 else c for c in text)
 
+    def sprinkled(text: str, draw: random.Random) -> str:
+        return "".join(c + draw.choice("😭😡🙏👍🔥") if draw.random() < 0.08 else c for c in text)
+
+    def shuffled(text: str, draw: random.Random) -> str:
+        parts = re.split(r"(?<=[。！？!?，,；;])", text)
+        draw.shuffle(parts)
+        return "".join(parts)
+
+    def tagged(text: str, _: random.Random) -> str:
+        return f"#热点#{text[: len(text) // 2]}#求扩散#{text[len(text) // 2 :]}#今日新闻#"
+
     def without_a_sentence(text: str, draw: random.Random) -> str:
         parts = [part for part in re.split(r"(?<=[。！？!?])", text) if part]
         if len(parts) < 3:
@@ -206,6 +217,13 @@ def unseen(shared: Path) -> dict[str, Callable[[str, random.Random], str]]:
         "spacing": lambda text, _: " ".join(text),
         "a sentence less": without_a_sentence,
         "order of halves": lambda text, _: text[len(text) // 2 :] + text[: len(text) // 2],
+        "order of clauses": shuffled,
+        "quoted": lambda text, _: f"【网传】「{text}」是真的吗？求辟谣",
+        "emoji in between": sprinkled,
+        "hashtags in between": tagged,
+        "cut to two fifths": lambda text, _: f"{text[: len(text) * 2 // 5]}...查看全文",
+        "full width": lambda text, _: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text),
+        "behind a chain": lambda text, _: f"哈哈哈//@甲乙:说得好//@丙丁：转发微博//@戊:{text}",
     }
 
 
@@ -222,9 +240,11 @@ def copies(shared: Path) -> None:
         print(f"    {label:>4} {kind}: {sum(told)} of {len(told)}")
     draw = random.Random(2)
     texts = sorted({row["a"] for row in pairs})
+    facts = [(row["a"], row["b"]) for row in pairs if row["kind"] == "number_changed"]
     for kind, edit in unseen(shared).items():
-        edited = [(text, edit(text, draw)) for text in texts]
-        print(f"    made here, {kind}: {_share(sum(is_copy(*one) for one in edited), len(edited))}")
+        told = [is_copy(text, edit(text, draw)) for text in texts]
+        changed = sum(is_copy(text, edit(other, draw)) for text, other in facts)
+        print(f"    made here, {kind}: {_share(sum(told), len(told))}; with a changed number {changed} of {len(facts)}")
 
 
 def repeats(shared: Path) -> None:

@@ -27,9 +27,9 @@ _SEED = 20260101
 
 _Hashes = NDArray[np.uint64]
 _Places = NDArray[np.int64]
-# What names an address or an account, not what is told. A name may be cut off; 全文 and 展开 are buttons.
+# What names an address or an account, not what is told. A name may be cut off; 全文, 查看全文 and 展开 are buttons.
 _LINK = re.compile(r"https?:[a-z0-9_./?=&%#:~+;,!-]*|@[a-z0-9_-]{1,30}")
-_NOT_TOLD = re.compile(rf"{_LINK.pattern}|\[\w{{1,8}}\]|(?:\.\.\.|…)+(?:全文|展开全文|展开)|<[a-z]{{3,12}}>")
+_NOT_TOLD = re.compile(rf"{_LINK.pattern}|\[\w{{1,8}}\]|(?:\.\.\.|…)+(?:(?:查看|阅读|展开)?全文|展开)|<[a-z]{{3,12}}>")
 _NEWLINE = 10
 _PLANES = 0x33500  # up to the last Han extension; what lies above tells nothing
 
@@ -84,7 +84,9 @@ def units(folded: Sequence[str]) -> Units:
 
 def links(folded: str) -> str:
     """The links and @names of a folded text, which its units leave out."""
-    return " ".join(_LINK.findall(folded[:_LONGEST])) if "@" in folded or "://" in folded else ""
+    if "@" not in folded and "://" not in folded:
+        return ""
+    return " ".join(link.rstrip("#.,!?;:~") for link in _LINK.findall(folded[:_LONGEST]))
 
 
 def shingles(found: Units) -> _Hashes:

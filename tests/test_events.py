@@ -62,6 +62,9 @@ def variants(rng: random.Random) -> list[str]:
         f"太吓人了！{FIRE}希望大家平安。",
         f"#甲县# {FIRE} http://t.cn/Ab12Cd",
         FIRE[:38] + "…全文",
+        FIRE[:38] + "...查看全文",
+        f"【网传】「{FIRE}」是真的吗？",
+        f"#热点#{FIRE[:20]}#求扩散#{FIRE[20:]}#今日#",
         FIRE.replace("，", " ").replace("。", "!!!"),
         f"[泪]{FIRE[:20]}😡😡{FIRE[20:]}❤",
         " ".join(FIRE),
@@ -94,11 +97,28 @@ def test_a_number_that_is_cut_off_at_the_end_contradicts_nothing() -> None:
     assert contradict("消防车来了12", "消防车来了34")
     assert contradict("消防车来了12辆", "消防车来了13辆")
     assert not contradict("消防车来了12辆", "消防车都来了")
+    assert not contradict("消防车来了十二辆", "消防车来了12辆")
+    assert contradict("消防车来了十二辆", "消防车来了21辆")
+
+
+def test_a_changed_number_is_another_fact_also_where_clauses_changed_places() -> None:
+    clauses = FIRE.strip("。").split("，")
+    moved = "，".join((clauses[4], *clauses[:4])) + "。"
+    assert repeats(FIRE, moved)
+    assert not repeats(FIRE, moved.replace("12", "21"))
+
+
+def test_a_few_letters_are_not_recognised_within_a_longer_text() -> None:
+    assert not repeats(f"敢不敢，大家转起来！{FIRE}", "转起来！")
+    assert repeats("转起来！", "转起来。")
 
 
 def test_the_same_link_with_other_digits_is_another_page() -> None:
     assert other_links("http://a.example/p?id=12", "http://a.example/p?id=13")
     assert not other_links("http://t.cn/a1b2c3", "http://t.cn/x9y8z7")
+    assert other_links("@u_e72995", "@u_e72996")
+    assert not other_links("@u_e72995", "@u_7ef66f")
+    assert repeats(f"{FIRE} http://a.example/p?id=12", f"{FIRE} http://a.example/p?id=12#求扩散#")
     assert not repeats(f"{FIRE} http://a.example/p?id=12", f"{FIRE} http://a.example/p?id=13")
     assert repeats(f"{FIRE} http://t.cn/aBcDe", f"{FIRE} http://t.cn/qRsTu")
 
