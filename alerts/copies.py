@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -27,9 +27,10 @@ _TRIED = 3  # candidates that are compared with a text: those that share most nu
 _KIN = 4  # of a candidate that tells other numbers, older texts like it: bulletins differ in their numbers only
 
 Bands = NDArray[np.uint16]
+Slots = NDArray[np.int64]
 
 
-class Text(msgspec.Struct, array_like=True):
+class Text(msgspec.Struct, array_like=True, gc=False):
     """A text that was told for the first time, or in words that have moved away from the first."""
 
     scope: str  # texts of different scopes are never compared
@@ -65,13 +66,13 @@ class Copies:
         self._changed: set[int] = set()
         self._load()
 
-    def find(self, scope: str, bare: str, mark: int, links: str, bands: Bands) -> Found:
-        """The text that this one repeats, if one is known."""
+    def find(self, scope: str, bare: str, mark: int, links: str, slots: Slots) -> Found:
+        """The text that this one repeats, if one is known; `slots` are those of its sketch."""
         known = self._exact.get((scope, mark))
         if known is not None and not other_links(self._texts[known].links, links):
             return Found(self._texts[known], 1.0, known)
         nearest = -1
-        for number in self._candidates(scope, bare, bands):
+        for number in self._candidates(scope, bare, slots):
             nearest = max(nearest, number)
             for kin in self._kin(number):
                 text = self._texts[kin]
@@ -82,9 +83,9 @@ class Copies:
                     return Found(text, likeness, kin)
         return Found(None, 0.0, nearest)
 
-    def add(self, text: Text) -> None:
+    def add(self, text: Text, slots: Slots) -> None:
         """Remember a text that `find` did not know, or one that repeats another in other words."""
-        self._put(self._next, text)
+        self._put(self._next, text, slots)
         self._changed.add(self._next // BLOCK)
         self._next += 1
         if self._next - self._first > self._limit:
@@ -108,14 +109,13 @@ class Copies:
             first, texts = _BLOCK.decode(shards.get(self._memory, key))
             self._first = min(self._first, first) if self._texts else first
             for number, text in enumerate(texts, first):
-                self._put(number, text)
+                self._put(number, text, slots([text.scope], np.frombuffer(text.bands, dtype="<u2")[None])[0])
                 self._next = number + 1
 
-    def _put(self, number: int, text: Text) -> None:
+    def _put(self, number: int, text: Text, slots: Slots) -> None:
         self._texts[number] = text
         self._exact[text.scope, text.mark] = number
-        salt = _salt(text.scope)
-        self._table[_slots(np.frombuffer(text.bands, dtype="<u2"), salt)] = (salt << _TAG) + number
+        self._table[slots] = (_salt(text.scope) << _TAG) + number
 
     def _drop_first(self) -> None:
         text = self._texts.pop(self._first)
@@ -127,13 +127,13 @@ class Copies:
             shards.delete(self._memory, f"c/{self._first // BLOCK - 1}")
             self._changed.discard(self._first // BLOCK - 1)
 
-    def _candidates(self, scope: str, bare: str, bands: Bands) -> list[int]:
+    def _candidates(self, scope: str, bare: str, slots: Slots) -> list[int]:
         """Texts of the scope that share numbers of the sketch, those that share most first.
 
         One number in common is enough only where a short text may stand in a long one.
         """
         salt = _salt(scope)
-        found = self._table.take(_slots(bands, salt))
+        found = self._table.take(slots)
         found = found[found >> _TAG == salt] & _NUMBER
         if not len(found):
             return []
@@ -162,9 +162,11 @@ _NUMBER = (1 << _TAG) - 1
 _FIRST_SLOTS = np.arange(BANDS, dtype=np.int64) << 16
 
 
-def _slots(bands: Bands, salt: int) -> NDArray[np.int64]:
-    slots: NDArray[np.int64] = (bands ^ np.uint16(salt)) + _FIRST_SLOTS
-    return slots
+def slots(scopes: Sequence[str], bands: Bands) -> Slots:
+    """Where in the table the numbers of sketches stand, a row a text."""
+    salts = np.array([_salt(scope) for scope in scopes], dtype=np.uint16)
+    places: Slots = (bands ^ salts[:, None]) + _FIRST_SLOTS
+    return places
 
 
 @cache

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tingchao.alerts import shards
-from tingchao.alerts.copies import LONGEST, Copies, Text
+from tingchao.alerts.copies import LONGEST, Copies, Slots, Text, slots
 from tingchao.alerts.happening import First, Happening
 from tingchao.alerts.mixture import Bag, Mixtures, Places
 from tingchao.alerts.windows import NAME, hashed
 from tingchao.pipeline.grams import fold
-from tingchao.pipeline.shingles import Units, bands, links, read_sketch, terms, units
+from tingchao.pipeline.shingles import BANDS, Units, bands, links, read_sketch, terms, units
 
 # #LAXShooting tells of LAX and of a shooting; only then is a capital letter looked at.
 _HASHTAG = re.compile(r"#([A-Za-z]*[a-z][A-Z]\w*|[A-Z]{2,}[a-z]\w*)", re.ASCII)
@@ -91,11 +91,15 @@ class Events:
         folded = [fold(_with_parts(post.text)) for post in posts]
         found = units(folded)
         drawn = bands(found) if any(not post.sketch for post in posts) else None
+        sketches = np.zeros((len(posts), BANDS), dtype="<u2")
+        for number, post in enumerate(posts):
+            sketches[number] = read_sketch(post.sketch) if drawn is None or post.sketch else drawn[number]
+        where = slots([post.scope for post in posts], sketches)
         read = []
         for number, post in enumerate(posts):
-            sketch = read_sketch(post.sketch) if drawn is None or post.sketch else drawn[number]
             bare = found.bare[number] or post.text.strip()
-            read.append(self._read(post, bare[:LONGEST], links(folded[number])[:LONGEST], sketch))
+            linked = links(folded[number])[:LONGEST]
+            read.append(self._read(post, bare[:LONGEST], linked, sketches[number], where[number]))
         places = _places(found, self._limits.dims)
         names: list[str] = [""] * len(posts)
         for turn in _turns(posts):
@@ -133,15 +137,15 @@ class Events:
             shards.put(self._memory, f"v/{event.scope}/{name}", kept)
         self._changed.clear()
 
-    def _read(self, post: Told, bare: str, linked: str, sketch: NDArray[np.uint16]) -> _Read:
+    def _read(self, post: Told, bare: str, linked: str, sketch: NDArray[np.uint16], where: Slots) -> _Read:
         """Find the text that a post repeats, or remember its own."""
         mark = hashed(bare)
-        found = self._copies.find(post.scope, bare, mark, linked, sketch)
+        found = self._copies.find(post.scope, bare, mark, linked, where)
         own = None
         if found.likeness < _MOVED:
             name = post.id if found.text is None else found.text.name
             own = Text(post.scope, bare, mark, linked, name, "", post.now, sketch.tobytes(), found.nearest)
-            self._copies.add(own)
+            self._copies.add(own, where)
         return _Read(found.text, own, mark)
 
     def _take_turn(
@@ -164,7 +168,8 @@ class Events:
         fresh = [n for n in turn if n not in known]
         scopes, own, at = [posts[n].scope for n in fresh], [places[n] for n in fresh], _times(fresh, posts)
         for n, name in zip(fresh, self._mixtures.likeliest(scopes, own, at), strict=True):
-            names[n] = name or self._begin(posts[n])
+            names[n] = name or ""
+        self._begin([n for n in fresh if not names[n]], posts, names)
         self._mixtures.add(scopes, [names[n] for n in fresh], own, at)
         for n in turn:
             if (text := read[n].own) is not None:
@@ -177,14 +182,17 @@ class Events:
         self._known[name].add(first, voice, read.mark, post.now, copy=read.original is not None)
         self._changed.add(name)
 
-    def _begin(self, post: Told) -> str:
-        name = f"{hashed(f'{post.scope} {post.id} {post.at}'):016x}"
-        first = First(post.at, post.id, post.source[:NAME])
-        gone = self._mixtures.begin(post.scope, name, post.at)
-        if gone is not None:
+    def _begin(self, numbers: Sequence[int], posts: Sequence[Told], names: list[str]) -> None:
+        """Posts, of different scopes, begin an event each."""
+        for n in numbers:
+            names[n] = f"{hashed(f'{posts[n].scope} {posts[n].id} {posts[n].at}'):016x}"
+        begun = [names[n] for n in numbers]
+        for gone in self._mixtures.begin([posts[n].scope for n in numbers], begun, _times(numbers, posts)):
             self._forget(gone)
-        self._known[name] = Happening(name, post.scope, first, post.at, post.now)
-        return name
+        for n in numbers:
+            post = posts[n]
+            first = First(post.at, post.id, post.source[:NAME])
+            self._known[names[n]] = Happening(names[n], post.scope, first, post.at, post.now)
 
     def _forget(self, name: str) -> None:
         event = self._known.pop(name)

@@ -16,7 +16,7 @@ MARKS = 32  # smallest hashes of texts kept, by which the same event is known ag
 SAME = 0.5  # share of the texts of one event that stand in another: then the two are the same
 
 
-class First(msgspec.Struct, frozen=True, array_like=True, order=True):
+class First(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     """The first post of an event."""
 
     at: int  # seconds of event time
@@ -24,8 +24,11 @@ class First(msgspec.Struct, frozen=True, array_like=True, order=True):
     source: str
 
 
-class Happening(msgspec.Struct):
-    """An event of one topic. Times in seconds since 1970."""
+class Happening(msgspec.Struct, gc=False):
+    """An event of one topic. Times in seconds since 1970.
+
+    Tens of thousands live at a time and none refers to another, so the collector of cycles need not visit them.
+    """
 
     name: str
     scope: str

@@ -36,7 +36,9 @@ _MOST = 60_000  # of a term in one event; then its counts are halved
 _LONG_AGO = 2_000_000  # terms of forgotten events, about 30,000 posts; then their counts are halved
 _BURIED = 32  # forgotten events whose terms are kept one by one, so that not all are written for each
 _UNIT = 4096  # logarithms are summed as whole numbers of this unit, so that it does not matter what else is in a batch
+_UNTOLD = round(float(np.log(np.float32(BACKGROUND))) * _UNIT)  # of a term that an event does not have
 _NEVER = -(2**40)
+_ONCE = np.array([1], dtype="<u2").tobytes()
 
 
 class Bag(msgspec.Struct, array_like=True):
@@ -63,6 +65,7 @@ class Mixtures:
         self._counts = np.zeros((64, dims), dtype=np.uint16)  # a row an event
         self._sizes, self._mass, self._last = np.ones(64), np.zeros(64), np.zeros(64)
         self._free = list(range(63, 0, -1))
+        self._alone: dict[int, bytes] = {}  # places of the only post of an event, by row: most events have but one
         for key in list(memory):
             if key.startswith("b/") and "#" not in key:
                 self._unearth(key[2:], np.frombuffer(shards.get(memory, key), dtype="<u4"))
@@ -90,9 +93,13 @@ class Mixtures:
         usual = (self._usual[numbers[:, None], padded] + 1) / (self._terms[numbers] + lengths + _CALM)[:, None]
         weight = ((1 - BACKGROUND) * present / usual).astype(np.float32)
         told = self._counts.reshape(-1).take(rows[:, :, None] * self._dims + padded[:, None, :])
-        share = told * weight[:, None, :] / np.maximum(self._sizes[rows], 1).astype(np.float32)[:, :, None]
-        logs = np.rint(np.log(share + np.float32(BACKGROUND)) * _UNIT).astype(np.int32) * present[:, None, :]
-        odds = logs.sum(axis=2) + np.rint(np.log(np.maximum(self._now(rows, at[:, None]), 1e-6)) * _UNIT).astype(int)
+        terms = np.zeros(rows.shape, dtype=np.int64) + _UNTOLD * lengths[:, None]
+        post, slot, term = np.nonzero(told)  # few of the terms of a post were told in an event
+        share = told[post, slot, term] * weight[post, term]
+        share /= np.maximum(self._sizes[rows[post, slot]], 1).astype(np.float32)
+        logs = np.rint(np.log(share + np.float32(BACKGROUND)) * _UNIT).astype(np.int64) - _UNTOLD
+        np.add.at(terms, (post, slot), logs * present[post, term])
+        odds = terms + np.rint(np.log(np.maximum(self._now(rows, at[:, None]), 1e-6)) * _UNIT).astype(int)
         odds[rows == 0] = _NEVER
         best = odds.argmax(axis=1)
         sure = odds[np.arange(len(best)), best] > NEW * _UNIT
@@ -101,19 +108,27 @@ class Mixtures:
             for scope, slot, joins, size in zip(scopes, best.tolist(), sure.tolist(), lengths.tolist(), strict=True)
         ]
 
-    def begin(self, scope: str, name: str, at: float) -> str | None:
-        """Make room for a new event; the name of the one that had to go, of which least is being said."""
-        number, names, gone = self._number(scope), self._names[scope], None
-        if "" not in names:
-            if len(names) < self._most:
-                names.append("")
-            else:
-                rows = self._rows[number, : self._most]
-                gone = names[int(self._now(rows, np.float64(at)).argmin())]
-                self.drop(scope, gone)
-        slot = names.index("")
-        row = self._take_row()
-        names[slot], self._rows[number, slot], self._last[row] = name, row, at
+    def begin(self, scopes: Sequence[str], names: Sequence[str], at: NDArray[np.float64]) -> list[str]:
+        """Make room for a new event of each scope; the names of those that had to go, of which least is being said.
+
+        The scopes are different ones.
+        """
+        if not scopes:
+            return []
+        numbers = [self._number(scope) for scope in scopes]
+        quietest = self._now(self._rows[numbers], at[:, None]).argmin(axis=1).tolist()
+        gone = []
+        for scope, name, number, least, when in zip(scopes, names, numbers, quietest, at.tolist(), strict=True):
+            known = self._names[scope]
+            if "" not in known:
+                if len(known) < self._most:
+                    known.append("")
+                else:
+                    gone.append(known[least])
+                    self.drop(scope, known[least])
+            slot, row = known.index(""), self._take_row()
+            known[slot], self._rows[number, slot], self._last[row] = name, row, when
+            self._alone[row] = b""
         return gone
 
     def add(
@@ -124,6 +139,9 @@ class Mixtures:
             return
         lengths = np.array([len(one) for one in places])
         numbers, rows = self._where(scopes, names)
+        for row, own in zip(rows.tolist(), places, strict=True):
+            if self._alone.pop(row, None) == b"":
+                self._alone[row] = own.astype("<u2").tobytes()
         every = np.concatenate(places)
         told, known = np.repeat(rows, lengths) * self._dims + every, np.repeat(numbers, lengths) * self._dims + every
         self._counts.reshape(-1)[told] += 1
@@ -157,6 +175,7 @@ class Mixtures:
         self._buried[scope] = self._buried.get(scope, 0) + 1
         self._names[scope][slot], self._rows[number, slot] = "", 0
         self._counts[row], self._sizes[row], self._mass[row] = 0, 0, 0
+        self._alone.pop(row, None)
         self._free.append(row)
         if self._buried[scope] >= _BURIED:
             self._merge(scope)
@@ -197,6 +216,8 @@ class Mixtures:
         self._terms[number] += counts.sum()
 
     def _terms_of(self, row: int) -> tuple[bytes, bytes]:
+        if alone := self._alone.get(row):
+            return alone, _ONCE * (len(alone) // len(_ONCE))
         found = np.flatnonzero(self._counts[row])
         return found.astype("<u2").tobytes(), self._counts[row, found].astype("<u2").tobytes()
 
