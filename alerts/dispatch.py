@@ -15,9 +15,11 @@ import structlog
 from msgspec.structs import replace
 
 from tingchao.alerts.budget import Budget
+from tingchao.alerts.discoveries import Discoveries, is_told
 from tingchao.alerts.inhibit import Active, Inhibitor
 from tingchao.alerts.routing import Way, by_receiver, group_of, labels_of, tree, ways
 from tingchao.alerts.silences import Silences
+from tingchao.alerts.why import Why
 from tingchao.config.matchers import Labels
 from tingchao.config.settings import Settings
 from tingchao.pipeline.records import ACTIVE, Alert, Delivery
@@ -44,6 +46,8 @@ class Dispatch:
         self._ways = {way.place: way for way in ways(self._tree)}
         self._inhibitor = Inhibitor(settings.routes.inhibit_rules) if settings.routes.inhibit_rules else None
         self._silences, self._budget = silences, budget
+        self._discoveries = Discoveries(settings)
+        self._limit: tuple[datetime, float] | None = None  # of chance, at a time; None: to be found out
         self._floors = {rule.name: rule.sure for rule in settings.rules if rule.sure is not None}
         self._alerts: dict[str, Alert] = {}
         self._groups: dict[tuple[str, str], set[str]] = {}  # receiver and group -> alerts
@@ -57,6 +61,7 @@ class Dispatch:
         self._inhibited = None
         self._budget.learn(alert)
         self._alerts[alert.id] = alert  # the others are inhibited by what it is now
+        self._limit = None
         alert = self._stamp(alert, at, ticks=False)
         self._learn(alert)
         return alert
@@ -109,7 +114,7 @@ class Dispatch:
         """What is said to one channel."""
         if known is None or known.route != way.place:
             known = replace(known or Delivery(receiver=receiver), route=way.place, group=group_of(way, labels))
-        hold = self._hold(way, alert, labels, at)
+        hold = self._unproven(known, alert, at) or self._hold(way, alert, labels, at)
         if hold is None and known.at is None:
             known, hold = self._spend(known, alert, at, ticks=ticks)
         if (
@@ -133,11 +138,30 @@ class Dispatch:
         )  # nobody is told that it ended who never heard of it
         return replace(free, news=_news(alert), at=at if told else None)
 
+    def _unproven(self, known: Delivery, alert: Alert, at: datetime) -> Hold | None:
+        """Whether an alert of which the channel knows nothing yet may well be chance."""
+        if known.at is not None or known.digest or known.why not in {"", Why.UNPROVEN} or alert.state not in ACTIVE:
+            return None
+        if not self._may_be_chance(alert, at):
+            return None
+        # The limit is told as it was: it moves with each alert of the day.
+        by = known.by if known.why == Why.UNPROVEN else f"{self._chance_limit(at):.2g}"
+        return Hold(Why.UNPROVEN.value, by)
+
+    def _may_be_chance(self, alert: Alert, at: datetime) -> bool:
+        chance = self._discoveries.chance(alert)
+        return chance is not None and chance > self._chance_limit(at)
+
+    def _chance_limit(self, at: datetime) -> float:
+        if self._limit is None or self._limit[0] != at:
+            self._limit = at, self._discoveries.limit(self._alerts.values(), at)
+        return self._limit[1]
+
     def _hold(self, way: Way, alert: Alert, labels: Labels, at: datetime) -> Hold | None:
         """What holds the alert back whatever its group does."""
         if silence := self._silences.holding(labels, at):
             return Hold("silenced", silence.id, silence.ends_at)
-        if holder := self._inhibitors().get(alert.id):
+        if holder := self._inhibitors(at).get(alert.id):
             return Hold("inhibited", holder)
         return self._mute(way, at) if way.mute or way.active else None
 
@@ -204,14 +228,14 @@ class Dispatch:
             deliveries.append(one)
         return alert if tuple(deliveries) == (alert.deliveries or ()) else replace(alert, deliveries=tuple(deliveries))
 
-    def _inhibitors(self) -> dict[str, str]:
+    def _inhibitors(self, at: datetime) -> dict[str, str]:
         if self._inhibitor is None:
             return {}
         if self._inhibited is None:
             active = {
                 alert.id: Active((-alert.level, alert.opened_at.timestamp(), alert.id), labels_of(alert))
                 for alert in self._alerts.values()
-                if alert.state in ACTIVE
+                if alert.state in ACTIVE and (is_told(alert) or not self._may_be_chance(alert, at))
             }
             self._inhibited = self._inhibitor.inhibited(active)
         return self._inhibited
@@ -223,6 +247,7 @@ class Dispatch:
 
     def _learn(self, alert: Alert) -> None:
         before = self._alerts.get(alert.id)
+        self._limit = None
         for delivery in (before and before.deliveries) or ():
             self._leave(alert.id, delivery)
         self._alerts[alert.id] = alert

@@ -26,6 +26,7 @@ class Why(StrEnum):
     MUTED = "muted"
     GROUP_WAIT = "group_wait"
     GROUP_INTERVAL = "group_interval"
+    UNPROVEN = "unproven"  # too likely by chance, with so many topics watched (discoveries.py)
     OVER_BUDGET = "over_budget"
     DIGEST = "digest"  # told late, with others that the budget had held back
 

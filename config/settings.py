@@ -85,6 +85,7 @@ class DecideSettings(Block):
 
     quiet: Positive = timedelta(hours=2)  # an alert without a new candidate for so long resolves itself
     past: Positive = timedelta(hours=1)  # what lies further behind the clock is recorded and not sent
+    false_discoveries: float = Field(default=0.1, gt=0, le=1)  # of alerts that rest on chance; 1 is no control
 
 
 class Webhook(Block):
