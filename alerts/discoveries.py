@@ -59,5 +59,9 @@ def is_told(alert: Alert) -> bool:
 
 
 def _is_tested(rule: Rule) -> bool:
-    """Whether a rule asks how unlikely a window is; one with its own `sure` is told whatever else holds."""
-    return (rule.kind == "baseline" or rule.p is not None) and rule.sure is None
+    """Whether a rule's alerts rest on chance alone: not with a threshold or a `sure` that the operator fixed.
+
+    The threshold of kind baseline is only the least that is looked at.
+    """
+    by_chance = rule.kind == "baseline" or (rule.p is not None and rule.threshold is None)
+    return by_chance and rule.sure is None

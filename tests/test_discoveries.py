@@ -28,6 +28,7 @@ WINDOWS = 288  # of a topic and day
 RULES = (
     Rule(name="many", kind="baseline", level=1),
     Rule(name="fixed", kind="count", threshold=10, level=1),
+    Rule(name="first", kind="signal", signal="safety", threshold=0.9, p=0.05, min_posts=1, single=True, level=1),
     Rule(name="always", kind="count", ratio=4.0, p=0.001, sure=0.2, level=1),
 )
 
@@ -89,7 +90,7 @@ def test_the_more_is_watched_the_less_likely_it_must_be() -> None:
     assert Desk(topics=400).see("t0", p).why("t0") == "unproven"
 
 
-@pytest.mark.parametrize(("rule", "p"), [("fixed", None), ("fixed", 0.3), ("many", None), ("always", 0.001)])
+@pytest.mark.parametrize(("rule", "p"), [("fixed", None), ("fixed", 0.3), ("first", 0.05), ("many", None), ("always", 0.001)])
 def test_what_the_operator_fixed_and_a_cold_start_pass_by(rule: str, p: float | None) -> None:
     assert Desk(topics=400).see("t0", p, rule).why("t0") == ""
 
