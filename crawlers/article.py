@@ -8,7 +8,6 @@ from datetime import datetime
 from tingchao.crawlers.blocks import Block, Page
 from tingchao.crawlers.body import article_blocks
 from tingchao.crawlers.charset import decode
-from tingchao.crawlers.clock_words import ParsedTime, parse_time
 from tingchao.crawlers.foreign import foreign_text, is_chinese
 from tingchao.crawlers.frame import Frame
 from tingchao.crawlers.headline import find_title
@@ -19,6 +18,7 @@ from tingchao.crawlers.opening import with_opening
 from tingchao.crawlers.published import find_published
 from tingchao.crawlers.suspects import judge, judged_page
 from tingchao.crawlers.walls import is_login_wall
+from tingchao.pipeline.clock_words import ParsedTime, parse_time
 
 __all__ = [
     "Article",

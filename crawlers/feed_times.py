@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from time import struct_time
 
-from tingchao.crawlers.clock_words import BEIJING, parse_time
+from tingchao.pipeline.clock_words import BEIJING, parse_time
 
 LONGEST = 200  # characters; a time is a fifth of that
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

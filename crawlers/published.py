@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tingchao.crawlers.blocks import Block, Page
-from tingchao.crawlers.clock_words import BEIJING, ParsedTime, find_times, parse_time
 from tingchao.crawlers.metadata import Metadata, attribute_times, script_times
+from tingchao.pipeline.clock_words import BEIJING, ParsedTime, find_times, parse_time
 
 HEAD_LINES = 16
 """Lines after the headline in which its time may stand (portals put share buttons between)."""

@@ -5,37 +5,24 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import re
 from collections import Counter, deque
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import IO, Any, NamedTuple
 
 import msgspec
 
 from tingchao.config.language import Said
-from tingchao.pipeline.clock import BEIJING, from_millis
 from tingchao.pipeline.errors import Poison, Refused
+from tingchao.pipeline.fields import Name, author_of, collected, counts_of, known, side_text, text_of, time_of
 from tingchao.pipeline.intake import Raw
-from tingchao.pipeline.records import Counts
+from tingchao.pipeline.plain import BROKEN, head, plain
 
-# What each field may be called; the first name is the one that the documentation uses.
-NAMES: dict[str, tuple[str, ...]] = {
-    "text": ("text", "content", "正文", "内容"),
-    "title": ("title", "标题"),
-    "url": ("url", "link", "链接"),
-    "id": ("id",),
-    "source": ("source", "来源"),
-    "kind": ("kind", "类型"),
-    "published_at": ("published_at", "published", "time", "date", "发布时间", "时间"),
-    "author": ("author", "user", "作者"),  # hashed and dropped
-    "reads": ("reads", "阅读"),
-    "likes": ("likes", "点赞"),
-    "comments": ("comments", "评论"),
-    "reposts": ("reposts", "转发"),
-}
-_BY_NAME = {name: field for field, names in NAMES.items() for name in names}
 ROW_LINES = 1000  # of a CSV row; a post has far fewer
+_MARK = b"\xef\xbb\xbf"  # of UTF-8
+ARRAY_LIMIT = 256 * 1024 * 1024  # bytes; an array is read as a whole
 LINE_LIMIT = 16 * 1024 * 1024  # bytes; a longer line is no post, and reading it would fill the memory
 
 
@@ -48,8 +35,35 @@ class Line(NamedTuple):
     fields: dict[str, Any] | Poison
 
 
+def read_posts(stream: IO[bytes], file: str, form: str = "") -> Iterator[Line]:
+    """The lines of a file in the `form` jsonl or csv; without one by the file's extension, else by how it begins.
+
+    Raises Refused for another form, and for a file that is no text or has no column with text.
+    """
+    readers = {"jsonl": read_jsonl, "csv": read_csv}
+    if form and form not in readers:
+        raise Refused(Said("error.one_of", option="--format", value=form, known=", ".join(readers)))
+    text = plain(stream)
+    return readers[form or _form(file, head(text))](text)
+
+
+def _form(file: str, first: bytes) -> str:
+    name = file.lower().removesuffix(".gz")
+    if name.endswith((".csv", ".tsv", ".tab")):
+        return "csv"
+    if name.endswith((".jsonl", ".ndjson", ".json")) or first.removeprefix(_MARK).lstrip()[:1] in {b"{", b"["}:
+        return "jsonl"
+    header, _, _ = first.removeprefix(_MARK).partition(b"\n")
+    return "csv" if _separator(header.decode("utf-8", "replace")) else "jsonl"
+
+
 def read_jsonl(stream: IO[bytes]) -> Iterator[Line]:
-    """One JSON object a line; blank lines are passed over."""
+    """One JSON object a line, or one JSON array of them; blank lines are passed over."""
+    text = plain(stream)
+    return _to_the_break(_array(text) if head(text).removeprefix(_MARK).lstrip()[:1] == b"[" else _objects(text))
+
+
+def _objects(stream: IO[bytes]) -> Iterator[Line]:
     number = 0
     while data := stream.readline(LINE_LIMIT):
         number += 1
@@ -58,30 +72,85 @@ def read_jsonl(stream: IO[bytes]) -> Iterator[Line]:
             size += _skip_line(stream)
             yield _line(number, size, data, Poison("line.too_long", f"a line of {size} bytes, at most {LINE_LIMIT}"))
         elif data.strip():
-            yield _line(number, size, data, _object(data.removeprefix(b"\xef\xbb\xbf") if number == 1 else data))
+            yield _line(number, size, data, _object(data.removeprefix(_MARK) if number == 1 else data))
+
+
+def _array(stream: IO[bytes]) -> Iterator[Line]:
+    """Its elements, numbered from 1; a file of lines may begin with a bracket too."""
+    data = stream.read(ARRAY_LIMIT + 1).removeprefix(_MARK)
+    if len(data) > ARRAY_LIMIT:
+        wrong = f"a JSON array of more than {ARRAY_LIMIT} bytes; write one object a line"
+        yield _line(1, len(data), data[:LINE_LIMIT], Poison("file.array_too_long", wrong))
+        return
+    try:
+        elements = msgspec.json.decode(data, type=list[msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+        if not isinstance(_json(data.partition(b"\n")[0]), Poison):
+            yield from _objects(io.BytesIO(data))
+            return
+        wrong = f"begins as a JSON array and is none: {err}; nothing of it was read"
+        yield _line(1, len(data), data[:LINE_LIMIT], Poison("file.not_an_array", wrong))
+        return
+    for number, element in enumerate(elements, 1):
+        one = bytes(element)
+        yield _line(number, len(one), one, _object(one))
 
 
 def read_csv(stream: IO[bytes]) -> Iterator[Line]:
-    """A header line, then one post a row, in UTF-8 (with or without a mark) or GB18030.
+    """A header line, then one post a row; commas, semicolons or tabs between the columns.
 
     Raises Refused when the header names no text column.
     """
+    return _to_the_break(_table(plain(stream)))
+
+
+def _table(stream: IO[bytes]) -> Iterator[Line]:
     csv.field_size_limit(LINE_LIMIT)
-    rows = _records(_decoded(stream))
+    lines = iter(io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline=""))
+    skipped, first = 0, next(lines, "")
+    if re.fullmatch(r"sep=.\s*", first):  # how Excel is told of the separator
+        skipped, first = 1, next(lines, "")
+    separator = _separator(first) or ","
+    rows = _records(itertools.chain([first] if first else [], lines), separator)
     _, header = next(rows, (1, []))
     names = [] if isinstance(header, Poison) else header
-    columns = [_BY_NAME.get(name.strip().lower()) for name in names]
-    if "text" not in columns:
-        raise Refused(Said("error.csv_header", columns=len(names)))
+    columns = [known(name) for name in names]
+    if not any(column and column.field == "text" for column in columns):
+        raise Refused(Said("error.csv_header", columns=len(names)) if names else Said("error.csv_empty"))
     for number, row in rows:
         if isinstance(row, Poison):
-            yield _line(number, 0, b"", row)
+            yield _line(number + skipped, 0, b"", row)
         elif row:
             data = ",".join(row).encode("utf-8", "replace")
-            yield _line(number, len(data), data, _row(columns, row))
+            yield _line(number + skipped, len(data), data, _row(columns, row))
 
 
-def _records(lines: Iterator[str]) -> Iterator[tuple[int, list[str] | Poison]]:
+def _separator(header: str) -> str:
+    """The sign between the columns, which is the one that lets most of them have names we know; '' without a text."""
+    best, most = "", 0
+    for sign in ",;\t":
+        try:
+            columns = list(filter(None, map(known, next(csv.reader([header], delimiter=sign), []))))
+        except csv.Error:
+            continue
+        if len(columns) > most and any(column.field == "text" for column in columns):
+            best, most = sign, len(columns)
+    return best
+
+
+def _to_the_break(lines: Iterator[Line]) -> Iterator[Line]:
+    """The lines up to where a packed file breaks off, and then what happened."""
+    number = 0
+    try:
+        for line in lines:
+            number = line.number
+            yield line
+    except BROKEN as err:
+        wrong = f"the packed file is damaged or breaks off here ({err}); what comes behind was not read"
+        yield _line(number + 1, 0, b"", Poison("file.broken", wrong))
+
+
+def _records(lines: Iterator[str], separator: str) -> Iterator[tuple[int, list[str] | Poison]]:
     """Rows with the number of the line on which they begin.
 
     A quote that is never closed would take all that follows into its field, up to another quote. Then only the line
@@ -94,7 +163,7 @@ def _records(lines: Iterator[str]) -> Iterator[tuple[int, list[str] | Poison]]:
         taken: list[str] = []
         row: list[str] | Poison | None
         try:
-            row = next(csv.reader(_taking(lines, ahead, taken), strict=True), None)
+            row = next(csv.reader(_taking(lines, ahead, taken), strict=True, delimiter=separator), None)
         except csv.Error as err:
             row = Poison("line.not_csv", f"not a CSV row: {err}")
         if row is None:
@@ -124,43 +193,48 @@ def raw(line: Line, source: str, fetched_at: datetime, seen: Counter[bytes]) -> 
     if isinstance(line.fields, Poison):
         raise line.fields
     fields = line.fields
-    text = _text(fields, "text")
+    text = text_of(fields, "text")
     if not text.strip():
         raise Poison("post.no_text", "no text; expected a field 'text' that is not empty")
     flags: list[str] = []
-    published = _time(fields.get("published_at"), flags)
-    named = _text(fields, "source") or source
+    published = time_of(fields.get("published_at"), fetched_at, flags)
+    named = side_text(fields, "source", flags) or source
+    url = side_text(fields, "url", flags)
     return Raw(
         source=named,
         text=text,
-        title=_text(fields, "title"),
-        url=_text(fields, "url"),
-        kind=_text(fields, "kind") or "post",
-        author=_text(fields, "author") or None,
+        title=side_text(fields, "title", flags),
+        url=url,
+        kind=side_text(fields, "kind", flags) or "post",
+        author=author_of(fields),
         published_at=published,
         fetched_at=fetched_at,
-        counts=_counts(fields),
-        basis=_basis(fields, named, text, seen),
+        counts=counts_of(fields, flags),
+        basis=_basis(fields, named, url, text, seen),
         flags=tuple(flags),
     )
 
 
 def _object(data: bytes) -> dict[str, Any] | Poison:
+    value = _json(data)
+    if isinstance(value, dict):
+        return collected(map(known, value), value.values())
+    if isinstance(value, Poison):
+        return value
+    return Poison("line.not_an_object", f"expected a JSON object with 'text', got {type(value).__name__}")
+
+
+def _json(data: bytes) -> Any:
     try:
-        value = msgspec.json.decode(data)
+        return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
         return Poison("line.not_json", f"not JSON: {err}")
-    if not isinstance(value, dict):
-        return Poison("line.not_an_object", f"expected a JSON object with 'text', got {type(value).__name__}")
-    fields = {_BY_NAME[key]: item for key, item in value.items() if key in _BY_NAME}
-    counts = value.get("counts")
-    return fields | (counts if isinstance(counts, dict) else {})
 
 
-def _row(columns: list[str | None], row: list[str]) -> dict[str, Any] | Poison:
+def _row(columns: list[Name | None], row: list[str]) -> dict[str, Any] | Poison:
     if len(row) != len(columns):
         return Poison("line.columns", f"{len(row)} columns, the header has {len(columns)}")
-    return {name: value for name, value in zip(columns, row, strict=True) if name is not None and value != ""}
+    return collected(columns, row)
 
 
 def _line(number: int, size: int, data: bytes, fields: dict[str, Any] | Poison) -> Line:
@@ -176,74 +250,10 @@ def _skip_line(stream: IO[bytes]) -> int:
     return skipped
 
 
-def _decoded(stream: IO[bytes]) -> Iterator[str]:
-    """Lines of text. GB18030 is what Excel in China saves; UTF-8 is told from it by what is read first."""
-    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[type-var]
-    head = buffered.peek(1 << 16)
-    encoding = "utf-8-sig"
-    try:
-        head[: head.rfind(b"\n") + 1].decode("utf-8")
-    except UnicodeDecodeError:
-        encoding = "gb18030"
-    return io.TextIOWrapper(buffered, encoding=encoding, errors="replace", newline="")
-
-
-def _text(fields: dict[str, Any], name: str) -> str:
-    value = fields.get(name)
-    if value is None:
-        return ""
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise Poison("post.bad_field", f"{name}: expected text, got {type(value).__name__}")
-
-
-def _counts(fields: dict[str, Any]) -> Counts:
-    def number(name: str) -> int | None:
-        value = fields.get(name)
-        if value is None or value == "":
-            return None
-        try:
-            return max(0, int(float(value)))
-        except (TypeError, ValueError, OverflowError) as err:
-            raise Poison("post.bad_field", f"{name}: expected a number") from err
-
-    return Counts(number("reads"), number("likes"), number("comments"), number("reposts"))
-
-
-def _time(value: object, flags: list[str]) -> datetime | None:
-    """ISO 8601, `2020/3/7 19:05`, or seconds or milliseconds since 1970; without a zone Beijing's."""
-    if value is None or value == "":
-        return None
-    try:
-        if isinstance(value, int | float) or (isinstance(value, str) and re.fullmatch(r"\d{9,13}(\.\d+)?", value)):
-            number = float(value)
-            return from_millis(round(number if number > 1e11 else number * 1000))  # 1e11 s is the year 5138
-        when = _date(str(value).strip())
-        if when.tzinfo is None:
-            flags.append("no_zone")
-            when = when.replace(tzinfo=BEIJING)
-        return when.astimezone(UTC)
-    except (ValueError, OverflowError, OSError) as err:
-        raise Poison("post.bad_time", "published_at: not a time; expected e.g. 2026-01-31T08:05:00+08:00") from err
-
-
-def _date(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        match = re.fullmatch(
-            r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:[ T]*(\d{1,2})[:时](\d{1,2})分?(?::(\d{1,2})(?:\.\d+)?)?)?",
-            text,
-        )
-        if match is None:
-            raise
-        return datetime(*(int(part or 0) for part in match.groups()))  # type: ignore[arg-type]  # noqa: DTZ001 zone follows
-
-
-def _basis(fields: dict[str, Any], source: str, text: str, seen: Counter[bytes]) -> str:
-    if given := _text(fields, "id"):
+def _basis(fields: dict[str, Any], source: str, url: str, text: str, seen: Counter[bytes]) -> str:
+    if given := text_of(fields, "id"):
         return f"id {given}"
-    if _text(fields, "url"):
+    if url:
         return ""  # the canonical URL
     row = f"{source}\n{fields.get('published_at') or ''}\n{text}"
     key = hashlib.blake2b(row.encode("utf-8", "replace"), digest_size=16).digest()

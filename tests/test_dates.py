@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tingchao.crawlers.clock_words import BEIJING, find_times, parse_time
+from tingchao.pipeline.clock_words import BEIJING, find_times, parse_time
 
 # 10:00 in Beijing.
 FETCHED = datetime(2019, 9, 27, 2, 0, tzinfo=UTC)

@@ -355,3 +355,16 @@ def test_events_writes_a_line_for_each_line(
     assert [row["duplicate_of"] for row in rows] == [None, None, None, 0, None]
     assert rows[0]["event"] == rows[3]["event"] == rows[4]["event"] != rows[1]["event"]
     assert (rows[2]["event"], rows[2]["error"]) == (None, "line.not_json")
+
+
+def test_events_without_a_time_are_not_of_1970(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [json.dumps({"text": text}, ensure_ascii=False) for text in (FIRE, FLOOD)]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(lines).encode())))
+    monkeypatch.setattr("sys.argv", ["tingchao", "events", "-"])
+    with pytest.raises(SystemExit):
+        main()
+    told = capsys.readouterr().out
+    assert "1970" not in told
+    assert "时间不详" in told or "at an unknown time" in told

@@ -84,6 +84,13 @@ def test_csv_in_and_csv_out(db: Path, tmp_path: Path) -> None:
     assert "2026-01-01 08:00,表格,post,自来水停水通知,'=cmd" in out
 
 
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"[]"])
+def test_a_file_without_posts_is_said_to_be_empty(db: Path, data: bytes) -> None:
+    done = tingchao("ingest", "-", db=db, data=data)
+    assert done.returncode == 1
+    assert "the file is empty" in done.stderr.decode()
+
+
 def many(count: int) -> bytes:
     return jsonl(*({"text": f"第{n}号帖子说地铁今天很挤", "id": str(n), "source": f"s{n % 7}"} for n in range(count)))
 

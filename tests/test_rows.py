@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import io
 import json
 from collections import Counter
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from tingchao.pipeline.errors import Poison, Refused
 from tingchao.pipeline.intake import Raw
-from tingchao.pipeline.rows import LINE_LIMIT, ROW_LINES, Line, raw, read_csv, read_jsonl
+from tingchao.pipeline.rows import LINE_LIMIT, ROW_LINES, Line, raw, read_csv, read_jsonl, read_posts
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 
@@ -64,7 +66,10 @@ def test_all_fields_in_english_and_chinese() -> None:
         (b'{"text": "   "}\n', "post.no_text"),
         (b'{"text": null}\n', "post.no_text"),
         (b'{"text": ["a"]}\n', "post.bad_field"),
-        (b'{"text": "a", "likes": "many"}\n', "post.bad_field"),
+        (b'{"text": true}\n', "post.bad_field"),
+        (b'{"text": "a", "published_at": true}\n', "post.bad_time"),
+        (b'{"text": "a", "published_at": false}\n', "post.bad_time"),
+        (b'{"text": "a", "published_at": 20261345}\n', "post.bad_time"),
         (b'{"text": "a", "published_at": "yesterday"}\n', "post.bad_time"),
         (b'{"text": "a", "published_at": "2026-13-45"}\n', "post.bad_time"),
         (b'{"text": "a", "published_at": 1e300}\n', "post.bad_time"),
@@ -79,7 +84,7 @@ def test_a_bad_line_has_its_reason_and_the_next_is_read(line: bytes, reason: str
 
 def test_messages_never_quote_a_line_that_is_not_masked() -> None:
     for line in (
-        b'{"text": "13812345678", "likes": "13812345678x"}\n',
+        b'{"text": "13812345678", "id": ["13812345678x"]}\n',
         b'{"text": "a", "published_at": "13812345678x"}\n',
     ):
         (bad,) = read_jsonl(io.BytesIO(line))
@@ -98,12 +103,202 @@ def test_messages_never_quote_a_line_that_is_not_masked() -> None:
         ("2020-03-07T11:05:00Z", 11),
         (1583579100, 11),
         ("1583579100000", 11),
+        ("1583579100000000", 11),
+        (1583579100000000000, 11),
+        (202003071905, 11),
+        ("20200307190500", 11),
+        (" 2020-03-07 19:05 ", 11),
+        ("Sat Mar 07 19:05:00 +0800 2020", 11),
+        ("Sat Mar 07 19:05:00 CST 2020", 11),
+        ("Sat, 07 Mar 2020 19:05:00 +0800", 11),
+        ("Sat, 07 Mar 2020 19:05:00 CST", 11),
+        ("Sat, 07 Mar 2020 11:05:00 GMT", 11),
+        ("Sat, 07 Mar 20 19:05:00 GMT+8", 11),
+        ("2020-03-07 下午7:05", 11),
+        ("2020年3月7日19时05分00秒", 11),
+        ("Mar 7, 2020 7:05 PM", 11),
     ],
 )
 def test_times_in_the_forms_that_files_have(written: object, hour: int) -> None:
     (post,) = posts(jsonl({"text": "a", "published_at": written}))
     assert isinstance(post, Raw)
     assert post.published_at == datetime(2020, 3, 7, hour, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("written", "at"),
+    [
+        ("昨天 08:10", "2026-04-30T08:10"),
+        ("刚刚", "2026-05-01T20:00"),
+        ("5分钟前", "2026-05-01T19:55"),
+        ("下午3:10", "2026-05-01T15:10"),
+        ("15时10分20秒", "2026-05-01T15:10:20"),
+        ("23:50", "2026-04-30T23:50"),
+        ("12-31 23:50", "2025-12-31T23:50"),
+    ],
+)
+def test_times_without_a_date_count_back_from_now_and_say_so(written: str, at: str) -> None:
+    (post,) = posts(jsonl({"text": "a", "published_at": written}))
+    assert isinstance(post, Raw)
+    assert post.published_at == datetime.fromisoformat(f"{at}+08:00")
+    assert post.flags == ("relative",)
+
+
+@pytest.mark.parametrize("nothing", [None, "", " ", 0])
+def test_no_time_is_no_time(nothing: object) -> None:
+    (post,) = posts(jsonl({"text": "a", "published_at": nothing}))
+    assert isinstance(post, Raw)
+    assert post.published_at is None
+
+
+@pytest.mark.parametrize(
+    "name", ["created_at", "createTime", "Publish_Time", "pubDate", "发布日期", "timestamp", "TIME"]
+)
+@pytest.mark.parametrize("reader", ["jsonl", "csv"])
+def test_a_time_is_known_by_its_usual_names(name: str, reader: str) -> None:
+    line = f"Text,{name}\na,2020-03-07 19:05\n".encode()
+    (post,) = posts(jsonl({"Text": "a", name: "2020-03-07 19:05"})) if reader == "jsonl" else posts(line, read_csv)
+    assert isinstance(post, Raw)
+    assert post.published_at == datetime(2020, 3, 7, 11, 5, tzinfo=UTC)
+
+
+def test_day_and_time_of_day_in_two_columns_are_one_time() -> None:
+    for header in ("text,date,time", "text,日期,时间", "text,时间,日期"):
+        row = "a,19:05,2020-03-07" if header.endswith("日期") else "a,2020-03-07,19:05"
+        (post,) = posts(f"{header}\n{row}\n".encode(), read_csv)
+        assert isinstance(post, Raw)
+        assert post.published_at == datetime(2020, 3, 7, 11, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("empty", [None, "", "  "])
+def test_an_empty_field_never_overwrites_one_of_the_same_meaning(empty: object) -> None:
+    at = "2020-03-07T19:05:00+08:00"
+    (post,) = posts(jsonl({"text": "三号线停运", "published_at": at, "content": empty, "内容": empty, "time": empty}))
+    assert isinstance(post, Raw)
+    assert (post.text, post.published_at) == ("三号线停运", datetime(2020, 3, 7, 11, 5, tzinfo=UTC))
+
+
+def test_a_spare_name_gives_way_to_the_documented_one() -> None:
+    first, second = posts(jsonl({"text": "a", "message": "ok"}, {"message": "b"}))
+    assert isinstance(first, Raw)
+    assert isinstance(second, Raw)
+    assert (first.text, second.text) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("shown", "count"),
+    [
+        (3, 3), ("3", 3), ("12.0", 12), (-1, 0), ("1,234", 1234), ("1，234", 1234), ("1.2万", 12_000),
+        ("10万+", 100_000), ("1.5亿", 150_000_000), ("3.4k", 3400), ("2W", 20_000), ("1.2万次", 12_000),
+        (None, None), ("", None),
+    ],
+)  # fmt: skip
+def test_counts_as_people_show_them(shown: object, count: int | None) -> None:
+    for line in ({"likes": shown}, {"counts": {"点赞": shown}}, {"attitudes_count": shown}):
+        (post,) = posts(jsonl({"text": "a", **line}))
+        assert isinstance(post, Raw)
+        assert (post.counts.likes, post.flags) == (count, ())
+
+
+@pytest.mark.parametrize("unreadable", ["many", "1e300", 1e300, 10**30, True, [3], {"a": 1}, "nan", "1.2.3", "赞"])
+def test_a_count_that_cannot_be_read_costs_the_count_and_no_more(unreadable: object) -> None:
+    (post,) = posts(jsonl({"text": "a", "likes": unreadable, "comments": 2}))
+    assert isinstance(post, Raw)
+    assert (post.counts.likes, post.counts.comments, post.flags) == (None, 2, ("bad_count",))
+
+
+@given(st.integers(0, 10**12))
+def test_a_count_is_read_back_however_it_is_written(count: int) -> None:
+    found = posts(jsonl(*({"text": "a", "reads": form} for form in (count, str(count), f"{count:,}", f"{count}+"))))
+    assert [post.counts.reads for post in found if isinstance(post, Raw)] == [count] * 4
+
+
+def test_an_author_may_be_an_object_of_any_kind() -> None:
+    found = posts(
+        jsonl(
+            {"text": "a", "user": {"screen_name": "n"}},
+            {"text": "a", "author": {"name": "n", "followers": 3}},
+            {"text": "a", "author": {"id": 7, "name": "n"}},
+            {"text": "a", "author": {}},
+            {"text": "a", "author": ["n"]},
+        )
+    )
+    assert [post.author for post in found if isinstance(post, Raw)] == ["n", "n", "7", None, None]
+
+
+@pytest.mark.parametrize("field", ["title", "url", "source", "kind"])
+def test_a_side_field_of_another_type_costs_the_field_and_no_more(field: str) -> None:
+    (post,) = posts(jsonl({"text": "a", field: ["x"]}))
+    assert isinstance(post, Raw)
+    assert post.flags == (f"bad_{field}",)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_table_is_read_however_a_program_saves_it(separator: str, encoding: str, packed: bool) -> None:
+    rows = (("正文", "来源"), ("地铁停运了，请绕行", "微博"), ('他说"好"', "a"))
+    out = io.StringIO()
+    csv.writer(out, delimiter=separator).writerows(rows)
+    data = out.getvalue().encode(encoding)
+    for file in ("posts.csv", "posts.tsv", "posts.txt", "-"):
+        found = list(read_posts(io.BytesIO(gzip.compress(data) if packed else data), file))
+        assert [line.fields for line in found] == [{"text": text, "source": source} for text, source in rows[1:]]
+        assert [line.number for line in found] == [2, 3]
+
+
+def test_the_line_that_tells_excel_of_the_separator_is_passed_over() -> None:
+    (line,) = read_csv(io.BytesIO(b"sep=;\ntext;likes\na,b;1\n"))
+    assert (line.number, line.fields) == (3, {"text": "a,b", "likes": "1"})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("file", ["posts.jsonl", "posts.json", "-"])
+@pytest.mark.parametrize("form", ["lines", "array", "indented"])
+def test_json_is_read_however_a_program_saves_it(encoding: str, packed: bool, file: str, form: str) -> None:
+    objects = [{"text": "地铁停运了"}, {"text": "第二条\u2028帖子"}]
+    text = (
+        jsonl(*objects).decode()
+        if form == "lines"
+        else json.dumps(objects, ensure_ascii=False, indent=form == "indented" or None)
+    )
+    data = text.encode(encoding)
+    found = list(read_posts(io.BytesIO(gzip.compress(data) if packed else data), file))
+    assert [(line.number, line.fields) for line in found] == list(enumerate(objects, 1))
+
+
+def test_one_broken_character_does_not_make_a_file_chinese_of_another_encoding() -> None:
+    data = "text\n地铁停运了，请大家绕行\n".encode() + "地铁".encode()[:-1] + b"\n" + "换乘公交\n".encode()
+    found = [line.fields["text"] for line in read_csv(io.BytesIO(data)) if isinstance(line.fields, dict)]
+    assert found == ["地铁停运了，请大家绕行", "地\ufffd", "换乘公交"]
+
+
+def test_a_packed_file_that_breaks_off_gives_what_came_before_and_says_so() -> None:
+    whole = b"".join(jsonl({"text": f"第{n}条 {n * 7919 % 10007}"}) for n in range(20_000))
+    found = posts(gzip.compress(whole)[:-2000])
+    assert found[-1] == "file.broken"
+    assert len(found) > 10_000
+    assert all(isinstance(one, Raw) for one in found[:-1])
+    with pytest.raises(Refused, match="damaged"):
+        posts(gzip.compress(whole)[:8])
+
+
+def test_an_array_that_is_none_is_one_mistake() -> None:
+    assert posts(b'[\n{"text": "a"},\n{"text": "b"}\n') == ["file.not_an_array"]
+
+
+@pytest.mark.parametrize("beginning", [b"PK\x03\x04", b"%PDF-1.7", b"\xd0\xcf\x11\xe0\xa1\xb1"])
+def test_a_file_that_is_no_text_is_refused_in_a_sentence(beginning: bytes) -> None:
+    for file in ("posts.xlsx", "posts.csv", "posts.jsonl"):
+        with pytest.raises(Refused, match="not a text file"):
+            list(read_posts(io.BytesIO(beginning + b"\0" * 100), file))
+
+
+def test_an_empty_table_is_refused_with_the_reason() -> None:
+    with pytest.raises(Refused, match="first line"):
+        posts(b"", read_csv)
+    assert posts(b"") == []
 
 
 def test_a_line_that_would_fill_the_memory_is_passed_over() -> None:

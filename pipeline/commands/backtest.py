@@ -34,7 +34,6 @@ from tingchao.pipeline.commands.base import (
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.past import Span, Stored, from_lines, from_store, mentions
 from tingchao.pipeline.records import Alert, Mention
-from tingchao.pipeline.rows import read_jsonl
 from tingchao.pipeline.times import local, when
 
 
@@ -112,10 +111,11 @@ def _rules(file: Path) -> tuple[Rule, ...]:
 
 def _from_posts(file: str, settings: Settings, span: Span, now: datetime) -> list[Mention]:
     from tingchao.models.scorer import Scorer
+    from tingchao.pipeline.rows import read_posts
 
     bad: Counter[str] = Counter()
     with opened(file) as stream:
-        posts = from_lines(read_jsonl(stream), now, span, bad)
+        posts = from_lines(read_posts(stream, file), now, span, bad)
     for reason, count in bad.most_common():
         say(t("said.dead_reason", count=count, reason=reason), error=True)
     return list(mentions(posts, settings, Scorer.load()))

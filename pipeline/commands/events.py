@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,14 +30,13 @@ def events(
     json: AsJson = False,
 ) -> None:
     from tingchao.alerts.events import STREAM, Events
-    from tingchao.pipeline.rows import read_csv, read_jsonl
+    from tingchao.pipeline.rows import read_posts
 
     found = Events({}, STREAM)
     titles: dict[str, str] = {}
     wrong: Counter[str] = Counter()
     with opened(file) as stream:
-        lines = read_csv(stream) if Path(file).suffix.lower() == ".csv" else read_jsonl(stream)
-        for rows in _placed(lines, found, titles, wrong):
+        for rows in _placed(read_posts(stream, file), found, titles, wrong):
             if json:
                 out(shows.json_lines(rows))
     if not json:
@@ -78,7 +76,7 @@ def _placed(
 
 
 def _told(line: Line, number: int, at: int) -> Told | Poison:
-    """The post of a line; without a time it is as late as the latest before it."""
+    """The post of a line; without a time it is as late as the latest before it, 0 where none before it has one."""
     from tingchao.alerts.events import Told
     from tingchao.pipeline.rows import raw
 
@@ -101,7 +99,7 @@ def _show(found: Events, titles: dict[str, str]) -> None:
                 posts=event.posts,
                 independent=event.independent,
                 share=f"{event.repost_share:.0%}",
-                first=local(from_millis(event.first.at * 1000)),
+                first=local(from_millis(event.first.at * 1000)) if event.first.at else t("said.no_time"),
                 text=" ".join(titles[event.name].split()),
             )
         )

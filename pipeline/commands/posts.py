@@ -99,6 +99,8 @@ def ingest(
     finally:
         helpers.stop()
     later = dead_letters.since(log, buried)
+    if not report.published and not report.dead:
+        raise Refused(Said("error.no_posts", file=file))
     say(t("said.published", posts=report.published, dead=report.dead.total()))
     for reason, count in (report.dead + later).most_common():
         say(t("said.dead_reason", count=count, reason=reason))
@@ -111,13 +113,10 @@ def ingest(
 
 def _rows(file: str, form: str, stream: BinaryIO) -> tuple[Iterator[Any], int | None]:
     """The lines of a file or of standard input, and its size in bytes if that is known."""
-    from tingchao.pipeline.rows import read_csv, read_jsonl
+    from tingchao.pipeline.rows import read_posts
 
-    form = form or ("csv" if Path(file).suffix.lower() == ".csv" else "jsonl")
-    readers = {"jsonl": read_jsonl, "csv": read_csv}
-    if form not in readers:
-        raise Refused(Said("error.one_of", option="--format", value=form, known="jsonl, csv"))
-    return readers[form](stream), None if file == "-" else Path(file).stat().st_size
+    known = file != "-" and not file.lower().endswith(".gz")
+    return read_posts(stream, file, form), Path(file).stat().st_size if known else None
 
 
 @app.command(help=help_of("score"))
