@@ -7,7 +7,6 @@ a few patterns do what needs its neighbours. Everything is linear in the length 
 from __future__ import annotations
 
 import html
-import importlib.resources
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from tingchao.models.han import simplified
 
 Codes = npt.NDArray[np.uint32]
 Flags = npt.NDArray[np.bool_]
@@ -44,14 +45,6 @@ class Plain(NamedTuple):
 
     texts: list[str]
     codes: Codes
-
-
-@cache
-def simplified() -> dict[str, str]:
-    """Traditional to simplified characters, one to one, from OpenCC's table (Apache-2.0)."""
-    table = importlib.resources.files("opencc").joinpath("dictionary/TSCharacters.txt").read_text("utf-8")
-    pairs = (line.split("\t") for line in table.splitlines() if "\t" in line)
-    return {source: target.split(" ")[0] for source, target in pairs if len(source) == 1}
 
 
 def _compatible() -> Iterator[int]:

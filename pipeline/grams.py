@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import islice, product
 from operator import add
+
+from tingchao.models.han import simplified, traditional
 
 # CJK unified ideographs with extensions A to H, compatibility forms, and the iteration mark.
 HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
@@ -55,3 +58,19 @@ def phrase(word: str) -> tuple[list[str], bool]:
     if len(tokens) > 1 and tokens[-2][1:] == tokens[-1]:
         return tokens[:-1], False
     return tokens, True
+
+
+_SPELLINGS = 32  # a word; four characters that each have two traditional forms give 16
+
+
+def spellings(word: str) -> list[str]:
+    """The word as it is written, in simplified characters, and in traditional ones: 地鐵 → 地鐵 地铁; first its own.
+
+    A query is spelled, not the index: that costs ingest nothing, and finds what was indexed before there were
+    spellings. A text that mixes both writings within a word is found as it stands only. Of a long phrase whose
+    characters have several traditional forms each, the usual ones come first, and the least usual are left out.
+    """
+    own = fold(word)
+    simple = "".join(simplified().get(character, character) for character in own)
+    forms = product(*(traditional().get(character, (character,)) for character in simple))
+    return list(dict.fromkeys([own, simple, *map("".join, islice(forms, _SPELLINGS))]))

@@ -1,7 +1,8 @@
 """The query language of `tingchao search`, one for both stores.
 
-地铁 停运 (both) · 地铁 OR 公交 · 地铁 -广告 or NOT 广告 · "地铁停运" (side by side) · brackets. Lucene's grammar, read
-by luqum; brackets and quotation marks may be Chinese ones.
+地铁 停运 (both) · 地铁 OR 公交 · 地铁 -广告 or NOT 广告 · "地铁停运" (side by side) · brackets. A word finds both its
+simplified and its traditional spelling. Lucene's grammar, read by luqum; brackets and quotation marks may be Chinese
+ones.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from luqum.thread import parse as read
 
 from tingchao.config.language import Said
 from tingchao.pipeline.errors import Refused
-from tingchao.pipeline.grams import phrase
+from tingchao.pipeline.grams import phrase, spellings
 
 # What a Chinese keyboard writes for the signs of the grammar; luqum would take them for parts of words.
 _SIGNS = str.maketrans({"（": "(", "）": ")", "“": '"', "”": '"', "＂": '"', "－": "-"})
@@ -121,5 +122,6 @@ def _all(children: list[tree.Item], depth: int) -> Expression | None:
 
 
 def _words(text: str) -> Expression | None:
-    tokens, prefix = phrase(text)
-    return Words(tuple(tokens), prefix) if tokens else None
+    """The tokens of a word in each of its spellings: 地鐵 finds 地铁 too."""
+    found = [Words(tuple(tokens), prefix) for tokens, prefix in map(phrase, spellings(text)) if tokens]
+    return Some(tuple(found)) if len(found) > 1 else found[0] if found else None

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tingchao.models.normalise import simplified
+from tingchao.models.han import simplified
 
 BANDS = 32  # numbers of a sketch; with ROWS, 97 % of pairs with a Jaccard index of 0.4 share at least two of them
 ROWS = 2  # minima behind each number; pairs with 0.05 share two numbers in 0.3 % of cases

@@ -16,15 +16,15 @@ def when(text: str, now: datetime) -> datetime:
 
     Raises Refused.
     """
-    if re.fullmatch(r"\d+(\.\d+)?[smhd]", text):
-        step = duration(text)
-        assert isinstance(step, timedelta)
-        return now - step
     try:
+        if re.fullmatch(r"\d+(\.\d+)?[smhd]", text):
+            step = duration(text)
+            assert isinstance(step, timedelta)
+            return now - step
         found = datetime.fromisoformat(text)
-    except ValueError as err:
+        return (found if found.tzinfo else found.replace(tzinfo=BEIJING)).astimezone(UTC)
+    except (ValueError, OverflowError) as err:  # overflow: before the year 1, or after 9999
         raise Refused(Said("error.time", time=text)) from err
-    return (found if found.tzinfo else found.replace(tzinfo=BEIJING)).astimezone(UTC)
 
 
 def local(moment: datetime) -> str:

@@ -217,3 +217,10 @@ def test_a_series_that_cannot_be_read_is_told_in_chinese_too(content: str, chine
 def test_what_cannot_be_tried_is_refused(arguments: list[str]) -> None:
     done = CliRunner().invoke(app, ["backtest", *arguments])
     assert isinstance(done.exception, Refused)
+
+
+@pytest.mark.parametrize("option", ["--from", "--to"])
+def test_a_time_beyond_every_calendar_is_refused(option: str, tmp_path: Path) -> None:
+    (tmp_path / "posts.jsonl").write_text('{"text": "a"}\n')
+    done = CliRunner().invoke(app, ["backtest", "--posts", str(tmp_path / "posts.jsonl"), option, "99999999d"])
+    assert isinstance(done.exception, Refused)

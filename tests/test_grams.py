@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tingchao.pipeline.grams import HAN, fold, grams, phrase
+from tingchao.models.han import simplified
+from tingchao.pipeline.grams import HAN, fold, grams, phrase, spellings
 
 LETTERS = st.text(st.sampled_from("地铁停运人𠮷々aB3 ，-ａ㈱é\0"), max_size=12)
 HANS = st.text(st.sampled_from("地铁停运人𠮷々〇"), min_size=1, max_size=8)
@@ -79,3 +80,23 @@ def test_the_phrase_of_a_word_stands_in_every_text_that_holds_it(before: str, wo
 )
 def test_the_last_character_of_a_word_is_covered_or_a_beginning(word: str, tokens: str, prefix: bool) -> None:
     assert phrase(word) == (tokens.split(), prefix)
+
+
+@given(text=LETTERS | st.text(st.sampled_from("地鐵铁發髮发台臺颱后後一aB"), max_size=9))
+def test_a_word_is_spelled_as_typed_first_and_all_spellings_mean_the_same(text: str) -> None:
+    found = spellings(text)
+    assert found[0] == fold(text)
+    assert len(set(found)) == len(found)
+    assert len({"".join(simplified().get(one, one) for one in spelling) for spelling in found}) == 1
+
+
+@pytest.mark.parametrize("word", ["地鐵停運", "頭髮", "發展", "颱風", "臺灣", "皇后", "以後", "乾燥", "幹部", "裏面"])
+def test_simplified_and_traditional_spellings_lead_to_each_other(word: str) -> None:
+    simple = "".join(simplified().get(one, one) for one in word)
+    assert simple in spellings(word)
+    assert word in spellings(simple)
+
+
+@pytest.mark.parametrize("word", ["发" * 1000, "台后发干里" * 20])
+def test_a_long_phrase_has_not_too_many_spellings(word: str) -> None:
+    assert 3 <= len(spellings(word)) <= 34

@@ -12,8 +12,13 @@ from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.query import All, Expression, Some, Words, parse
 
 
-def word(text: str) -> Words:
-    return Words(tuple(text.split()))
+def word(*spellings: str) -> Words | Some:
+    """The tokens of a word, in each of its spellings."""
+    found = [Words(tuple(text.split())) for text in spellings]
+    return found[0] if len(found) == 1 else Some(tuple(found))
+
+
+METRO, STOPPED, ADVERT = word("地铁", "地鐵"), word("停运", "停運"), word("广告", "廣告")
 
 
 @pytest.mark.parametrize(
@@ -21,26 +26,28 @@ def word(text: str) -> Words:
     [
         ("", None),
         ("  \t", None),
-        ("地铁", word("地铁")),
+        ("地铁", METRO),
         ("火", Words(("火",), prefix=True)),
-        ("地铁 停运", All((word("地铁"), word("停运")))),
-        ("地铁 AND 停运", All((word("地铁"), word("停运")))),
-        ("地铁　停运", All((word("地铁"), word("停运")))),
-        ("地铁 OR 公交", Some((word("地铁"), word("公交")))),
-        ("地铁 || 公交", Some((word("地铁"), word("公交")))),
-        ("地铁 && 公交", All((word("地铁"), word("公交")))),
-        ("地铁 -广告", All((word("地铁"),), (word("广告"),))),
-        ("地铁 －广告", All((word("地铁"),), (word("广告"),))),
-        ("地铁 NOT 广告", All((word("地铁"),), (word("广告"),))),
-        ("-广告 地铁", All((word("地铁"),), (word("广告"),))),
-        ('"地铁停运"', word("地铁 铁停 停运")),
-        ("“地铁停运”", word("地铁 铁停 停运")),
+        ("地鐵", word("地鐵", "地铁")),
+        ("头发", word("头发", "頭發", "頭髮")),
+        ("地铁 停运", All((METRO, STOPPED))),
+        ("地铁 AND 停运", All((METRO, STOPPED))),
+        ("地铁　停运", All((METRO, STOPPED))),
+        ("地铁 OR 公交", Some((METRO, word("公交")))),
+        ("地铁 || 公交", Some((METRO, word("公交")))),
+        ("地铁 && 公交", All((METRO, word("公交")))),
+        ("地铁 -广告", All((METRO,), (ADVERT,))),
+        ("地铁 －广告", All((METRO,), (ADVERT,))),
+        ("地铁 NOT 广告", All((METRO,), (ADVERT,))),
+        ("-广告 地铁", All((METRO,), (ADVERT,))),
+        ('"地铁停运"', word("地铁 铁停 停运", "地鐵 鐵停 停運")),
+        ("“地铁停运”", word("地铁 铁停 停运", "地鐵 鐵停 停運")),
         ('"line 3"', word("line 3")),
-        ("(地铁 OR 公交) 停运", All((Some((word("地铁"), word("公交"))), word("停运")))),
-        ("（地铁 OR 公交）停运", All((Some((word("地铁"), word("公交"))), word("停运")))),
-        ("地铁 ，", word("地铁")),
-        ('地铁 -"，"', word("地铁")),
-        ("#地铁停运#", word("地铁 铁停 停运")),
+        ("(地铁 OR 公交) 停运", All((Some((METRO, word("公交"))), STOPPED))),
+        ("（地铁 OR 公交）停运", All((Some((METRO, word("公交"))), STOPPED))),
+        ("地铁 ，", METRO),
+        ('地铁 -"，"', METRO),
+        ("#地铁停运#", word("地铁 铁停 停运", "地鐵 鐵停 停運")),
     ],
 )
 def test_what_a_query_means(text: str, expression: Expression | None) -> None:
@@ -111,10 +118,10 @@ def test_threads_read_queries_at_once() -> None:
     wrong: list[str] = []
 
     def read(name: str) -> None:
-        meant = All((Some((word(name), word("公交"))),), (word("广告"),))
+        meant = All((Some((word(name), word("公交"))),), (ADVERT,))
         wrong.extend(name for _ in range(150) if parse(f"({name} OR 公交) -广告") != meant)
 
-    threads = [threading.Thread(target=read, args=(name,)) for name in ("地铁", "停运", "火灾", "暴雨")]
+    threads = [threading.Thread(target=read, args=(name,)) for name in ("北京", "上海", "火山", "暴雨")]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -25,6 +25,18 @@ def test_words_need_no_quotation_marks_around_them(tmp_path: Path) -> None:
     assert run(tmp_path, "-广告", "地铁", "--limit", "5") == (0, "")
 
 
+def test_a_limit_beyond_all_posts_is_none(tmp_path: Path) -> None:
+    assert run(tmp_path, "地铁", "--limit", "99999999999999999999") == (0, "")
+
+
+@pytest.mark.parametrize("time", ["99999999d", "9" * 30 + "h", "0001-01-01", "9999-12-31T23:00:00-12:00"])
+def test_a_time_beyond_every_calendar_is_refused(tmp_path: Path, time: str) -> None:
+    for option in ("--since", "--until"):
+        code, refused = run(tmp_path, "地铁", option, time)
+        assert code == 1
+        assert f"时间 '{time}'" in refused
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

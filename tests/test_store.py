@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tingchao.models.han import simplified
 from tingchao.pipeline.clock import millis
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.grams import fold
@@ -210,6 +211,21 @@ def test_or_without_and_brackets(store: Store, make_scored: Make) -> None:
     assert hits("+地铁 +停运") == ["1"]
 
 
+def test_traditional_and_simplified_characters_find_each_other(store: Store, make_scored: Make) -> None:
+    texts = {"simple": "地铁停运了", "traditional": "地鐵停運了", "typhoon": "颱風登陸", "other": "公交停驶"}
+    store.put([make_scored(name, text) for name, text in texts.items()])
+    for word in ("地铁", "地鐵", "铁", "鐵", '"地铁停运"', "地鐵停運"):
+        assert sorted(found(store, word)) == ["simple", "traditional"], word
+    assert found(store, "台风") == found(store, "颱風") == found(store, "台风 登陆") == ["typhoon"]
+    assert found(store, "停 -地鐵") == ["other"]
+
+
+def test_the_longest_queries_are_answered(store: Store, make_scored: Make) -> None:
+    store.put([make_scored("p1", "发" * 1000)])
+    assert found(store, "发" * 1000) == found(store, " ".join("发" * 500)) == ["p1"]
+    assert found(store, " ".join(["后台"] * 333)) == []
+
+
 def test_title_and_text_are_both_searched_but_no_word_spans_them(store: Store, make_scored: Make) -> None:
     store.put([make_scored("p1", "铁路通车", title="新建地")])
     assert found(store, "建地") == found(store, "通车") == ["p1"]
@@ -268,6 +284,10 @@ def test_search_agrees_with_looking_for_the_word_in_each_text(
         ]
 
 
+def _simple(text: str) -> str:
+    return "".join(simplified().get(character, character) for character in text)
+
+
 @pytest.mark.shared
 def test_search_agrees_with_looking_for_the_word_in_real_titles(store: Store, make_scored: Make, shared: Path) -> None:
     with gzip.open(shared / "data/weibo_hot_titles/daily_titles_2021_2022.csv.gz", "rt", encoding="utf-8") as file:
@@ -275,7 +295,7 @@ def test_search_agrees_with_looking_for_the_word_in_real_titles(store: Store, ma
     draw = random.Random(20260105)
     titles = draw.sample(titles, 5_000)
     store.put([make_scored(f"p{n:05}", title=title) for n, title in enumerate(titles)])
-    folded = [fold(title) for title in titles]
+    folded = [_simple(fold(title)) for title in titles]
     words = ["感染", "中毒", "地铁", "火", "确诊", "地震", "学"]
     while len(words) < 300:
         title = draw.choice(folded)

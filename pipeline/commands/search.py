@@ -30,6 +30,8 @@ from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.query import Query, parse
 from tingchao.pipeline.times import when
 
+_MOST = 2**31  # posts; no store holds as many, and SQLite takes no number of more than 63 bits
+
 
 # Options that are not known reach the query: "-word" leaves a word out, without quotation marks around the whole.
 @app.command(help=help_of("search"), context_settings={"ignore_unknown_options": True})
@@ -65,7 +67,7 @@ def search(
         sentiment=sentiment,
         signal=signal_name,
         source=source,
-        limit=limit,
+        limit=min(limit, _MOST),
     )
     require_posts(settings, db)
     hits = open_store(settings, db).search(wanted)
