@@ -90,7 +90,10 @@ def test_the_more_is_watched_the_less_likely_it_must_be() -> None:
     assert Desk(topics=400).see("t0", p).why("t0") == "unproven"
 
 
-@pytest.mark.parametrize(("rule", "p"), [("fixed", None), ("fixed", 0.3), ("first", 0.05), ("many", None), ("always", 0.001)])
+PASS_BY = [("fixed", None), ("fixed", 0.3), ("first", 0.05), ("many", None), ("always", 0.001)]
+
+
+@pytest.mark.parametrize(("rule", "p"), PASS_BY)
 def test_what_the_operator_fixed_and_a_cold_start_pass_by(rule: str, p: float | None) -> None:
     assert Desk(topics=400).see("t0", p, rule).why("t0") == ""
 
