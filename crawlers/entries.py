@@ -15,9 +15,9 @@ from lxml import etree
 
 from tingchao.config.language import Said
 from tingchao.crawlers.charset import decode
-from tingchao.crawlers.feed_times import feed_time
 from tingchao.crawlers.opened import is_text
 from tingchao.pipeline.errors import Poison
+from tingchao.pipeline.feed_times import feed_time
 
 MOST_ENTRIES = 5000  # of one feed; the longest seen have some hundreds
 _SNIFFED = 64 * 1024  # characters; comments and style sheets may stand before the first element of a feed

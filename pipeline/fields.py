@@ -6,13 +6,13 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from tingchao.pipeline.clock import BEIJING, from_millis
 from tingchao.pipeline.clock_words import ParsedTime, parse_time
 from tingchao.pipeline.errors import Poison
+from tingchao.pipeline.feed_times import mail_time
 from tingchao.pipeline.records import Counts
 
 # What each field may be called; the first name is the one that the documentation uses. Of several that are filled
@@ -227,7 +227,7 @@ def _otherwise(text: str, now: datetime, flags: list[str]) -> datetime:
         return datetime(*(int(part or 0) for part in match.groups()))  # type: ignore[arg-type]  # noqa: DTZ001 zone follows
     if re.fullmatch(r"\d{9,19}\.\d+", text):
         return _number(float(text), flags)
-    if (mailed := _mailed(text)) is not None:
+    if (mailed := mail_time(text, chinese=True)) is not None:
         return mailed
     found = parse_time(text, now) or _of_today(text, now)
     if found is None:
@@ -237,22 +237,6 @@ def _otherwise(text: str, now: datetime, flags: list[str]) -> datetime:
     elif found.at.tzinfo is BEIJING:
         return found.at.replace(tzinfo=None)
     return found.at
-
-
-_WEEKDAY_FIRST = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*\b,? (?!.*\b[AaPp]\.?[Mm]\b)")
-_OFFSET = re.compile(r"\b(?:GMT|UTC) ?([+-])(\d{1,2}):?(\d\d)?\b")
-
-
-def _mailed(text: str) -> datetime | None:
-    """`Sat, 26 Sep 2026 15:10:00 +0800`, and `Sat Sep 26 15:10:00 +0800 2026` as Weibo has it.
-
-    CST is China's here; mail takes it for that of Chicago.
-    """
-    zoned = _OFFSET.sub(lambda match: f"{match[1]}{match[2]:0>2}{match[3] or '00'}", text).replace("CST", "+0800")
-    try:
-        return parsedate_to_datetime(zoned) if _WEEKDAY_FIRST.match(text) else None
-    except (ValueError, TypeError, IndexError):
-        return None
 
 
 def _of_today(text: str, now: datetime) -> ParsedTime | None:

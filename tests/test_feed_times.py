@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from local_site import item, rss
 
 from tingchao.crawlers.entries import read_feed
-from tingchao.crawlers.feed_times import feed_time
+from tingchao.pipeline.feed_times import feed_time
 
 FETCHED = datetime(2026, 11, 28, 4, 0, tzinfo=UTC)
 STATED = datetime(2026, 11, 28, 0, 10, tzinfo=UTC)  # 08:10 in Beijing

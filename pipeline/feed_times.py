@@ -1,4 +1,4 @@
-"""The time that an entry of a feed states, in the forms that feeds use, right or wrong, becomes an aware datetime."""
+"""The time that an entry of a feed or a row of a file states, as mail writes it, right or wrong, becomes a datetime."""
 
 from __future__ import annotations
 
@@ -41,11 +41,9 @@ def feed_time(written: str, parsed: struct_time | None, fetched_at: datetime, *,
     the one in the middle of America elsewhere.
     """
     written = written.strip()[:LONGEST]
-    plain = _as_rfc822(written, chinese=chinese)
-    if plain:
-        with suppress(ValueError, OverflowError):  # 31 November
-            moment = parsedate_to_datetime(plain)
-            return moment if moment.tzinfo is not None else moment.replace(tzinfo=BEIJING)
+    moment = mail_time(written, chinese=chinese)
+    if moment is not None:
+        return moment if moment.tzinfo is not None else moment.replace(tzinfo=BEIJING)
     if parsed is not None and _ZONE.search(written):
         try:
             return datetime.fromtimestamp(calendar.timegm(parsed), UTC)
@@ -53,6 +51,15 @@ def feed_time(written: str, parsed: struct_time | None, fetched_at: datetime, *,
             return None
     found = parse_time(written, fetched_at) if written else None
     return found.at if found is not None else None
+
+
+def mail_time(written: str, *, chinese: bool) -> datetime | None:
+    """The time in the forms of mail (RFC 822), Java's and Weibo's; naive without a zone, None for any other form."""
+    plain = _as_rfc822(written, chinese=chinese)
+    if plain:
+        with suppress(ValueError, OverflowError):  # 31 November
+            return parsedate_to_datetime(plain)
+    return None
 
 
 def _as_rfc822(written: str, *, chinese: bool) -> str:
