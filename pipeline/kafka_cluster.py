@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer
 from kafka import errors as kafka_errors
 
 from tingchao.config.cluster import KafkaSettings
 from tingchao.pipeline.errors import Refused, Retry
+from tingchao.pipeline.kafka_producer import Producer
 
 
 class _Heard(logging.Handler):
@@ -118,11 +119,11 @@ class Cluster:
             **options,
         )
 
-    def producer(self, transaction: str) -> KafkaProducer:
+    def producer(self, transaction: str) -> Producer:
         """A transactional producer, not yet initialised."""
         compression = self.settings.compression
-        return self._connected(
-            KafkaProducer,
+        made: Producer = self._connected(
+            Producer,
             transactional_id=transaction,
             transaction_timeout_ms=_TRANSACTION_MS,
             delivery_timeout_ms=_TRANSACTION_MS,
@@ -135,6 +136,7 @@ class Cluster:
             metadata_max_age_ms=_WAIT_MS,
             metrics_enabled=False,
         )
+        return made
 
     def admin(self) -> KafkaAdminClient:
         """For topics, offsets and positions."""

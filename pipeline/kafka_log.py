@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import random
 import socket
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -14,7 +16,7 @@ from typing import IO
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from tingchao.pipeline.batches import check, known
-from tingchao.pipeline.clock import from_millis
+from tingchao.pipeline.clock import from_millis, stopwatch
 from tingchao.pipeline.errors import Refused, Retry
 from tingchao.pipeline.kafka_cluster import Cluster, partition_of
 from tingchao.pipeline.kafka_reader import KafkaReader
@@ -26,7 +28,8 @@ from tingchao.pipeline.records import COMPACTED, TOPICS
 
 PATIENCE = 0.02  # seconds that a reader waits for records; the runner comes again
 _NO_TIME = from_millis(0)  # of what nobody reads as an entry
-_CLAIM_TRIES = 20  # another process may take the claim's transactional id in between
+_CLAIM_SECONDS = 30.0  # to try again; longer than a broker takes to elect a leader
+_CLAIM_PAUSE, _CLAIM_PAUSE_MOST = 0.1, 2.0  # seconds, at most, before the second try; then twice as long each time
 
 
 class KafkaLog:
@@ -35,6 +38,7 @@ class KafkaLog:
     def __init__(self, cluster: Cluster, patience: float = PATIENCE) -> None:
         self._cluster, self._patience = cluster, patience
         self._counts = {topic: partitions_of(cluster, topic) for topic in TOPICS}
+        self._readers: list[KafkaReader] = []
         self._tables: dict[str, Table] = {}
         self._writer: Writer | None = None
         self._slot: IO[str] | None = None
@@ -44,7 +48,8 @@ class KafkaLog:
         if len(counts) > 1:
             raise ValueError(f"group {group} reads {topics}, which have different numbers of partitions")
         self._there([*map(self._cluster.topic, topics), self._cluster.state_topic(group)])
-        return KafkaReader(self._cluster, group, topics, self._counts, self._patience)
+        self._readers.append(made := KafkaReader(self._cluster, group, topics, self._counts, self._patience))
+        return made
 
     def publish(
         self,
@@ -76,24 +81,30 @@ class KafkaLog:
         return list(self._tables[topic].values.values())
 
     def claim(self, group: str, key: str, value: bytes) -> bytes:
-        """As others promise. Who holds the claim's transactional id has the word: all before it have ended."""
+        """As others promise. Who holds the claim's transactional id has the word: all before it have ended.
+
+        Those who come at once take the id from each other, so whoever lost it waits a moment that is his own.
+        """
         check((), {key: value})
-        if (standing := self.state(group).get(key)) is not None:
-            return standing
         topic = self._cluster.state_topic(group)
-        where = partition_of(key, self._partitions(topic))
+        put = Line(topic, partition_of(key, self._partitions(topic)), key, value)
         writer = Writer(self._cluster, self._cluster.transaction("claim", group))
+        until, pause = stopwatch() + _CLAIM_SECONDS, _CLAIM_PAUSE
         try:
-            for _ in range(_CLAIM_TRIES):
+            while (standing := self.state(group).get(key)) is None:
                 try:
                     writer.begin()
                     if (standing := self.state(group).get(key)) is not None:
-                        return standing
-                    writer.write([Line(topic, where, key, value)], _NO_TIME)
+                        break
+                    writer.write([put], _NO_TIME)
                 except Retry:
-                    continue
-                return value
-            raise Retry(f"claiming {key} of group {group}: others took it {_CLAIM_TRIES} times in between")
+                    if stopwatch() > until:
+                        raise
+                    time.sleep(random.uniform(0, pause))  # noqa: S311 no secret
+                    pause = min(2 * pause, _CLAIM_PAUSE_MOST)
+                else:
+                    return value
+            return standing
         finally:
             writer.close()
 
@@ -150,6 +161,8 @@ class KafkaLog:
             self._own_writer().write(lines, _NO_TIME)
 
     def close(self) -> None:
+        for reader in self._readers:
+            reader.close()
         for table in self._tables.values():
             table.close()
         self._tables.clear()

@@ -17,7 +17,7 @@ from itertools import islice
 
 from kafka import ConsumerRebalanceListener, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, UnknownTopicOrPartitionError
 from kafka.structs import OffsetAndMetadata
 
 from tingchao.pipeline.batches import BATCH_BYTES, check, fitting, timed
@@ -30,6 +30,7 @@ from tingchao.pipeline.log import Batch, Entry, Output
 from tingchao.pipeline.records import BACKFILL
 
 _PATIENT = 0.5  # seconds
+_COMMITTED_MS = 10_000  # for the answer of a coordinator
 
 
 class KafkaReader:
@@ -50,11 +51,15 @@ class KafkaReader:
         self._writers: dict[int, Writer] = {}
         self._moved: set[int] = set()
         self._turn = 0
+        self._moves = _Moves()
         with cluster.named_errors(f"joining group {group}"):
-            self._moves = _Moves()
             # By range, each topic's partition n goes to the same member.
             self._consumer = cluster.member(group, partition_assignment_strategy=[RangePartitionAssignor])
-            self._consumer.subscribe(list(self._names), listener=self._moves)
+            try:
+                self._join()
+            except BaseException:
+                self.close()
+                raise
 
     def read(self, limit: int) -> Batch | None:
         with self._cluster.named_errors(f"reading {', '.join(self._names.values())}"):
@@ -112,6 +117,16 @@ class KafkaReader:
             writer.close()
         self._writers.clear()
 
+    def _join(self) -> None:
+        """Know the partitions before the first `poll` joins the group.
+
+        The member that shares them out would else give none to anybody, and kafka-python 3.0.12 may not notice when it
+        learns of them: the group then stands still for good.
+        """
+        self._consumer.subscribe(list(self._names), listener=self._moves)
+        if unknown := [name for name in self._names if not self._consumer.partitions_for_topic(name)]:
+            raise UnknownTopicOrPartitionError(", ".join(unknown))
+
     def _poll(self, limit: int) -> None:
         """Move what the broker has sent to where it waits, until something waits or patience ends."""
         until = stopwatch() + self._patience
@@ -162,7 +177,7 @@ class KafkaReader:
             self._writers[partition] = writer
         self._waiting = {}
         for place in (place for partition in sorted(held) for place in self._places(partition)):
-            committed = self._consumer.committed(place)
+            committed = self._consumer.committed(place, timeout_ms=_COMMITTED_MS)  # else it asks for ever
             if committed is None:
                 self._consumer.seek_to_beginning(place)
             else:

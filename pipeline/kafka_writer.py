@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from kafka import KafkaProducer, TopicPartition
+from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
 from kafka.structs import OffsetAndMetadata
@@ -15,10 +14,10 @@ from kafka.structs import OffsetAndMetadata
 from tingchao.pipeline import metrics
 from tingchao.pipeline.clock import from_millis, millis
 from tingchao.pipeline.kafka_cluster import Cluster, partition_of
+from tingchao.pipeline.kafka_producer import Producer
 from tingchao.pipeline.log import Entry, Output
 
 _WAIT = 20.0  # seconds for the answer to one record
-_CLOSE = 2.0  # seconds for a producer to end its transaction
 # The time of writing by the writer's clock. Kafka's own timestamp is its broker's clock (LogAppendTime): it decides
 # what is old, and a writer whose clock is ahead is not refused.
 _AT = "at"
@@ -38,7 +37,7 @@ class Writer:
 
     def __init__(self, cluster: Cluster, transaction: str) -> None:
         self._cluster, self._transaction = cluster, transaction
-        self._producer: KafkaProducer | None = None
+        self._producer: Producer | None = None
 
     def begin(self) -> None:
         """Take the id: an unfinished transaction of an earlier holder is aborted, a half-committed one completed."""
@@ -85,13 +84,12 @@ class Writer:
     def close(self) -> None:
         """An open transaction is aborted."""
         if self._producer is not None:
-            with suppress(KafkaError):
-                self._producer.close(timeout=_CLOSE)
+            self._producer.drop()
             self._producer = None
 
 
 def _transact(
-    producer: KafkaProducer,
+    producer: Producer,
     lines: Sequence[Line],
     at: datetime,
     offsets: Mapping[TopicPartition, OffsetAndMetadata],
@@ -108,7 +106,7 @@ def _transact(
         future.get(_WAIT)
     if offsets:
         # With the member's metadata: with the group's name alone a zombie could commit after the takeover.
-        producer.send_offsets_to_transaction(dict(offsets), member)
+        producer.send_offsets_to_transaction(offsets, member)
     producer.commit_transaction()
 
 

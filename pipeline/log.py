@@ -132,4 +132,5 @@ class Log(Protocol):
     def forget(self, topic: str, keys: Sequence[str]) -> None:
         """Delete all entries of these keys of a compacted topic."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """And its readers."""

@@ -204,11 +204,11 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def running(self) -> bool:
+        if self._process is not None:  # a child of ours; what stands in /proc is empty for a moment after it starts
+            return self._process.poll() is None
         pid = self._numbers().get("pid", 0)
-        if self._process is not None:
-            self._process.poll()  # a child of ours would stay as a zombie
         try:
-            # By its command line, so that another process that got the number is never taken for ours.
+            # By its environment, so that another process that got the number is never taken for ours.
             return str(self.folder).encode() in Path(f"/proc/{pid}/environ").read_bytes()
         except OSError:
             return False
@@ -282,7 +282,7 @@ class Kafka(Server):
                 "format",
                 "--ignore-formatted",
                 "-t",
-                "MkU3OEVBNTcwNTJENDM2Qg",
+                CLUSTER,
                 "-c",
                 file,
             ]

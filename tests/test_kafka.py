@@ -124,15 +124,15 @@ def test_a_process_killed_within_its_transaction_leaves_nothing_and_blocks_nobod
     log.publish(records(3), NOW)
     stop = f"""
 import time
-from kafka import KafkaProducer
+from tingchao.pipeline.kafka_producer import Producer
 def hang(self, *args, **kwargs):
     print("hangs", flush=True)
     time.sleep(100)
 def late(self, *args):
     flush(self, *args)
     hang(self)
-flush = KafkaProducer.flush
-KafkaProducer.{moment} = late if "{moment}" == "flush" else hang
+flush = Producer.flush
+Producer.{moment} = late if "{moment}" == "flush" else hang
 """
     worker = child(stop + WAITING_WORKER)
     assert worker.stdout is not None
