@@ -23,6 +23,7 @@ from tingchao.alerts.merge import changed, joined, judged, opened, updated
 from tingchao.alerts.silences import Silences
 from tingchao.alerts.tracking import same_event
 from tingchao.config.settings import Settings
+from tingchao.pipeline.flow import READS
 from tingchao.pipeline.log import Output, output
 from tingchao.pipeline.records import ACTIVE, Alert, Candidate, Command, State, Tick
 from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
@@ -57,7 +58,7 @@ def plan(settings: Settings) -> Plan:
     def make(memory: Memory) -> Stage:
         return Decide(memory, settings)
 
-    return Plan("decide", ("candidates", "commands"), make, tick=TICK)
+    return Plan("decide", READS["decide"], make, tick=TICK)
 
 
 class Held(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from tingchao.alerts.ledger import Ledger
 from tingchao.alerts.outbox import ChannelState, channel_state
 from tingchao.pipeline.clock import Clock, stopwatch
 from tingchao.pipeline.errors import Retry
+from tingchao.pipeline.flow import POSTS, WAY, channel_group, waiting
 from tingchao.pipeline.log import Log
 from tingchao.pipeline.records import ACTIVE, Alert, Fetch, decode
 
@@ -23,8 +24,6 @@ EVERY = 0.3  # seconds between two looks at the alerts; with the page's own look
 STATUS_EVERY = 1.0  # seconds
 RATE_OVER = timedelta(minutes=1)  # posts a minute are counted over the last minute of the clock
 ENDED = 60  # ended and past alerts that a page lists; `tingchao alerts list` has them all
-# Who reads what on a post's way; what they have not read yet is the backlog.
-_WAY = (("score", "posts"), ("index", "scored"), ("watch", "mentions"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +99,14 @@ class Follower(threading.Thread):
         return looked
 
     def _status(self, log: Log) -> Status:
-        now, end = self._clock.now(), log.end("posts")
+        now, end = self._clock.now(), sum(map(log.end, POSTS))
         self._samples.append((now, end))
         while len(self._samples) > 2 and now - self._samples[1][0] >= RATE_OVER:
             self._samples.popleft()
         began, before = self._samples[0]
         minutes = max(now - began, RATE_OVER) / timedelta(minutes=1)
-        newest = log.last("posts")
-        behind = [log.end(topic) - at for group, topic in _WAY if (at := log.position(group, topic))]
-        return Status(now, (end - before) / minutes, newest.at if newest else None, max(behind, default=end))
+        newest = max((entry.at for topic in POSTS if (entry := log.last(topic)) is not None), default=None)
+        return Status(now, (end - before) / minutes, newest, max(waiting(log, stage) for stage in WAY))
 
     def _fetches(self, log: Log) -> dict[str, Fetch]:
         entries = list(log.newest("fetches")) if not self._fetched else log.scan("fetches", self._fetched)
@@ -118,7 +116,7 @@ class Follower(threading.Thread):
         return self.view.fetches | {(fetch := decode(Fetch, entry.value)).source: fetch for entry in entries}
 
     def _outboxes(self, log: Log) -> tuple[ChannelState, ...]:
-        found = tuple(channel_state(name, log.state(f"notify.{name}")) for name in self._channels)
+        found = tuple(channel_state(name, log.state(channel_group(name))) for name in self._channels)
         return self.view.channels if found == self.view.channels else found
 
 

@@ -34,6 +34,7 @@ from tingchao.config.settings import Channel as AnyChannel
 from tingchao.config.settings import Mail, Settings, Terminal, Webhook
 from tingchao.pipeline.clock import Clock, SystemClock, millis
 from tingchao.pipeline.errors import Poison, Retry
+from tingchao.pipeline.flow import channel_group
 from tingchao.pipeline.log import Output, output
 from tingchao.pipeline.metrics import delayed
 from tingchao.pipeline.records import Alert, Dead
@@ -74,7 +75,7 @@ def plans(settings: Settings, say: Callable[[str], None], clock: Clock | None = 
 
 
 def _plan(channel: Channel, settings: Settings, clock: Clock | None) -> Plan:
-    name = f"notify.{channel.name}"
+    name = channel_group(channel.name)
     delivered: dict[_Try, Report] = {}  # outlives the stages: after a failed commit the next one is made from the log
 
     def make(memory: Memory) -> Notify:

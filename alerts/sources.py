@@ -15,6 +15,7 @@ import msgspec
 from tingchao.config.settings import Settings
 from tingchao.config.sources import Source
 from tingchao.pipeline.clock import BEIJING
+from tingchao.pipeline.flow import READS
 from tingchao.pipeline.log import Output, output
 from tingchao.pipeline.records import FINE, Alert, Candidate, Fetch, Reason, Tick
 from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
@@ -58,7 +59,7 @@ def plan(settings: Settings) -> Plan:
     def make(memory: Memory) -> Stage:
         return Sources(memory, settings)
 
-    return Plan("sources", ("clock", "fetches"), make, tick=TICK)  # ticks go to the first: views read [fetches]
+    return Plan("sources", READS["sources"], make, tick=TICK)
 
 
 def titles(settings: Settings) -> dict[str, str]:

@@ -25,6 +25,7 @@ from tingchao.alerts.tracking import Tracker
 from tingchao.alerts.windows import ADVERT, BUCKET, HOUR, PER_HOUR, Window, hashed, weights
 from tingchao.config.rules import COMBINED, Rule
 from tingchao.config.settings import Settings
+from tingchao.pipeline.flow import READS
 from tingchao.pipeline.log import Output, output
 from tingchao.pipeline.records import Candidate, Mention, Reason, Tick
 from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
@@ -43,7 +44,7 @@ def plan(settings: Settings) -> Plan:
     def make(memory: Memory) -> Stage:
         return Watch(memory, settings)
 
-    return Plan("watch", ("mentions",), make, batch=BATCH, tick=TICK)
+    return Plan("watch", READS["watch"], make, batch=BATCH, tick=TICK)
 
 
 class _Clock(msgspec.Struct):

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from tingchao.config.sources import Source
 from tingchao.pipeline.clock import Clock
+from tingchao.pipeline.flow import READS
 from tingchao.pipeline.log import Batch, Log, output
 from tingchao.pipeline.records import Fetch, Job, decode, encode
 
@@ -41,7 +42,7 @@ class Jobs:
 
     def __init__(self, log: Log, clock: Clock) -> None:
         self._log, self._clock = log, clock
-        self._plans, self._visits = log.reader("schedule", ("fetches",)), log.reader("visits", ("jobs",))
+        self._plans, self._visits = (log.reader(group, READS[group]) for group in ("schedule", "visits"))
         self._held: frozenset[int] = frozenset()
         self._lock = threading.Lock()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tingchao.config.cluster import KafkaSettings
@@ -10,33 +10,22 @@ from tingchao.config.elastic import ElasticSettings
 from tingchao.config.language import Said
 from tingchao.config.settings import Settings
 from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.flow import groups
 from tingchao.pipeline.log import Log
+from tingchao.pipeline.roles import Role
 from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.sqlite_store import SqliteStore
 from tingchao.pipeline.store import Store
-
-# What each group of the log reads; none: it only keeps state.
-GROUPS: dict[str, tuple[str, ...]] = {
-    "schedule": ("fetches",),
-    "visits": ("jobs",),
-    "sources": ("clock", "fetches"),
-    "crawl": (),
-    "voice": (),
-    "score": ("posts", "posts_backfill"),
-    "index": ("scored",),
-    "watch": ("mentions",),
-    "decide": ("candidates", "commands"),
-}
-
-
-def groups(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """GROUPS, and one for each channel."""
-    return GROUPS | {f"notify.{channel.name}": ("alerts",) for channel in settings.main.notify}
 
 
 def clustered(settings: Settings) -> bool:
     """Whether the log itself shares the work out; then any number of processes may have a role."""
     return settings.main.log.kind == "kafka"
+
+
+def locks(settings: Settings, db: Path, names: Sequence[str]) -> list[Role]:
+    """What a process must hold to have these roles: nothing on a cluster."""
+    return [] if clustered(settings) else [Role(db, name) for name in names]
 
 
 def open_log(settings: Settings, db: Path) -> Log:

@@ -17,9 +17,10 @@ from tingchao.models.versions import in_use
 from tingchao.pipeline.backends import model_folder
 from tingchao.pipeline.dead import letters
 from tingchao.pipeline.errors import TingchaoError
+from tingchao.pipeline.flow import WAY, waiting
 from tingchao.pipeline.log import Log
 from tingchao.pipeline.records import FINE, Fetch, decode
-from tingchao.pipeline.roles import FLOW, ROLES, Role
+from tingchao.pipeline.roles import ROLES, Role
 from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.stage import outcomes
 from tingchao.pipeline.times import local
@@ -82,9 +83,8 @@ def _models(config: Path | None, db: Path) -> Finding:
 def _log(log: Log, db: Path) -> Iterator[Finding]:
     running = [name for name in ROLES if Role(db, name).held()]
     yield Finding("roles", ", ".join(running) or "-")
-    waiting = {stage: log.end(topic) - log.position(stage, topic) for stage, topic in FLOW}
-    yield Finding("waiting", ", ".join(f"{stage} {count}" for stage, count in waiting.items()))
-    for stage, _ in FLOW:
+    yield Finding("waiting", ", ".join(f"{stage} {waiting(log, stage)}" for stage in WAY))
+    for stage in WAY:
         if counts := outcomes(log, stage):
             yield Finding("counts", f"{stage}: " + ", ".join(f"{name} {n}" for name, n in counts.items()))
     dead = len(letters(log))

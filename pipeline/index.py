@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from tingchao.pipeline.flow import READS
 from tingchao.pipeline.metrics import delayed
 from tingchao.pipeline.records import Scored
 from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
@@ -17,7 +18,7 @@ def plan(store: Store) -> Plan:
     def make(_: Memory) -> Stage:
         return Index(store)
 
-    return Plan("index", ("scored",), make, done=_measure)
+    return Plan("index", READS["index"], make, done=_measure)
 
 
 def _measure(inputs: Sequence[Input], now: datetime) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from tingchao.pipeline.clock import Clock
 from tingchao.pipeline.errors import Poison, Retry
+from tingchao.pipeline.flow import POSTS, flow
 from tingchao.pipeline.intake import Intake
 from tingchao.pipeline.log import Log, Output, output
-from tingchao.pipeline.records import Dead
-from tingchao.pipeline.roles import FLOW
+from tingchao.pipeline.records import Dead, Post
 from tingchao.pipeline.rows import Line, raw
 
 _BATCH = 500  # posts a commit; measured: 1,000 gains less than a tenth and doubles what a kill repeats
@@ -28,40 +29,50 @@ class Report:
 
 
 def publish(
-    lines: Iterable[Line], log: Log, clock: Clock, source: str, file: str, progress: Callable[[int], None]
+    lines: Iterable[Line],
+    log: Log,
+    clock: Clock,
+    source: str,
+    file: str,
+    past: timedelta,
+    progress: Callable[[int], None],
 ) -> Report:
     """Publish the posts; lines that can never be one go to [dead] with file, line, hash and reason, never content.
 
-    `progress` is told the bytes read with each batch. Running it again on the same file changes nothing: the ids
-    are the same.
+    A file that begins with posts older than `past` is back-fill, all of it, since its order counts: it waits whenever
+    something new comes in. `progress` is told the bytes read with each batch. Running it again on the same file
+    changes nothing: the ids are the same.
     """
-    intake, seen, report = Intake(log), Counter[bytes](), Report()
+    intake, seen, report, topic = Intake(log), Counter[bytes](), Report(), ""
     for batch in _batches(lines):
         now = clock.now()
+        posts: list[Post] = []
         outputs: list[Output] = []
         for line in batch:
             try:
-                post = intake.post(raw(line, source, now, seen))
-                outputs.append(output("posts", post.id, post))
-                report.published += 1
+                posts.append(intake.post(raw(line, source, now, seen)))
             except Poison as err:
                 outputs.append(_dead(line, file, err, clock))
                 report.dead[err.reason] += 1
+        topic = topic or _topic(posts, now - past)
+        outputs += [output(topic, post.id, post) for post in posts]
+        report.published += len(posts)
         patiently(lambda outputs=outputs, now=now: log.publish(outputs, now))  # type: ignore[misc]
         progress(sum(line.size for line in batch))
     return report
 
 
 def wait(log: Log, alive: Callable[[], None], progress: Callable[[float], None]) -> None:
-    """Return when all that is in [posts] now is indexed, watched and decided.
+    """Return when all posts that are in the log now are indexed, watched and decided.
 
     `alive` is called at each look: it sees to it that somebody runs the stages. `progress` is told the share done.
     """
-    for number, (group, topic) in enumerate(FLOW):
+    way = tuple(flow())
+    for number, (group, topic) in enumerate(way):
         begin, end = log.position(group, topic), log.end(topic)
         while (position := log.position(group, topic)) < end:
             alive()
-            progress((number + (position - begin) / max(1, end - begin)) / len(FLOW))
+            progress((number + (position - begin) / max(1, end - begin)) / len(way))
             time.sleep(0.05)
     progress(1.0)
 
@@ -85,6 +96,12 @@ def _batches(lines: Iterable[Line]) -> Iterator[list[Line]]:
             batch = []
     if batch:
         yield batch
+
+
+def _topic(posts: Sequence[Post], before: datetime) -> str:
+    """Where a file goes that begins with these posts."""
+    new, old = POSTS
+    return old if any(post.published_at < before for post in posts) else new
 
 
 def _dead(line: Line, file: str, err: Poison, clock: Clock) -> Output:

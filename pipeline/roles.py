@@ -42,8 +42,6 @@ HELD = 3  # exit code of a child that found its role held by another process
 _MEASURE_EVERY = 5.0  # seconds; Prometheus usually asks every 15
 _RETENTION_EVERY = timedelta(hours=1)
 ROLES = ("crawl", "score", "index", "watch", "decide", "notify", "web")
-# Stage and topic, in the order of the flow: when `score` has read the posts, all their mentions are in the log.
-FLOW = (("score", "posts"), ("index", "scored"), ("watch", "mentions"), ("decide", "candidates"))
 
 
 class Role:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from tingchao.config.settings import Settings
 from tingchao.models.scores import SIGNALS, Scores
+from tingchao.pipeline.flow import READS
 from tingchao.pipeline.grams import fold
 from tingchao.pipeline.ids import signature
 from tingchao.pipeline.log import output
@@ -40,7 +41,7 @@ def plan(settings: Settings, judge: Judge) -> Plan:
     def make(_: Memory) -> Stage:
         return Score(judge, matcher)
 
-    return Plan("score", ("posts", "posts_backfill"), make)
+    return Plan("score", READS["score"], make)
 
 
 def scorer(settings: Settings, judge: Judge) -> Callable[[Sequence[Post]], list[Scored]]:

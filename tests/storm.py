@@ -43,9 +43,10 @@ from tingchao.alerts import ledger
 from tingchao.alerts.hours import Hours
 from tingchao.config.settings import load
 from tingchao.models.scorer import Scorer
-from tingchao.pipeline.backends import groups, open_log, open_store
+from tingchao.pipeline.backends import open_log, open_store
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.errors import TingchaoError
+from tingchao.pipeline.flow import groups
 from tingchao.pipeline.grams import fold
 from tingchao.pipeline.intake import Intake, Raw
 from tingchao.pipeline.log import Log, output

@@ -58,6 +58,14 @@ def test_what_is_read_in_is_found_scored_again_and_found(run: Run) -> None:
     assert found() == before
 
 
+def test_how_the_texts_drift_is_told_without_a_file(run: Run, tmp_path: Path) -> None:
+    assert run("setup").returncode == 0
+    done = run("models", "drift")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip()
+    assert not (tmp_path / "t.db").exists()
+
+
 def test_a_server_that_is_not_there_is_told_in_one_line(run: Run, tmp_path: Path) -> None:
     (tmp_path / "tingchao.toml").write_text(
         '[store]\nkind = "elasticsearch"\n[elasticsearch]\nurls = ["http://127.0.0.1:1"]\n'

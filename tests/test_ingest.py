@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -9,12 +10,20 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from incident import FIRE, wait_for
+
+from tingchao.pipeline.clock import ManualClock
+from tingchao.pipeline.flow import POSTS
+from tingchao.pipeline.ingest import publish
+from tingchao.pipeline.records import Post, decode
+from tingchao.pipeline.rows import Line, read_jsonl
+from tingchao.pipeline.stage import Input, Plan, Result, Runner
 
 COMMAND = (sys.executable, "-m", "tingchao.pipeline.cli")
 NOW = datetime.now(UTC)
@@ -207,3 +216,44 @@ def counts(db: Path, stage: str) -> dict[str, int]:
         ).fetchone()
     found: dict[str, int] = json.loads(row[0])
     return found
+
+
+def lines(*posts: dict[str, object]) -> Iterator[Line]:
+    return read_jsonl(io.BytesIO(jsonl(*posts)))
+
+
+@pytest.mark.parametrize(
+    ("ages", "topic"),
+    [
+        ((0, 1, 30), "posts"),
+        ((3, 61, 2), "posts_backfill"),  # its order counts: all or nothing
+    ],
+)
+def test_a_file_of_old_posts_is_back_fill(log_backend: Any, ages: tuple[int, ...], topic: str) -> None:
+    posts = [{"text": f"{age}", "published_at": (NOW - timedelta(minutes=age)).isoformat()} for age in ages]
+    log, hour = log_backend.log(), timedelta(hours=1)
+    assert publish(lines(*posts), log, ManualClock(NOW), "s", "f", hour, lambda _: None).published == len(ages)
+    time.sleep(0.5)  # a commit of Kafka returns before its marks are in every partition
+    read = [decode(Post, entry.value).text for entry in log.scan(topic)]
+    assert read == [f"{age}" for age in ages]
+    (other,) = set(POSTS) - {topic}
+    assert log.scan(other) == []
+
+
+def test_what_is_new_is_worked_on_before_the_rest_of_an_old_file(log_backend: Any) -> None:
+    log, clock, done = log_backend.log(), ManualClock(NOW), list[str]()
+
+    class Worker:
+        def process(self, inputs: Sequence[Input]) -> Result:
+            done.extend(one.record.text for one in inputs if isinstance(one.record, Post))
+            return Result((), ["done"] * len(inputs))
+
+    old = ({"text": f"old {n}", "published_at": "2026-01-01T00:00:00Z"} for n in range(300))
+    publish(lines(*old), log, clock, "s", "f", timedelta(hours=1), lambda _: None)
+    runner = Runner(Plan("g", POSTS, lambda _: Worker(), batch=50), log, clock)
+    assert wait_for(runner.step)
+    publish(lines({"text": "new"}), log, clock, "s", "-", timedelta(hours=1), lambda _: None)
+    assert wait_for(lambda: runner.step() and len(done) == 301)
+    assert done.index("new") < 200  # what was read ahead, at most
+    assert [text for text in done if text != "new"] == [f"old {n}" for n in range(300)]
+    runner.close()

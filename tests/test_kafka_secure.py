@@ -17,8 +17,8 @@ from kafka.admin import ACL, ACLOperation, ACLPermissionType, ACLResourcePattern
 from tingchao.config.cluster import KafkaSettings
 from tingchao.config.load import ConfigError
 from tingchao.config.settings import KeepSettings
-from tingchao.pipeline.backends import GROUPS
 from tingchao.pipeline.errors import Refused, Retry
+from tingchao.pipeline.flow import READS
 from tingchao.pipeline.kafka_cluster import Cluster
 from tingchao.pipeline.kafka_log import KafkaLog
 from tingchao.pipeline.kafka_topics import setup, wanted
@@ -101,9 +101,9 @@ def site(secure_kafka: Any) -> Iterator[Site]:
     for role, lines in rights().items():
         made.grant(role, lines)
     cluster = Cluster.of(made.settings("setup"))
-    steps = setup(cluster, wanted(cluster, KeepSettings(), GROUPS | CHANNEL))
+    steps = setup(cluster, wanted(cluster, KeepSettings(), READS | CHANNEL))
     assert {step.did for step in steps} == {"created"}
-    assert {step.did for step in setup(cluster, wanted(cluster, KeepSettings(), GROUPS | CHANNEL))} == {"kept"}
+    assert {step.did for step in setup(cluster, wanted(cluster, KeepSettings(), READS | CHANNEL))} == {"kept"}
     yield made
     made.close()
 
@@ -126,7 +126,7 @@ SENDS = {"crawl": ("posts", "posts_backfill", "fetches", "jobs", "dead"), "web":
 def test_a_role_does_its_work_with_its_rights(site: Site, role: str) -> None:
     feeder, log = site.log("admin"), site.log(role)
     for group, writes in WORK[role].items():
-        reads = (GROUPS | CHANNEL)[group]
+        reads = (READS | CHANNEL)[group]
         feeder.publish([Output(topic, "k", topic.encode()) for topic in reads], NOW)
         reader, left = log.reader(group, reads), set(reads)
         while left:
@@ -158,7 +158,7 @@ def test_the_page_reads_what_it_shows_and_takes_commands(site: Site) -> None:
     for topic in ("alerts", "dead", "fetches", "verdicts", "silences"):
         list(log.newest(topic))
     log.last("posts")
-    for group, topics in (GROUPS | CHANNEL).items():
+    for group, topics in (READS | CHANNEL).items():
         assert all(log.position(group, topic) <= log.end(topic) for topic in topics)
     assert log.state("notify.desk").keys() <= {"n"}
 

@@ -13,9 +13,9 @@ from tingchao.alerts import decide, notify, watch
 from tingchao.config.settings import KeepSettings, Settings, load
 from tingchao.crawlers.seen import GROUP as CRAWL
 from tingchao.pipeline import index, score, voice
-from tingchao.pipeline.backends import GROUPS, groups
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.flow import groups
 from tingchao.pipeline.kafka_cluster import Cluster
 from tingchao.pipeline.kafka_topics import MANY, setup, wanted
 from tingchao.pipeline.records import COMPACTED, TOPICS
@@ -35,9 +35,6 @@ def test_every_group_that_keeps_state_is_set_up(settings: Settings) -> None:
     known = groups(settings)
     assert {plan.name: plan.reads for plan in plans}.items() <= known.items()
     assert {CRAWL, voice.GROUP} <= set(known)
-    readers = re.findall(r'\.reader\("(\w+)", \("(\w+)",\)\)', (ROOT / "crawlers" / "jobs.py").read_text())
-    assert len(readers) == 2
-    assert all(GROUPS[group] == (topic,) for group, topic in readers)
 
 
 def test_what_a_group_reads_and_its_state_have_the_same_partitions(settings: Settings) -> None:

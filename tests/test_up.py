@@ -98,8 +98,8 @@ def test_a_day_with_tingchao(here: Installation) -> None:
     shown = httpx.get(f"http://127.0.0.1:{here.port}/api/alerts").json()
     assert alert["id"] in json.dumps(shown)
     assert wait_for(lambda: "地铁运营" in here.told()), "the terminal channel tells it"
-    lags = {one["stage"]: one for one in map(json.loads, here.tingchao("lag", "--json").splitlines())}
-    assert lags["score"]["end"] == lags["score"]["read"] == len(FIRE)
+    lags = {one["topic"]: one for one in map(json.loads, here.tingchao("lag", "--json").splitlines())}
+    assert lags["posts"]["end"] == lags["posts"]["read"] == len(FIRE)
     assert "acknowledged" in here.tingchao("alerts", "ack", alert["id"][:8], "--note", "看到了")
 
     second = subprocess.run(here.command("up"), capture_output=True, timeout=30, check=False)

@@ -12,7 +12,7 @@ import typer
 from tingchao.config.language import text
 from tingchao.config.settings import Settings, load
 from tingchao.pipeline import shows
-from tingchao.pipeline.backends import clustered, existing_log, open_store
+from tingchao.pipeline.backends import existing_log, locks, open_store
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.commands.base import (
     DB,
@@ -183,15 +183,16 @@ def exit_unless(name: str, *, done: bool) -> None:
 def carried_out(settings: Settings, db: Path, log: Log) -> bool:
     """Wait until decide has carried out what was sent; without anybody who runs decide, do so here."""
     from tingchao.alerts import decide
-    from tingchao.pipeline.roles import Role, sleep_until
+    from tingchao.pipeline.roles import sleep_until
 
-    end, role = log.end("commands"), Role(db, "decide")
-    if not clustered(settings) and role.take():
+    end, holders = log.end("commands"), locks(settings, db, ["decide"])
+    if holders and all(holder.take() for holder in holders):
         runner = Runner(decide.plan(settings), log, SystemClock())
         while log.position("decide", "commands") < end and runner.step():
             pass
     done = sleep_until(lambda: log.position("decide", "commands") >= end, 10)
-    role.leave()
+    for holder in holders:
+        holder.leave()
     return done
 
 

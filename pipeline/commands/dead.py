@@ -15,6 +15,7 @@ from tingchao.pipeline import shows
 from tingchao.pipeline.backends import existing_log
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.commands.base import DB, LANGUAGE, AsJson, ConfigDir, Database, group, help_of, out, say, t
+from tingchao.pipeline.flow import waiting
 from tingchao.pipeline.log import Log
 from tingchao.pipeline.roles import Role
 
@@ -58,6 +59,6 @@ def dead_replay(
 
 def tell_waiting(log: Log, db: Path) -> None:
     """Say that posts wait for their stages, when nobody runs these."""
-    waiting = log.end("posts") - log.position("score", "posts")
-    if waiting and not Role(db, "score").held():
-        say(t("said.waiting", count=waiting))
+    count = waiting(log, "score")
+    if count and not Role(db, "score").held():
+        say(t("said.waiting", count=count))

@@ -11,7 +11,7 @@ from tingchao.config.settings import load, unreadable_files
 from tingchao.pipeline import backends, shows
 from tingchao.pipeline.backends import existing_log
 from tingchao.pipeline.commands.base import DB, LANGUAGE, AsJson, ConfigDir, Database, app, help_of, out, t
-from tingchao.pipeline.roles import FLOW
+from tingchao.pipeline.flow import channel_group, flow
 
 
 @app.command(help=help_of("check"))
@@ -40,9 +40,9 @@ def setup(config: ConfigDir = None, db: Database = DB) -> None:  # noqa: ARG001 
 def lag(json: AsJson = False, config: ConfigDir = None, db: Database = DB) -> None:
     settings = load(config)
     log = existing_log(settings, db)
-    channels = [(f"notify.{channel.name}", "alerts") for channel in settings.main.notify]
+    channels = [(channel_group(channel.name), "alerts") for channel in settings.main.notify]
     lags = []
-    for stage, topic in (*FLOW, ("decide", "commands"), *channels):
+    for stage, topic in (*flow(), *channels):
         read, end = log.position(stage, topic), log.end(topic)
         lags.append({"stage": stage, "topic": topic, "read": read, "end": end, "lag": max(0, end - read)})
     if json:

@@ -12,7 +12,7 @@ import typer
 
 from tingchao.config.settings import Settings, load
 from tingchao.pipeline import shows
-from tingchao.pipeline.backends import model_folder, open_log, open_store, require
+from tingchao.pipeline.backends import model_folder, open_log, open_store, require, require_posts
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.commands.base import (
     DB,
@@ -137,7 +137,7 @@ def models_drift(
     from tingchao.pipeline.weeks import texts_by_week
 
     settings, now = load(config), SystemClock().now()
-    require(settings, db)
+    require_posts(settings, db)
     model = versions.in_use(model_folder(settings, db))
     texts = texts_by_week(open_store(settings, db), when(since, now), when(until, now) if until else now)
     found = drift.drift(texts, Scorer.load(model), drift.read_reference(model))

@@ -91,7 +91,8 @@ def ingest(
         with opened(file) as stream, progress() as bar:
             lines, size = _rows(file, form, stream)
             reading = bar.add_task(t("said.reading"), total=size)
-            report = publish(lines, log, clock_from(clock), source, file, lambda n: bar.advance(reading, n))
+            past = settings.main.decide.past
+            report = publish(lines, log, clock_from(clock), source, file, past, lambda n: bar.advance(reading, n))
             bar.update(reading, total=1, completed=1)  # rows are counted without what stood between them
             buried = log.end("dead")
             working = bar.add_task(t("said.working"), total=1.0)

@@ -18,14 +18,14 @@ import typer
 
 from tingchao.config.language import Said
 from tingchao.config.settings import Settings, load
-from tingchao.pipeline.backends import clustered, model_folder, open_log, open_store
+from tingchao.pipeline.backends import locks, model_folder, open_log, open_store
 from tingchao.pipeline.clock import Clock, clock_from
 from tingchao.pipeline.commands.base import DB, ClockText, ConfigDir, Database, app, help_of, say, t
 from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.flow import flow
 from tingchao.pipeline.health import serve
 from tingchao.pipeline.log import Log
 from tingchao.pipeline.roles import (
-    FLOW,
     HELD,
     ROLES,
     Child,
@@ -53,6 +53,9 @@ class Work:
     clock: Clock
     stop: threading.Event
 
+    def locks(self, names: Sequence[str]) -> list[Role]:
+        return locks(self.settings, self.db, names)
+
     def log(self) -> Log:
         return open_log(self.settings, self.db)
 
@@ -63,8 +66,8 @@ class Work:
 @app.command(help=help_of("up"))
 def up(config: ConfigDir = None, db: Database = DB, clock: ClockText = "") -> None:
     work = Work(load(config), db, clock_from(clock), _stop_on_signals())
-    holder = Role(db, "web")
-    if not clustered(work.settings):
+    holders = work.locks(["web"])
+    for holder in holders:
         holder.take_or_refuse()
     family = Family([Child(roles, arguments(config, db, clock)) for roles in CHILDREN])
 
@@ -79,7 +82,8 @@ def up(config: ConfigDir = None, db: Database = DB, clock: ClockText = "") -> No
     finally:
         work.stop.set()
         family.stop()
-        holder.leave()
+        for holder in holders:
+            holder.leave()
         say(t("said.stopped"))
 
 
@@ -99,7 +103,7 @@ def run(
         stop_with_parent(stop)
     work = Work(load(config), db, clock_from(clock), stop)
     front, *behind = _grouped(roles)
-    holders = [Role(db, role) for role in front if not clustered(work.settings)]
+    holders = work.locks(front)  # as long as this stands, they are held
     # Two seconds: somebody may just be asking who holds it.
     if not all(sleep_until(lambda holder=holder: stop.is_set() or holder.take(), 2) for holder in holders):  # type: ignore[misc]
         raise typer.Exit(HELD)
@@ -121,7 +125,7 @@ def _aside(work: Work, *names: str) -> None:
     """Run the roles in a thread of their own as soon as nobody else holds them."""
 
     def wait_and_do() -> None:
-        holders = [Role(work.db, name) for name in names if not clustered(work.settings)]
+        holders = work.locks(names)
         while not work.stop.is_set() and not all(holder.take() for holder in holders):
             work.stop.wait(0.5)
         try:
@@ -166,7 +170,7 @@ def _index(work: Work) -> None:
     from tingchao.pipeline import index
 
     log, store = work.log(), work.store()
-    retention = Retention(FLOW, log, store, work.settings.main.keep, work.clock)
+    retention = Retention(tuple(flow()), log, store, work.settings.main.keep, work.clock)
     run_stages([index.plan(store)], log, work.clock, work.stop, retention)
 
 
