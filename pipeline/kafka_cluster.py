@@ -15,6 +15,7 @@ from kafka import errors as kafka_errors
 
 from tingchao.config.cluster import KafkaSettings
 from tingchao.pipeline.errors import Refused, Retry
+from tingchao.pipeline.kafka_codec import quicken
 from tingchao.pipeline.kafka_producer import Producer
 
 
@@ -34,6 +35,7 @@ logging.getLogger("kafka.net.manager").addHandler(_heard)
 # It tells of each try to reconnect; our own errors say once what is wrong.
 logging.getLogger("kafka").propagate = False
 logging.getLogger("kafka").addHandler(logging.NullHandler())
+quicken()
 
 
 _WAIT_MS = 10_000  # for an answer; Kafka's own default of 30 s is longer than a takeover may take
@@ -101,8 +103,6 @@ class Cluster:
             enable_auto_commit=False,
             allow_auto_create_topics=False,
             metadata_max_age_ms=_WAIT_MS,
-            # gzip checks itself; Kafka's own sum is made in Python, at 6 MB/s of a processor's time.
-            check_crcs=self.settings.compression != "gzip",
             max_partition_fetch_bytes=_FETCH_BYTES,
             metrics_enabled=False,
             **options,

@@ -148,6 +148,21 @@ def own_elasticsearch() -> Iterator[Any]:
     yield from _serving(services.Elasticsearch(_server_home()))
 
 
+@pytest.fixture
+def new_server() -> Iterator[Callable[[str], Any]]:
+    """Makes a Kafka or an Elasticsearch by its name, not started yet; whoever starts one wipes it."""
+    made: list[Any] = []
+
+    def make(kind: str) -> Any:
+        services.download()
+        made.append(getattr(services, kind)(_server_home()))
+        return made[-1]
+
+    yield make
+    for server in made:
+        shutil.rmtree(server.folder.parent)
+
+
 def _server_home() -> Path:
     """Not in pytest's folder: whenever another pytest starts, that is closed to all users but ours."""
     return Path(tempfile.mkdtemp(prefix="tingchao-server-"))
@@ -301,7 +316,7 @@ class Kafka:
     def setup(self) -> list[kafka_topics.Step]:
         """Topics and the state of some groups."""
         groups = dict.fromkeys(("g", "a", "b", "work", "other"), ("posts",))
-        groups |= {"": (), "one": ("commands",)}
+        groups |= {"": (), "voice": (), "one": ("commands",)}
         return kafka_topics.setup(self.cluster, kafka_topics.wanted(self.cluster, KeepSettings(), groups))
 
     def log(self, patience: float = 30) -> KafkaLog:
