@@ -128,14 +128,16 @@ class KafkaReader:
             raise UnknownTopicOrPartitionError(", ".join(unknown))
 
     def _poll(self, limit: int) -> None:
-        """Move what the broker has sent to where it waits, until something waits or patience ends."""
+        """Move what the broker has sent to where it waits, until something waits or patience ends.
+
+        Asked each time, since `poll` takes part in the group, also when enough waits: then for one record. Partitions
+        are never paused: kafka-python 3.0.12 may not fetch one again that was paused with records under way.
+        """
         until = stopwatch() + self._patience
         while True:
-            full = [place for place, waiting in self._waiting.items() if _is_full(waiting, limit)]
-            self._consumer.pause(*full)
-            self._consumer.resume(*(self._consumer.paused() - set(full)))
             wait = 0 if any(self._waiting.values()) else max(0, round(1000 * (until - stopwatch())))
-            found = self._consumer.poll(timeout_ms=min(wait, 100), max_records=max(2 * limit, 500))
+            room = 1 if self._is_full(limit) else max(2 * limit, 500)
+            found = self._consumer.poll(timeout_ms=min(wait, 100), max_records=room)
             if self._moves.any():
                 self._rearrange()
                 continue  # what was found may lie behind the position
@@ -144,6 +146,12 @@ class KafkaReader:
                 self._waiting[place].extend(made)
             if any(self._waiting.values()) or stopwatch() >= until or self._at_end():
                 return
+
+    def _is_full(self, limit: int) -> bool:
+        """Whether enough waits: two batches, or as many bytes as one may have."""
+        count = sum(map(len, self._waiting.values()))
+        size = sum(len(one.value) for waiting in self._waiting.values() for one in waiting)
+        return count >= 2 * limit or size > BATCH_BYTES
 
     def _at_end(self) -> bool:
         """Asked by patient readers only: the question waits behind the fetch that is under way."""
@@ -168,7 +176,6 @@ class KafkaReader:
 
     def _renew(self, begin: set[int], held: set[int]) -> None:
         for partition in sorted(begin):
-            self._consumer.pause(*self._places(partition))
             writer = self._writers.get(partition) or Writer(
                 self._cluster, self._cluster.transaction(self._group, partition)
             )
@@ -246,7 +253,3 @@ class _Moves(ConsumerRebalanceListener):  # type: ignore[misc]
         with self._lock:
             doubtful, self._doubtful, self._changed = self._doubtful, set(), False
             return set(self._held), doubtful
-
-
-def _is_full(waiting: deque[Entry], limit: int) -> bool:
-    return len(waiting) >= 2 * limit or sum(len(one.value) for one in waiting) > BATCH_BYTES

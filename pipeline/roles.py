@@ -41,6 +41,7 @@ _AGAIN = 5.0  # seconds before a thread that failed begins anew
 HELD = 3  # exit code of a child that found its role held by another process
 _MEASURE_EVERY = 5.0  # seconds; Prometheus usually asks every 15
 _RETENTION_EVERY = timedelta(hours=1)
+_RETENTION_AGAIN = timedelta(minutes=1)  # after a look that found a stage behind; each look asks the log some 20 times
 ROLES = ("crawl", "score", "index", "watch", "decide", "notify", "web")
 
 
@@ -207,17 +208,18 @@ class Retention:
     ) -> None:
         self._reads = flow
         self._log, self._store, self._keep, self._clock = log, store, keep, clock
-        self._last: datetime | None = None
+        self._again: datetime | None = None
 
     def __call__(self) -> None:
         now = self._clock.now()
-        if self._last is not None and now - self._last < _RETENTION_EVERY:
+        if self._again is not None and now < self._again:
             return
+        self._again = now + _RETENTION_AGAIN
         try:
             keys = destroy_keys(self._log, now - self._keep.lateness)
             if any(self._log.position(group, topic) < self._log.end(topic) for group, topic in self._reads):
                 return
-            self._last = now
+            self._again = now + _RETENTION_EVERY
             entries = self._log.trim(now - self._keep.log)
             posts = self._store.delete_before(now - self._keep.posts)
             self._log.forget("alerts", list(_ended(self._log, now - self._keep.posts)))

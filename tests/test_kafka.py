@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from incident import wait_for
 from kafka import KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import MessageSizeTooLargeError
@@ -296,6 +297,22 @@ def test_members_share_the_partitions_and_each_key_is_counted_once_whoever_comes
     assert ticked == {0, 1, 2, 3}
     for one in runners:
         one.close()
+
+
+def test_no_partition_is_left_behind_by_a_slow_reader(wide: Any) -> None:
+    log, keys = wide.log(), [f"s{number}" for number in range(12)]
+    for start in range(0, 3000, 500):
+        log.publish([Output("posts", keys[n % 12], f"{n}".encode()) for n in range(start, start + 500)], NOW)
+    log.publish([Output("posts", "s0", b"large" * 100_000)], NOW)
+    reader, seen = wide.log(0.02).reader("g", ["posts"]), 0
+    assert wait_for(lambda: len(reader.partitions()) == 4 or (reader.read(1) and None))
+    for _ in range(3000):
+        if (batch := reader.read(5)) is not None:
+            seen += len(batch.entries)
+            reader.commit(batch, (), {}, NOW)
+        if seen == 3001:
+            return
+    raise AssertionError(f"{seen} of 3001; partitions {reader.partitions()}")
 
 
 def partition(backend: Any, number: int) -> list[Any]:
