@@ -229,19 +229,20 @@ class KafkaLog:
         return None
 
     def _trim(self, topic: str, place: TopicPartition, before: datetime) -> int:
-        """By bisection: times of writing grow with the offsets, but for some seconds."""
+        """By bisection: times of writing grow with the offsets, but for some seconds. Most often nothing is old."""
         with self._cluster.named_errors(f"trimming {topic}"):
             begin = self._scanner.beginning_offsets([place])[place]
             low, high = begin, self._scanner.end_offsets([place])[place]
+            middle = begin
             self._scanner.assign([place])
             while low < high:
-                middle = (low + high) // 2
                 self._scanner.seek(place, middle)
                 first = next(records(self._scanner, [place]), None)
                 if first is None or entry(topic, first).at >= before:
                     high = middle
                 else:
                     low = first.offset + 1
+                middle = (low + high) // 2
             if low > begin:
                 self._admin.delete_records({place: low})
             return int(low - begin)
