@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import json
+import os
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle, islice
@@ -54,6 +56,17 @@ def spread(values: Sequence[float]) -> str:
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+
+
+def processor_seconds(group: int) -> float:
+    """Processor time that the processes of a group have used so far."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            fields = stat.read_text().rpartition(") ")[2].split()  # from the state on; the name may hold anything
+            if int(fields[2]) == group:
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def family_pss(pid: int) -> dict[str, float]:

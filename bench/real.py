@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import multiprocessing
 import os
 import statistics
 import subprocess
@@ -15,7 +16,8 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -25,18 +27,19 @@ from elasticsearch import Elasticsearch, helpers
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.structs import OffsetAndMetadata
-from parts import percentile, posts
+from parts import percentile, posts, processor_seconds
 
 from tingchao.config.settings import Settings, load
 from tingchao.pipeline.backends import open_log
 from tingchao.pipeline.clock import SystemClock
+from tingchao.pipeline.flow import WAY, waiting
 from tingchao.pipeline.intake import Intake, Raw
 from tingchao.pipeline.log import Log, Output, output
 
-COUNT = 30_000
+COUNT = int(os.environ.get("COUNT", "30000"))
+ROUNDS = int(os.environ.get("ROUNDS", "2"))
 BATCH = 500
 ROLES = ("score", "index", "watch", "decide", "notify")
-FLOW = (("score", "posts"), ("index", "scored"), ("watch", "mentions"), ("decide", "candidates"))
 KAFKA, ELASTIC = os.environ["KAFKA_BOOTSTRAP"], os.environ["ELASTICSEARCH_URL"]
 
 
@@ -60,17 +63,21 @@ def command(folder: Path, *arguments: str) -> None:
 
 
 @contextmanager
-def crew(folder: Path, *roles: str) -> Iterator[None]:
-    """One process a role."""
-    run = [sys.executable, "-m", "tingchao.pipeline.cli", "run"]
-    running = [subprocess.Popen([*run, role, "--config", str(folder), "--db", str(folder / "t.db")]) for role in roles]
+def crew(folder: Path, *roles: str) -> Iterator[dict[str, int]]:
+    """One process a role; the groups of processes by role, with those of the servers."""
+    run, place = [sys.executable, "-m", "tingchao.pipeline.cli", "run"], ["--config", str(folder)]
+    place += ["--db", str(folder / "t.db")]
+    running = [subprocess.Popen([*run, role, *place], start_new_session=True) for role in roles]
+    groups = {
+        f"{role} {number}": process.pid for number, (role, process) in enumerate(zip(roles, running, strict=True))
+    }
     try:
-        yield
+        yield groups | {server: int(os.environ[f"{server.upper()}_GROUP"]) for server in ("kafka", "elasticsearch")}
     finally:
         for process in running:
             process.terminate()
         for process in running:
-            process.wait(30)
+            process.wait(120)  # one that is just letting data age out ends that first
 
 
 def records(shared: Path, log: Log) -> list[Output]:
@@ -91,26 +98,38 @@ def records(shared: Path, log: Log) -> list[Output]:
     return [output("posts", post.id, post) for post in made]
 
 
-def worked_off(log: Log, flow: tuple[tuple[str, str], ...]) -> bool:
-    return all(log.position(group, topic) >= log.end(topic) for group, topic in flow)
+def worked_off(log: Log, stages: Sequence[str]) -> bool:
+    return not any(waiting(log, stage) for stage in stages)
 
 
-def end_to_end(shared: Path, folder: Path, roles: tuple[str, ...], flow: tuple[tuple[str, str], ...]) -> float:
-    """Posts a second from the first record written until every stage has read all; the processes run before."""
+def end_to_end(
+    shared: Path, folder: Path, roles: Sequence[str], stages: Sequence[str], spent: dict[str, float] | None = None
+) -> float:
+    """Posts a second from the first record written until every stage has read all; the processes run before.
+
+    `spent`: takes the seconds of processor time a post of each process and server, and of this one that writes.
+    """
     settings = configure(folder, 9)
     log = open_log(settings, folder / "t.db")
     rows = records(shared, log)
-    with crew(folder, *roles):
+    with crew(folder, *roles) as groups:
         log.publish([rows[0]], SystemClock().now())
-        while not worked_off(log, flow):
+        while not worked_off(log, stages):
             time.sleep(0.2)
         time.sleep(5)  # until all have joined
-        began = time.perf_counter()
+        before = {name: processor_seconds(group) for name, group in groups.items()}
+        began, own = time.perf_counter(), time.process_time()
         for start in range(1, COUNT, BATCH):
             log.publish(rows[start : start + BATCH], SystemClock().now())
-        while not worked_off(log, flow):
+        written = time.process_time() - own
+        while not worked_off(log, stages):
             time.sleep(0.1)
         rate = (COUNT - 1) / (time.perf_counter() - began)
+        print(f"  {folder.name}: {rate:,.0f} posts a second", file=sys.stderr)
+        if spent is not None:
+            spent |= {name: (processor_seconds(group) - before[name]) / COUNT for name, group in groups.items()}
+            spent["writing"] = written / COUNT
+            print(f"  {spent}", file=sys.stderr)
     log.close()
     return rate
 
@@ -204,8 +223,9 @@ def delays(shared: Path, folder: Path) -> list[float]:
     return [latency.Desk.arrived[topic] - at for topic, at in sent.items() if topic in latency.Desk.arrived]
 
 
-def rounds(measure: Callable[[], float], number: int = 2) -> list[float]:
-    return [measure() for _ in range(number)]
+def alone(measure: Callable[..., float], *arguments: object) -> float:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        return process.submit(measure, *arguments).result()
 
 
 def main(shared: Path) -> None:
@@ -216,20 +236,22 @@ def main(shared: Path) -> None:
         values = [one.value for one in records(shared, log)]
         log.close()
         found: dict[str, list[float]] = {}
-        for number in range(2):  # alternating, since the machine is shared
+        spent: dict[str, float] = {}
+        for number in range(ROUNDS):  # alternating, since the machine is shared
             topic = bare_topic()
-            found.setdefault("kafka-python producing", []).append(producing(values, topic))
-            found.setdefault("kafka-python consuming", []).append(consuming(len(values), topic))
-            found.setdefault("one bare transactional hop", []).append(hop(len(values), topic))
+            # In a process of its own: kafka-python as it comes, without our sums and compression.
+            found.setdefault("kafka-python producing", []).append(alone(producing, values, topic))
+            found.setdefault("kafka-python consuming", []).append(alone(consuming, len(values), topic))
+            found.setdefault("one bare transactional hop", []).append(alone(hop, len(values), topic))
             found.setdefault("helpers.bulk", []).append(bulk(values))
             found.setdefault("end to end, one process a stage", []).append(
-                end_to_end(shared, folder / f"all{number}", ROLES, FLOW)
+                end_to_end(shared, folder / f"all{number}", ROLES, WAY, spent)
             )
             found.setdefault("score alone, one worker", []).append(
-                end_to_end(shared, folder / f"one{number}", ("score",), FLOW[:1])
+                end_to_end(shared, folder / f"one{number}", ("score",), ("score",))
             )
             found.setdefault("score alone, two workers", []).append(
-                end_to_end(shared, folder / f"two{number}", ("score", "score"), FLOW[:1])
+                end_to_end(shared, folder / f"two{number}", ("score", "score"), ("score",))
             )
         print(f"real servers: {COUNT:,} posts of about 80 characters, posts a second")
         for what, rates in found.items():
@@ -241,6 +263,9 @@ def main(shared: Path) -> None:
         more = [a / b for a, b in zip(found["score alone, two workers"], found["score alone, one worker"], strict=True)]
         print(f"  end to end / hop: {', '.join(f'{one:.2f}' for one in share)} (wanted: 0.33, and 1,500 a second)")
         print(f"  two workers / one: {', '.join(f'{one:.2f}' for one in more)} (wanted: 1.6)")
+        print("  microseconds of processor time a post, end to end, which other work on the machine hardly changes:")
+        print("    " + ", ".join(f"{name} {seconds * 1e6:.0f}" for name, seconds in spent.items()))
+        print(f"    all {sum(spent.values()) * 1e6:.0f}: {1 / sum(spent.values()):,.0f} posts a second and core")
         times = delays(shared, folder / "latency")
         shown = ", ".join(f"p{part * 100:.0f} {percentile(times, part):.2f} s" for part in (0.5, 0.95, 0.99))
         print(f"  log to webhook at {latency.RATE} posts a second: {shown}, {len(times)} of {latency.ALERTS} told")

@@ -6,6 +6,7 @@
     services.py down              stop what `up` started
     services.py wipe              down, then delete the data (the downloads stay)
     services.py run -- COMMAND    an empty set of its own, COMMAND with its addresses in the environment, then gone
+                                  (and KAFKA_GROUP, ELASTICSEARCH_GROUP: the groups of their processes)
     services.py java              the Java that would be used; exit code 1 when there is none
 
 NAME is kafka, elasticsearch (these two by default), kafka-secure (SASL_SSL and ACLs) or elasticsearch-secure (TLS
@@ -155,6 +156,11 @@ class Server:
     def password(self, user: str) -> Path:
         """The file with a user's password."""
         return self.folder / "passwords" / user
+
+    @property
+    def group(self) -> int:
+        """The group of its processes, once it was started."""
+        return int(self._numbers()["pid"])
 
     def launch(self) -> None:
         """Start it when it does not run; `wait` until it answers."""
@@ -458,7 +464,9 @@ def run(command: Sequence[str]) -> int:
     folder = Path(tempfile.mkdtemp(prefix="tingchao-real-"))
     chosen = [Kafka(folder), Elasticsearch(folder)]
     try:
-        return subprocess.run(command, env=os.environ | up(chosen), check=False).returncode
+        addresses = up(chosen)
+        groups = {f"{server.name.upper()}_GROUP": str(server.group) for server in chosen}
+        return subprocess.run(command, env=os.environ | addresses | groups, check=False).returncode
     finally:
         for server in chosen:
             server.wipe()
