@@ -170,8 +170,10 @@ class KafkaReader:
         self._moved |= arrived | (doubtful & held)
         try:
             self._renew(arrived | (doubtful & held), held)
-        except BaseException:
+        except BaseException as err:
             self._moves.doubt(*held)
+            if isinstance(err, ValueError):  # kafka-python's "Unassigned partition": the group takes it just now
+                raise Retry(f"partitions of group {self._group} move ({err})", 0.1) from err
             raise
 
     def _renew(self, begin: set[int], held: set[int]) -> None:

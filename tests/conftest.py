@@ -333,8 +333,9 @@ class PromptLog(KafkaLog):
     def _settle(self, names: set[str], group: str = "") -> None:
         """Wait until no transaction is open in these topics, but not for one that a killed process left open."""
         names = names | ({self._cluster.state_topic(group)} if group else set())
-        places = [TopicPartition(name, number) for name in names for number in range(self._partitions(name))]
         with suppress(KafkaError):  # the broker was stopped just now
+            known = {one: {n: one.partitions_for_topic(n) for n in names} for one in (self._scanner, self._dirty)}
+            places = [TopicPartition(name, number) for name, found in known[self._dirty].items() for number in found]
             wait_for(lambda: self._scanner.end_offsets(places) == self._dirty.end_offsets(places), 2)
 
     @cached_property

@@ -278,10 +278,10 @@ class Storm:
         pause = max(2.0, self.count / 500 / len(blows))
         for name, blow in blows:
             time.sleep(chance.uniform(0.5, 1.5) * pause)
+            for role, number in self.crew.look().items():  # before: what a blow shall meet must be there
+                self.say(f"{role} had ended by itself ({number}); started again")
             self.say(name)
             blow()
-            for role, number in self.crew.look().items():
-                self.say(f"{role} had ended by itself ({number}); started again")
         feeder.join()
         self._acknowledge()
 
