@@ -30,11 +30,11 @@ test: .venv/dev ## Run the tests; names what it left out
 	$(BIN)/pytest
 
 test-real: .venv/dev ## Run the tests, also those on a real Kafka and Elasticsearch, which it starts and stops
-	$(BIN)/python tests/services.py run -- $(MAKE) --no-print-directory --jobs=2 --output-sync=target test-servers test-others
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-servers test-others
 
-# Side by side: tests on servers wait most of their time.
+# Side by side: tests on servers wait most of their time, at first for the download of the servers.
 test-servers: .venv/dev
-	$(BIN)/pytest -m "real and not chaos"
+	$(BIN)/python tests/services.py run -- $(BIN)/pytest -m "real and not chaos"
 
 test-others: .venv/dev
 	$(BIN)/pytest -m "not real"
