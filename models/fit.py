@@ -32,7 +32,8 @@ class Material(NamedTuple):
     """All texts as both learners see them: the labelled rows first, the unlabelled ones after them."""
 
     features: csr_matrix
-    means: Matrix
+    words: csr_matrix
+    vectors: Matrix  # one row a column of `words`
     labelled: int
 
 
@@ -43,9 +44,9 @@ class Fit(NamedTuple):
     bias: Matrix
     network: Network
 
-    def raw(self, features: csr_matrix, means: Matrix) -> Matrix:
+    def raw(self, features: csr_matrix, words: csr_matrix) -> Matrix:
         """One row a text, one column a name of COLUMNS."""
-        return np.concatenate((features @ self.weights + self.bias, self.network.outputs(means)), axis=1)
+        return np.concatenate((features @ self.weights + self.bias, self.network.outputs(words)), axis=1)
 
 
 def fit(material: Material, tasks: dict[str, Task], seed: int) -> Fit:
@@ -54,7 +55,12 @@ def fit(material: Material, tasks: dict[str, Task], seed: int) -> Fit:
     questions = questions_of(tasks, count)
     some = np.flatnonzero(questions.times)
     network = fitted_network(
-        material.means[some], questions.truth[some], questions.asked[some], questions.times[some], seed
+        material.words[some],
+        material.vectors,
+        questions.truth[some],
+        questions.asked[some],
+        questions.times[some],
+        seed,
     )
     weights = np.zeros((material.features.shape[1], len(TABLE)), dtype=np.float32)
     bias = np.zeros(len(TABLE), dtype=np.float32)
@@ -89,7 +95,7 @@ def _ratio(features: csr_matrix, task: Task) -> Matrix:
 
 def _taught(material: Material, tasks: dict[str, Task], first: Fit, seed: int) -> dict[str, Task]:
     """The annotated tasks with unlabelled texts."""
-    raw = first.raw(material.features[material.labelled :], material.means[material.labelled :])
+    raw = first.raw(material.features[material.labelled :], material.words[material.labelled :])
     table = raw[:, [COLUMNS.index(name) for name in _TAUGHT]]
     deep = raw[:, [COLUMNS.index(f"deep {name}") for name in _TAUGHT]]
     chance = sigmoid(_TABLE_SCALE * table + _DEEP_SCALE * deep)
@@ -117,4 +123,4 @@ def crossed(material: Material, tasks: dict[str, Task], fold: npt.NDArray[np.int
     """Raw outputs for the rows of one fold, by a fit that saw only the others."""
     others = {name: task.only(fold[task.rows] != number) for name, task in tasks.items()}
     out = np.flatnonzero(fold == number)
-    return fit(material, others, seed).raw(material.features[out], material.means[out])
+    return fit(material, others, seed).raw(material.features[out], material.words[out])

@@ -1,8 +1,7 @@
 """The words of a text become a few numbers about what it tells, and those the outputs of a small network.
 
-Each word has a vector, learned from which words stand near it in half a million texts, so that a word that no label
-ever met still counts like its neighbours in meaning. The first layer is already multiplied into the word vectors: a
-text costs one sum of its words' rows.
+Each word has a row. Training starts it from which words stand near it in half a million texts, so that a word that no
+label ever met still counts like its neighbours in meaning. A text costs one sum of its words' rows.
 """
 
 from __future__ import annotations
@@ -53,16 +52,21 @@ class Meaning:
         weight = np.bincount(text, weights=self._weight[word], minlength=count)
         return np.sqrt(np.maximum(weight, 1e-6)).astype(np.float32)
 
-    def shares(self, reading: Reading) -> Matrix:
-        """One row a word: what it adds to its text's `hidden`; a repeated word adds its part each time."""
+    def shares(self, reading: Reading) -> tuple[Matrix, Matrix]:
+        """One row a word: what it adds to its text's `hidden`, and which part of its text's weight it has.
+
+        A repeated word adds its part each time.
+        """
         texts, width = reading.words.texts, max(len(self._vocabulary), 1)
         found, known = self._vocabulary.found(reading.word_hashes)
         result = np.zeros((len(found), self._rows.shape[1]), dtype=np.float32)
+        part = np.zeros(len(found), dtype=np.float32)
         cells, place, repeats = np.unique(texts[known] * width + found[known], return_inverse=True, return_counts=True)
         text, word = np.divmod(cells, width)
-        size = self._size[word] / (self._norm(text, word, len(reading.plain.texts))[text] * repeats)
-        result[known] = self._rows[word[place]] * size[place, None]
-        return result
+        norm = self._norm(text, word, len(reading.plain.texts))[text]
+        result[known] = self._rows[word[place]] * (self._size[word] / (norm * repeats))[place, None]
+        part[known] = (self._weight[word] / (norm * norm * repeats))[place]
+        return result, part
 
     def outputs(self, hidden: Matrix) -> Matrix:
         """One row a text, one column a name of `layers.DEEP`, in log-odds."""

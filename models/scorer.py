@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from tingchao.models.explain import word_shares
+from tingchao.models.explain import without, word_shares
 from tingchao.models.features import Reading, Vocabulary, read
 from tingchao.models.files import FILE, Array, read_model
 from tingchao.models.language import CHINESE, languages
 from tingchao.models.layers import COLUMNS, DEEP, TABLE, Layers, Matrix, probabilities
 from tingchao.models.meaning import Meaning
 from tingchao.models.scores import HEADS, SIGNALS, ModelError, Scores
+from tingchao.models.table import Table
 
 Floats = npt.NDArray[np.float64]
 
@@ -32,8 +33,7 @@ class Model(NamedTuple):
     """What a model file holds, ready for use."""
 
     vocabulary: Vocabulary
-    weights: Matrix  # one row a feature, one column a name of TABLE
-    bias: Matrix
+    table: Table
     meaning: Meaning
     layers: Layers
     thresholds: Matrix  # one a signal
@@ -41,30 +41,13 @@ class Model(NamedTuple):
     version: str
 
 
-def unpacked_weights(small: npt.NDArray[np.int8], scale: Matrix) -> Matrix:
-    """Weights from one byte each: the sign and the square root, so that small weights keep their precision."""
-    steps = np.arange(-128, 128, dtype=np.float32)
-    squares = steps * np.abs(steps) / np.float32(127 * 127)
-    weights = np.empty(small.shape, dtype=np.float32)
-    for column, largest in enumerate(scale.tolist()):  # one by one: a few megabytes at a time instead of all twice
-        weights[:, column] = (squares * largest)[small[:, column].astype(np.int16) + 128]
-    return weights
-
-
-def packed_weights(weights: Matrix) -> tuple[npt.NDArray[np.int8], Matrix]:
-    """The inverse of `unpacked_weights`, to within 1 % of a column's largest weight."""
-    scale = np.maximum(np.abs(weights).max(axis=0), 1e-12).astype(np.float32)
-    small = np.rint(np.sign(weights) * np.sqrt(np.abs(weights) / scale) * 127)
-    return small.astype(np.int8), scale
-
-
 def model_from(arrays: dict[str, Array], settings: dict[str, Any], sha256: str) -> Model:
     """The model in the arrays and settings of a file; KeyError or ValueError if they do not fit together."""
     if tuple(settings["columns"]) != COLUMNS or tuple(settings["signals"]) != SIGNALS:
         raise ValueError("its heads are not those of this program")
-    weights = unpacked_weights(arrays["weights"], arrays["scale"])
-    if weights.shape != (len(arrays["hashes"]), len(TABLE)):
-        raise ValueError(f"weights of shape {weights.shape}, expected {(len(arrays['hashes']), len(TABLE))}")
+    table = Table(arrays["weights"], arrays["scale"], arrays["bias"])
+    if table.shape != (len(arrays["hashes"]), len(TABLE)):
+        raise ValueError(f"weights of shape {table.shape}, expected {(len(arrays['hashes']), len(TABLE))}")
     if arrays["deep constant"].shape != (len(DEEP),):
         raise ValueError(f"a network of {len(arrays['deep constant'])} outputs, expected {len(DEEP)}")
     base = np.array(settings["base"], dtype=np.float32)
@@ -72,8 +55,7 @@ def model_from(arrays: dict[str, Array], settings: dict[str, Any], sha256: str) 
         raise ValueError(f"{len(base)} base rates, expected {len(HEADS)}")
     return Model(
         Vocabulary(arrays["hashes"]),
-        weights,
-        arrays["bias"],
+        table,
         Meaning(arrays),
         Layers(arrays["polarity"], arrays["neutral"], arrays["mix"], arrays["single"]),
         arrays["thresholds"],
@@ -147,7 +129,7 @@ class Scorer:
     def _inner(self, reading: Reading) -> tuple[Matrix, Matrix]:
         """What is added up over a text: the outputs of the table, and the first layer of the network."""
         model = self._model
-        return model.vocabulary.matrix(reading) @ model.weights + model.bias, model.meaning.hidden(reading)
+        return model.table.outputs(model.vocabulary.matrix(reading)), model.meaning.hidden(reading)
 
     def _numbers(self, table: Matrix, hidden: Matrix) -> Matrix:
         raw = np.concatenate((table, self._model.meaning.outputs(hidden)), axis=1)
@@ -190,10 +172,11 @@ class Scorer:
         plain, words, model = reading.plain, reading.words, self._model
         table, hidden = self._inner(reading)
         whole = self._numbers(table, hidden)
-        without = whole[:0]
+        each = whole[:0]
         if len(words.texts):
-            shares = word_shares(reading, model.vocabulary, model.weights)
-            without = self._numbers(table[words.texts] - shares, hidden[words.texts] - model.meaning.shares(reading))
+            bias, shares = model.table.bias, word_shares(reading, model.vocabulary, model.table)
+            left = without(table[words.texts] - bias, *shares) + bias
+            each = self._numbers(left, without(hidden[words.texts], *model.meaning.shares(reading)))
         ends = np.searchsorted(words.texts, np.arange(len(plain.texts) + 1))
         begins = np.concatenate(([0], np.cumsum([len(one) + 1 for one in plain.texts])))  # a newline ends each text
         for number, (lang, asked) in enumerate(zip(languages(plain), heads, strict=True)):
@@ -201,7 +184,7 @@ class Scorer:
             starts = (words.starts[part] - begins[number]).tolist()
             spans = zip(starts, words.lengths[part].tolist(), strict=True)
             written = [plain.texts[number][start : start + length] for start, length in spans]
-            values = np.concatenate((whole[number : number + 1], without[part]))
+            values = np.concatenate((whole[number : number + 1], each[part]))
             told = limit if lang == CHINESE else 0
             yield {head: _strongest(written, _moved(values, HEADS.index(head)), told) for head in asked}
 

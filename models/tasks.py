@@ -26,7 +26,7 @@ _NEUTRAL = {"smp": ("usual", "virus"), "car": ("car",), "annotated": ("annotated
 _STRENGTH_SENTIMENT, _STRENGTH_SIGNAL = 10.0, 40.0
 _GATE_TEXTS = 4000  # a kind, so that reviews do not outweigh the rest
 _SPAM_TEXTS, _USUAL_TEXTS = 6000, 3000  # of spam, and of each usual kind, for the advert head
-_SHOWN = 6  # times that an epoch of the network shows an annotated text, because they are few; 4 and 10 were worse
+_SHOWN = 4  # times that an epoch of the network shows an annotated text: as often as the others, all together
 
 
 class Task(NamedTuple):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix, diags, vstack
 from sklearn.utils.extmath import randomized_svd
 
 from tingchao.models.features import Hashes, Ids, Vocabulary, distinct, one_a_slot, read
@@ -84,8 +84,8 @@ def _information(near: csr_matrix) -> csr_matrix:
     return information.astype(np.float32)
 
 
-def mean_vectors(texts: Sequence[str], words: WordVectors) -> Matrix:
-    """One row a text: the weighted sum of its words' vectors, each once, over the root of the weights."""
+def word_matrix(texts: Sequence[str], words: WordVectors) -> csr_matrix:
+    """One row a text, one column a word: the word's weight, each word once, over the root of the text's weights."""
     vocabulary, parts = Vocabulary(words.hashes), []
     for first in range(0, len(texts), 1000):
         reading = read(texts[first : first + 1000])
@@ -95,5 +95,5 @@ def mean_vectors(texts: Sequence[str], words: WordVectors) -> Matrix:
         norm = np.sqrt(np.maximum(np.bincount(text, weights=words.weight[word], minlength=count), 1e-6))
         ends = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(np.bincount(text, minlength=count))))
         values = (words.weight[word] / norm[text]).astype(np.float32)
-        parts.append(csr_matrix((values, word, ends), shape=(count, len(vocabulary))) @ words.vectors)
-    return np.concatenate(parts)
+        parts.append(csr_matrix((values, word, ends), shape=(count, len(vocabulary))))
+    return vstack(parts).tocsr()

@@ -15,7 +15,7 @@ from tingchao.models.scores import HEADS
 
 CASES = [
     ("三号线停运两小时了，没人管，乘客都在骂", "outage", "停运"),
-    ("地铁站冒烟着火了快跑，有人受伤", "safety", "着火"),
+    ("地铁站着火了快跑，有人受伤", "safety", "着火"),
     ("这家餐厅吃完拉肚子，怀疑食物中毒", "health", "食物中毒"),
     ("网传自来水有毒，官方辟谣不实", "rumour", "网传"),
     ("这家餐厅很好吃", "positive", "好吃"),
@@ -43,7 +43,7 @@ def test_a_word_moves_the_head_about_as_far_as_leaving_it_out_does(
         return float(np.log(chance / (1 - chance)))
 
     left_out = odds(text) - odds(text.replace(word, " "))
-    assert dict(scorer.why(text, head))[word] == pytest.approx(left_out, rel=0.5)
+    assert dict(scorer.why(text, head))[word] == pytest.approx(left_out, rel=0.3)
 
 
 def test_every_feature_has_its_span_and_the_shares_add_up(scorer: Scorer) -> None:
@@ -51,11 +51,13 @@ def test_every_feature_has_its_span_and_the_shares_add_up(scorer: Scorer) -> Non
     starts, lengths = spans(reading.plain, reading.words)
     assert len(starts) == len(lengths) == len(reading.hashes)
     assert (starts + lengths).max() < len(reading.plain.codes)
-    shares = word_shares(reading, model.vocabulary, model.weights)
-    added = model.vocabulary.matrix(reading) @ model.weights
-    assert shares.sum(axis=0) == pytest.approx(added[0], rel=1e-3, abs=1e-3)
-    hidden = model.meaning.shares(reading).sum(axis=0)
-    assert hidden == pytest.approx(model.meaning.hidden(reading)[0], rel=1e-3, abs=1e-3)
+    shares, part = word_shares(reading, model.vocabulary, model.table)
+    assert part.sum() == pytest.approx(1, rel=1e-3)
+    whole, nothing = (model.table.outputs(model.vocabulary.matrix(one)) for one in (reading, read([""])))
+    assert shares.sum(axis=0) == pytest.approx((whole - nothing)[0], rel=1e-3, abs=1e-3)
+    deep, weight = model.meaning.shares(reading)
+    assert weight.sum() == pytest.approx(1, rel=1e-3)
+    assert deep.sum(axis=0) == pytest.approx(model.meaning.hidden(reading)[0], rel=1e-3, abs=1e-3)
 
 
 def test_an_unknown_head_is_named(scorer: Scorer) -> None:

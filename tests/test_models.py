@@ -15,12 +15,14 @@ import pytest
 import skops.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
 import tingchao.models.features as features
 from tingchao.models.files import FILE, digest, packed, read_model
 from tingchao.models.normalise import plain_batch
-from tingchao.models.scorer import Scorer, packed_weights, unpacked_weights
+from tingchao.models.scorer import Scorer
 from tingchao.models.scores import HEADS, SIGNALS, ModelError
+from tingchao.models.table import Table, packed_weights
 
 CRASH = "昨天山西高速公路发生特大交通事故，47辆车连环相撞，已造成3死7伤"
 ANGRY = "这家店服务态度太差了，等了两个小时，退款也不给退，再也不来了"
@@ -226,7 +228,20 @@ def test_a_model_file_with_another_type_inside_is_refused(copy: Path):
 
 def test_weights_survive_packing():
     weights = np.random.default_rng(0).laplace(size=(1000, 3)).astype(np.float32)
-    assert np.abs(unpacked_weights(*packed_weights(weights)) - weights).max() <= 0.01 * np.abs(weights).max()
+    table = Table(*packed_weights(weights), np.zeros(3, dtype=np.float32))
+    assert np.abs(table.rows(np.arange(1000)) - weights).max() <= 0.01 * np.abs(weights).max()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 99), max_size=9, unique=True), min_size=1, max_size=9))
+def test_the_sums_of_the_used_rows_are_those_of_the_whole_table(texts: list[list[int]]):
+    weights = np.random.default_rng(0).laplace(size=(100, 4)).astype(np.float32)
+    table = Table(*packed_weights(weights), np.arange(4, dtype=np.float32))
+    dense = np.zeros((len(texts), 100), dtype=np.float32)
+    for row, known in zip(dense, texts, strict=True):
+        row[known] = 0.5
+    whole = dense @ table.rows(np.arange(100)) + np.arange(4, dtype=np.float32)
+    assert table.outputs(csr_matrix(dense)) == pytest.approx(whole, abs=1e-4)
 
 
 def test_the_slow_cutter_gives_nearly_the_same_words():

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
 from tingchao.models import measures
 from tingchao.models.calibrate import fitted_scale, fitted_threshold
@@ -218,10 +219,21 @@ def test_the_network_learns_what_is_asked_and_only_that() -> None:
     inputs = generator.normal(size=(3000, 20)).astype(np.float32)
     truth = np.stack((inputs[:, 0] * inputs[:, 1] > 0, inputs[:, 2] > 0), axis=1).astype(np.float32)
     asked = np.tile(np.array([1, 0], dtype=np.float32), (3000, 1))
-    network = fitted_network(inputs, truth, asked, np.full(3000, 4), seed=0)
-    right = (network.outputs(inputs) > 0) == truth
+    words, vectors = csr_matrix(inputs), np.eye(20, dtype=np.float32)
+    network = fitted_network(words, vectors, truth, asked, np.full(3000, 4), seed=0)
+    right = (network.outputs(words) > 0) == truth
     assert right[:, 0].mean() > 0.8
     assert right[:, 1].mean() < 0.6
+
+
+def test_the_network_tells_words_apart_whose_vectors_are_alike() -> None:
+    generator = np.random.default_rng(0)
+    texts = generator.integers(0, 2, size=(3000, 6)).astype(np.float32)
+    vectors = np.ones((6, 4), dtype=np.float32)
+    truth = (texts[:, :1] > texts[:, 1:2]).astype(np.float32)
+    words = csr_matrix(texts)
+    network = fitted_network(words, vectors, truth, np.ones_like(truth), np.full(3000, 4), seed=0)
+    assert ((network.outputs(words) > 0) == truth).mean() > 0.9
 
 
 def test_word_rows_survive_packing() -> None:
