@@ -60,7 +60,9 @@ def phrase(word: str) -> tuple[list[str], bool]:
     return tokens, True
 
 
-_SPELLINGS = 32  # a word; four characters that each have two traditional forms give 16
+# Characters of all traditional spellings of a word together, as 16 spellings of four characters with two forms each: no
+# query of the greatest length then makes more than the 16,384 clauses that Elasticsearch takes.
+_SPELLED = 64
 
 
 def spellings(word: str) -> list[str]:
@@ -73,4 +75,5 @@ def spellings(word: str) -> list[str]:
     own = fold(word)
     simple = "".join(simplified().get(character, character) for character in own)
     forms = product(*(traditional().get(character, (character,)) for character in simple))
-    return list(dict.fromkeys([own, simple, *map("".join, islice(forms, _SPELLINGS))]))
+    most = max(2, _SPELLED // max(1, len(own)))
+    return list(dict.fromkeys([own, simple, *map("".join, islice(forms, most))]))

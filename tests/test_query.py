@@ -127,3 +127,19 @@ def test_threads_read_queries_at_once() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+@pytest.mark.parametrize("piece", ["发", "发 ", "后台 ", "复台干系 ", "后台发面后台发面 "])
+def test_the_longest_query_stays_below_the_clauses_of_elasticsearch(piece: str) -> None:
+    def tokens(one: Expression) -> int:
+        match one:
+            case Words(tokens=own):
+                return len(own)
+            case Some(parts=parts):
+                return sum(map(tokens, parts))
+            case All(parts=parts, none=none):
+                return sum(map(tokens, (*parts, *none)))
+
+    found = parse((piece * 1000)[:1000])
+    assert found is not None
+    assert tokens(found) < 16_384
