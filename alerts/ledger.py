@@ -7,6 +7,7 @@ import hashlib
 import msgspec
 
 from tingchao.alerts.decide import FORGET, NEXT
+from tingchao.alerts.merge import NOTE
 from tingchao.config.language import Said
 from tingchao.pipeline.clock import Clock
 from tingchao.pipeline.errors import Refused
@@ -14,7 +15,6 @@ from tingchao.pipeline.log import Log, output
 from tingchao.pipeline.privacy import mask
 from tingchao.pipeline.records import ACTIVE, Alert, Command, Judgement, Verdict, decode
 
-NOTE = 500  # characters of a note
 _PAGE = 1000  # entries read at once
 
 

@@ -15,7 +15,7 @@ HISTORY = 50  # changes kept; the first one always stays
 _SOURCES = 20  # sources named; the others are summed up
 _STRONG = 5
 _TOPICS = 20  # under which an event is found
-_NOTE = 500  # characters
+NOTE = 500  # characters of a note
 _JUDGED = 50  # posts that an alert remembers as judged; it shows six at a time
 
 
@@ -101,7 +101,7 @@ def changed(
     history = alert.history
     if history and what in {"updated", "judged"} and (what, post) == (history[-1].what, history[-1].post):
         history = history[:-1]
-    history = (*history, Change(at=at, what=what, note=note[:_NOTE], verdict=verdict, post=post))
+    history = (*history, Change(at=at, what=what, note=note[:NOTE], verdict=verdict, post=post))
     if len(history) > HISTORY:
         history = (history[0], *history[len(history) - HISTORY + 1 :])
     return replace(alert, number=alert.number + 1, state=state or alert.state, updated_at=at, history=history)
