@@ -39,13 +39,16 @@ class Table:
 
 
 def records(consumer: KafkaConsumer, where: Sequence[TopicPartition]) -> Iterator[ConsumerRecord]:
-    """All records from where the consumer stands to what is the end when it begins."""
+    """All records from where the consumer stands to at least what is the end when it begins.
+
+    What comes in meanwhile is given too: the consumer stands behind it then, so nobody would read it again.
+    """
     ends = consumer.end_offsets(where)
     heard = stopwatch()
     while any(consumer.position(place) < ends[place] for place in where):
         found = consumer.poll(timeout_ms=200, max_records=5000)
         for place in where:
-            yield from (record for record in found.get(place, ()) if record.offset < ends[place])
+            yield from found.get(place, ())
         if found:
             heard = stopwatch()
         elif stopwatch() - heard > _SILENCE:

@@ -20,6 +20,7 @@ from tingchao.pipeline.clock import ManualClock
 from tingchao.pipeline.errors import Poison, Refused, Retry
 from tingchao.pipeline.kafka_cluster import Cluster, partition_of
 from tingchao.pipeline.kafka_log import KafkaLog
+from tingchao.pipeline.kafka_table import Table
 from tingchao.pipeline.log import Batch, Output, Reader
 from tingchao.pipeline.records import Post, encode
 from tingchao.pipeline.stage import Input, Memory, Plan, Result, Runner, outcomes
@@ -60,6 +61,25 @@ def configure(cluster: Cluster, topic: str, **configs: str) -> None:
     changed = {name.replace("_", "."): value for name, value in configs.items()}
     admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, cluster.topic(topic), changed)])
     admin.close()
+
+
+def test_what_is_written_while_a_table_is_read_is_not_lost(kafka: Any, log: KafkaLog) -> None:
+    log.publish([], NOW, group="g", state={"a": b"1"})
+    table = Table(kafka.cluster, kafka.cluster.state_topic("g"), [0])
+    asked = table._consumer.end_offsets
+
+    def asked_just_before(where: Any) -> Any:
+        ends = asked(where)
+        log.publish([], NOW, group="g", state={"b": b"2"})
+        time.sleep(0.5)  # its marks stand
+        return ends
+
+    table._consumer.end_offsets = asked_just_before
+    table.refresh()
+    table._consumer.end_offsets = asked
+    table.refresh()
+    assert table.values == {0: {"a": b"1", "b": b"2"}}
+    table.close()
 
 
 def test_a_rejected_record_takes_the_whole_commit_with_it(kafka: Any, log: KafkaLog) -> None:
