@@ -9,6 +9,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,15 +48,19 @@ def test_what_is_read_in_is_found_scored_again_and_found(run: Run) -> None:
     done = run("ingest", "-", data="".join(json.dumps(post, ensure_ascii=False) + "\n" for post in posts))
     assert done.returncode == 0, done.stderr
 
-    def found() -> list[dict[str, object]]:
+    def found() -> list[str]:
         done = run("search", "冒烟", "--json")
         assert done.returncode == 0, done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return done.stdout.splitlines()
+
+    def close(number: str) -> Any:
+        """BLAS adds in another order in a batch of another size: the last of six digits may differ."""
+        return pytest.approx(float(number), abs=2e-6)
 
     before = next(hits for hits in iter(found, None) if len(hits) == 9)  # a search sees a post after a second
     done = run("replay", "--from", "2026-02-01")
     assert done.stdout.startswith("6 posts scored again with model "), done.stderr
-    assert found() == before
+    assert list(map(json.loads, found())) == [json.loads(hit, parse_float=close) for hit in before]
 
 
 def test_how_the_texts_drift_is_told_without_a_file(run: Run, tmp_path: Path) -> None:
