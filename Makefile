@@ -34,14 +34,14 @@ test-real: .venv/dev ## Run the tests, also those on a real Kafka and Elasticsea
 
 # Side by side: tests on servers wait most of their time, at first for the download of the servers.
 test-servers: .venv/dev
-	$(BIN)/python tests/services.py run -- $(BIN)/pytest -m "real and not chaos"
+	$(BIN)/python tests/services.py run -- $(BIN)/pytest -m real
 
 test-others: .venv/dev
 	$(BIN)/pytest -m "not real"
 
 chaos: .venv/dev ## The long proof: break servers, kill everything many times, and count afterwards
-	$(BIN)/python tests/services.py run -- $(BIN)/pytest -m chaos
 	$(BIN)/python tests/storm.py --shared $(SHARED)
+	$(BIN)/python tests/storm.py --shared $(SHARED) --outage 600
 
 check: .venv/dev ## Lint, format and types
 	$(BIN)/ruff check .

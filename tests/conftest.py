@@ -73,8 +73,6 @@ class Markers:
         for item in items:
             if item.get_closest_marker("real"):
                 item.add_marker(pytest.mark.timeout(300))  # a server that one test starts takes its time
-            if {"own_kafka", "own_elasticsearch"} & set(getattr(item, "fixturenames", ())):
-                item.add_marker("chaos")
 
 
 def pytest_configure(config: pytest.Config) -> None:

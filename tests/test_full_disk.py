@@ -17,7 +17,7 @@ from tingchao.pipeline.errors import Retry
 from tingchao.pipeline.log import Output
 from tingchao.pipeline.query import Query
 
-pytestmark = [pytest.mark.real, pytest.mark.chaos]
+pytestmark = pytest.mark.real
 NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 SIZE = 200  # MB; Kafka makes index files of 10 MB at a time
 
