@@ -4,6 +4,11 @@ Counts are over-dispersed, so the test is a negative-binomial one. With m the we
 their variance, v = m + m²/r gives the size r; the uncertainty of m itself, a Gamma(a, w) after a Jeffreys prior, adds
 its own share: 1/size = 1/r + 1/a. Outbreaks of the past are weighted down, as in Farrington et al. 1996 with the
 threshold of Noufaily et al. 2013.
+
+Shares are over-dispersed too: what one post says of a matter, others of that hour repeat. With rho, the correlation of
+two posts of one hour, n posts say as much as n / (1 + (n - 1) rho) independent ones (Rao and Scott 1992, "A simple
+method for the analysis of clustered binary data"); on so many, less the uncertainty of the usual share itself, the test
+is a binomial one.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ from tingchao.alerts.season import MEMORY, Numbers, Past, weights
 COLD = 24  # slots of history below which nothing is called usual: of hours one whole day
 _JEFFREYS = 0.5  # Gamma(1/2, 0), the usual prior for a rate of which nothing is known
 _JUDGED = 20.0  # posts (weighted) that a share must have been seen on
+_ALIKE = 0.05  # correlation of two posts of one hour of which nothing is known (a guess), worth `_JUDGED` pairs
 _OUTBREAK = 2.58  # standardised Anscombe residual above which an hour counts less (Noufaily et al. 2013)
 _UPPER = 0.9
 _ROUNDS = 2
@@ -39,16 +45,18 @@ class Usual:
 
 @dataclass(frozen=True, slots=True)
 class UsualShare:
-    """Which share of the posts is usually negative."""
+    """Which share is usual, as of negative posts, how alike the posts of one hour are, and how well that is known."""
 
-    expected: float
+    expected: float  # 0-1
+    alike: float = 0.0  # correlation of two posts of one hour, 0-1
+    unsure: float = 0.0  # variance of `expected`, in units of that of a single post
 
     def tail(self, share: float, posts: int) -> float:
-        """Chance that at least so large a share of so many posts is negative, if they came independently."""
-        hits = share * posts
-        if hits <= 0:
+        """Chance of at least so large a share of so many posts, if nothing had changed."""
+        if share <= 0 or posts <= 0:
             return 1.0
-        return float(betainc(hits, posts - hits + 1, self.expected))
+        worth = 1 / ((1 + (posts - 1) * self.alike) / posts + self.unsure)  # as many independent posts
+        return float(betainc(share * worth, (1 - share) * worth + 1, self.expected))
 
 
 def usual(past: Past, at: float, length: float) -> Usual | None:
@@ -70,15 +78,30 @@ def usual(past: Past, at: float, length: float) -> Usual | None:
     return Usual(shape / total * length, 1 / (excess + 1 / shape))
 
 
-def usual_share(negative: Numbers, judged: Numbers, first: int, at: float) -> UsualShare | None:
-    """The share of negative posts, weighted like `usual`; None when there is too little history."""
+def usual_share(sums: Numbers, judged: Numbers, first: int, at: float) -> UsualShare | None:
+    """The share, weighted like `usual`; None when there is too little history.
+
+    `sums`: of what is 0-1 a post, an hour; `judged`: posts that it was known of, so that an hour without is missing.
+    """
     if len(judged) < COLD:
         return None
     own = weights(Past(judged, first), at)
     posts = float(own @ judged)
     if posts < _JUDGED:
         return None
-    return UsualShare((float(own @ negative) + _JEFFREYS) / (posts + 2 * _JEFFREYS))
+    share = (float(own @ sums) + _JEFFREYS) / (posts + 2 * _JEFFREYS)
+    alike = _alike(sums, judged, own, share)
+    unsure = float(own**2 @ (judged * (1 + np.maximum(judged - 1, 0) * alike))) / posts**2
+    return UsualShare(share, alike, unsure)
+
+
+def _alike(sums: Numbers, judged: Numbers, own: Numbers, share: float) -> float:
+    """The correlation of two posts of one hour, by moments: how far hours lie from the share, beyond chance."""
+    some = judged > 0
+    n, own = judged[some], own[some]
+    apart = (sums[some] - share * n) ** 2 / (n * share * (1 - share))  # 1 + (n - 1) rho on the average
+    pairs = float(own @ (n - 1))
+    return min(1.0, max(0.0, (float(own @ (apart - 1)) + _ALIKE * _JUDGED) / (pairs + _JUDGED)))
 
 
 def _known(past: Past) -> Past:

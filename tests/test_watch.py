@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tingchao.alerts import shards, watch
-from tingchao.alerts.baseline import Past, Usual, usual, usual_share
+from tingchao.alerts.baseline import Past, Usual, UsualShare, usual, usual_share
 from tingchao.alerts.hours import Hours
 from tingchao.alerts.seen import Seen
 from tingchao.alerts.watch import Watch
@@ -483,6 +483,50 @@ def test_an_empty_history_expects_little_but_not_nothing() -> None:
 def test_less_than_a_day_is_no_history() -> None:
     assert usual(Past(np.ones(23), 0), 12, 1) is None
     assert usual_share(np.zeros(48), np.full(48, 0.1), 0, 12) is None
+
+
+def share_chances(alike: float, posts: float) -> tuple[list[float], list[float]]:
+    """Where nothing changes, the chance of the last hour of two weeks; the second as if posts were independent."""
+    rng = np.random.default_rng(1)
+    found, independent = [], []
+    for _ in range(400):
+        judged = rng.poisson(posts, 337).astype(float)
+        spread = 1 / alike - 1
+        negative = rng.binomial(judged.astype(int), rng.beta(0.4 * spread, 0.6 * spread, 337)).astype(float)
+        usually = usual_share(negative[:-1], judged[:-1], 0, 336.5)
+        assert usually is not None
+        last, share = int(judged[-1]), negative[-1] / max(judged[-1], 1.0)
+        found.append(usually.tail(share, last))
+        independent.append(UsualShare(usually.expected).tail(share, last))
+    return found, independent
+
+
+@pytest.mark.parametrize("alike", [0.05, 0.2])
+def test_a_share_that_swings_from_hour_to_hour_is_seldom_called_unusual(alike: float) -> None:
+    found, independent = share_chances(alike, 40.0)
+    assert sum(p <= 0.01 for p in found) <= 10, "of 400, 4 are expected"
+    assert sum(p <= 0.01 for p in independent) > 20, "posts of one hour are not independent"
+
+
+def test_a_share_of_few_posts_says_little_and_one_of_many_much() -> None:
+    judged = np.full(336, 20.0)
+    usually = usual_share(0.2 * judged, judged, 0, 336.5)
+    assert usually is not None
+    assert usually.expected == pytest.approx(0.2, abs=0.01)
+    assert usually.tail(1.0, 1) == pytest.approx(usually.expected, rel=0.1), "one post of which one in five is so"
+    chances = [usually.tail(0.6, posts) for posts in (5, 20, 80)]
+    assert chances == sorted(chances, reverse=True)
+    assert chances[0] > 0.01 > 1e-6 > chances[-1]
+
+
+def test_hours_without_posts_say_nothing_of_a_share() -> None:
+    judged, gaps = np.full(336, 20.0), np.full(336, 20.0)
+    gaps[200:202] = 0.0
+    whole, missing = (usual_share(0.2 * n, n, 0, 336.5) for n in (judged, gaps))
+    assert whole is not None
+    assert missing is not None
+    assert missing.expected == pytest.approx(whole.expected, rel=0.001)
+    assert missing.tail(0.6, 30) == pytest.approx(whole.tail(0.6, 30), rel=0.2)
 
 
 def test_large_values_are_kept_in_pieces_and_come_back_whole() -> None:
