@@ -16,7 +16,12 @@ from tingchao.alerts import shards
 from tingchao.alerts.windows import BUCKET, HOUR, PER_HOUR, Bucket, Window
 from tingchao.config.signals import SIGNALS
 
-POSTS, JUDGED, NEGATIVE, FIRST_SIGNAL = 0, 1, 2, 3  # places in a Total; negative and signals in thousandths
+# Places in a Total; negative, signals and gravity in thousandths. New ones stand last: older totals are shorter.
+POSTS, JUDGED, NEGATIVE, FIRST_SIGNAL = 0, 1, 2, 3
+OUTLETS = FIRST_SIGNAL + len(SIGNALS)
+GRAVITY = OUTLETS + 1
+_WIDTH = GRAVITY + 1
+UNKNOWN = -1  # in a Total: it was written before this was counted
 Total = list[int]
 BASELINE = 28 * 24  # hours of totals that a baseline looks back on: four weeks, so that each weekday counts as much
 _DECODED = 5000  # hours kept decoded between two batches; 2 KB each when quiet, 10 KB when busy
@@ -71,6 +76,7 @@ class Hours:
                 day = _DAY.decode(self._memory[key])
                 self._days[topic, int(number)] = day
                 for hour_number, total in day.hours.items():
+                    total.extend([UNKNOWN] * (_WIDTH - len(total)))
                     self._set_total(topic, hour_number, total)
 
     def posts(self, topic: str) -> dict[int, int]:
@@ -238,8 +244,8 @@ _ENCODER = msgspec.msgpack.Encoder()
 _HOUR = msgspec.msgpack.Decoder(Hour)
 _DAY = msgspec.msgpack.Decoder(Day)
 
-_EMPTY = np.zeros((24, FIRST_SIGNAL + len(SIGNALS)))
-_NOTHING: Total = [0] * (FIRST_SIGNAL + len(SIGNALS))
+_EMPTY = np.zeros((24, _WIDTH))
+_NOTHING: Total = [0] * _WIDTH
 
 
 def _total(hour: Hour) -> Total:
@@ -247,4 +253,8 @@ def _total(hour: Hour) -> Total:
     total = [window.posts, window.judged, window.negative]
     signals = {signal for bucket in hour.buckets.values() for signal in bucket.texts}
     total += [window.mass(signal) if signal in signals else 0 for signal in range(len(SIGNALS))]
-    return [a + b for a, b in zip(total, hour.before, strict=True)] if hour.before else total
+    total += [window.outlets, window.gravity]
+    if not hour.before:
+        return total
+    before = hour.before + [UNKNOWN] * (_WIDTH - len(hour.before))
+    return [UNKNOWN if b == UNKNOWN else a + b for a, b in zip(total, before, strict=True)]

@@ -1,4 +1,4 @@
-"""Does a rule hold for a topic in a window? The three measures, their baselines, and how sure each of them is."""
+"""Does a rule hold for a topic in a window? The measures, their baselines, and how sure each of them is."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+import numpy as np
 from msgspec.structs import replace
 
 from tingchao.alerts.baseline import COLD, Usual, UsualShare, usual, usual_share
 from tingchao.alerts.dark import Dark
-from tingchao.alerts.hours import BASELINE, FIRST_SIGNAL, JUDGED, NEGATIVE, POSTS, Hours, Total
+from tingchao.alerts.hours import BASELINE, FIRST_SIGNAL, GRAVITY, JUDGED, NEGATIVE, OUTLETS, POSTS, Hours, Total
 from tingchao.alerts.season import Past
 from tingchao.alerts.surges import Surges
 from tingchao.alerts.windows import BUCKET, HOUR, SURE, UNIT, Window
@@ -19,6 +20,10 @@ from tingchao.config.signals import SIGNALS
 from tingchao.pipeline.records import Event, Reason
 
 _COLD_SURE = 0.5  # without a history a count says that much and no more
+_MEANS = {
+    NEGATIVE: 1.0,
+    GRAVITY: 3.0,
+}  # what is a mean over the posts that could be judged, and the most that it can be
 
 
 class Gate(NamedTuple):
@@ -41,8 +46,8 @@ class Gate(NamedTuple):
 
 def gate_of(rule: Rule) -> Gate:
     """The gate of a rule."""
-    place = _place(rule)
-    counted = rule.kind in {"baseline", "count", "signal"}
+    place = _place(rule) if rule.signal else POSTS  # there are no more sources than posts
+    counted = rule.kind in {"baseline", "count", "signal", "sources"}
     floor = (rule.resolve_below or rule.threshold or 0.0) if counted else 0.0
     least = floor * (1 if place == POSTS else UNIT)
     return Gate(rule, None if "*" in rule.topics else frozenset(rule.topics), rule.min_posts, place, least)
@@ -90,10 +95,14 @@ class Measure:
         baseline = self.baseline(rule, topic, window)
         if baseline is None:
             return _reason(rule, window, observed, None, None) if _holds_cold(rule, observed) else None
-        p = baseline.tail(observed, window.judged) if isinstance(baseline, UsualShare) else baseline.tail(observed)
-        usual_enough = rule.ratio is not None and observed < rule.ratio * baseline.expected
+        if isinstance(baseline, UsualShare):
+            most = _MEANS[_place(rule)]
+            expected, p = baseline.expected * most, baseline.tail(observed / most, window.judged)
+        else:
+            expected, p = baseline.expected, baseline.tail(observed)
+        usual_enough = rule.ratio is not None and observed < rule.ratio * expected
         likely_enough = rule.p is not None and p > rule.p
-        return None if usual_enough or likely_enough else _reason(rule, window, observed, baseline.expected, p)
+        return None if usual_enough or likely_enough else _reason(rule, window, observed, expected, p)
 
     def sure(self, rule: Rule, window: Window, reason: Reason) -> float:
         """How sure the reason makes us, 0-0.99.
@@ -113,7 +122,7 @@ class Measure:
         Windows of one length that begin within the same hour share one.
         """
         known = self._known.setdefault(topic, {})
-        place = NEGATIVE if rule.kind == "negative_share" else _place(rule)
+        place = _place(rule)
         live = self._is_live(topic, window)
         key = window.start // HOUR, window.end - window.start, place, live
         if key not in known:
@@ -126,9 +135,14 @@ class Measure:
             return None
         middle = end + 0.5 + length / 2  # windows begin half an hour after `end` on the average
         past = self._hours.past(topic, first, end)
-        if place == NEGATIVE:
-            return usual_share(past[:, NEGATIVE] / UNIT, past[:, JUDGED], first, middle)
-        values = past[:, place] / (1 if place == POSTS else UNIT)
+        # Of the time before a measure was counted only hours without posts are known, which are not what is usual.
+        begin = int(np.flatnonzero(past[:, place] < 0).max(initial=-1)) + 1
+        first, past = first + begin, past[begin:]
+        if place in _MEANS:
+            return usual_share(past[:, place] / UNIT / _MEANS[place], past[:, JUDGED], first, middle)
+        values = past[:, place] / (1 if place in {POSTS, OUTLETS} else UNIT)
+        if place == OUTLETS:  # half an hour has more than half the sources of an hour
+            length = max(1.0, length)
         return usual(Past(values, first, HOUR, self._dark.known(first, end)), middle - 0.5, length)
 
     def _is_live(self, topic: str, window: Window) -> bool:
@@ -165,8 +179,12 @@ def signal_number(rule: Rule) -> int | None:
 
 
 def _place(rule: Rule) -> int:
+    """The place in a Total of what the rule measures."""
     signal = signal_number(rule)
-    return POSTS if signal is None else FIRST_SIGNAL + signal
+    return _PLACES.get(rule.kind, POSTS) if signal is None else FIRST_SIGNAL + signal
+
+
+_PLACES = {"negative_share": NEGATIVE, "sources": OUTLETS, "severity": GRAVITY}
 
 
 def _reaches(rule: Rule, window: Window, floor: float) -> float | None:
@@ -180,10 +198,18 @@ def _reaches(rule: Rule, window: Window, floor: float) -> float | None:
 
 
 def _observed(rule: Rule, window: Window, signal: int | None) -> float:
-    """Posts, a share (0-1), the expected number of texts with the signal, or the chance of the likeliest one."""
+    """Posts, sources, a share (0-1), a severity (0-3), the expected texts with the signal, or the chance of one."""
     if signal is not None:
         return (window.likeliest(signal) if rule.single else window.mass(signal)) / UNIT
-    return window.negative_share if rule.kind == "negative_share" else float(window.posts)
+    match rule.kind:
+        case "negative_share":
+            return window.negative_share
+        case "severity":
+            return window.mean_severity
+        case "sources":
+            return float(window.outlets)
+        case _:
+            return float(window.posts)
 
 
 def _holds_cold(rule: Rule, observed: float) -> bool:

@@ -39,6 +39,7 @@ class Bucket(msgspec.Struct, omit_defaults=True):
     judged: int = 0  # posts that the models could judge
     negative: int = 0  # thousandths: expected number of negative posts
     severity: int = 0  # thousandths: the expected severity of the gravest text that may tell of a signal
+    gravity: int = 0  # thousandths: the sum of the expected severities of the posts that could be judged
     voices: set[int] = msgspec.field(default_factory=set)
     sources: dict[str, int] = msgspec.field(default_factory=dict)
     texts: dict[int, dict[int, int]] = msgspec.field(default_factory=dict)  # signal -> text -> weight
@@ -54,6 +55,7 @@ class Bucket(msgspec.Struct, omit_defaults=True):
             return
         self.judged += 1
         self.negative += round(scores.negative * UNIT)
+        self.gravity += round(scores.severity * UNIT)
         for signal, weight in weights:
             self.severity = max(self.severity, round(scores.severity * UNIT))
             keep_strongest(self.texts.setdefault(signal, {}), text, weight, TEXTS)
@@ -146,6 +148,21 @@ class Window:
     def negative_share(self) -> float:
         """Expected share of negative posts among those that could be judged, 0-1."""
         return self.negative / UNIT / self.judged if self.judged else 0.0
+
+    @property
+    def gravity(self) -> int:
+        """Thousandths: the sum of the expected severities of the posts that could be judged."""
+        return sum(b.gravity for b in self._buckets)
+
+    @property
+    def mean_severity(self) -> float:
+        """Of the posts that could be judged, 0-3."""
+        return self.gravity / UNIT / self.judged if self.judged else 0.0
+
+    @property
+    def outlets(self) -> int:
+        """Different sources, up to `SOURCES`: a bucket with more of them keeps so many apart."""
+        return min(SOURCES, len(set().union(*(b.sources for b in self._buckets)) - {OTHERS}))
 
     @cached_property
     def voices(self) -> int:

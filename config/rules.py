@@ -12,21 +12,25 @@ from tingchao.config.load import Block, Duration, Level
 from tingchao.config.mistakes import either, twice
 from tingchao.config.signals import SIGNALS
 
-Kind = Literal["count", "negative_share", "signal", "baseline", "event", "new_term", "absence", "all", "any"]
+Kind = Literal[
+    "count", "sources", "negative_share", "severity", "signal", "baseline", "event", "new_term", "absence", "all", "any"
+]
 COMBINED = frozenset({"all", "any"})  # of other rules; they have no measure of their own
 QUIETEST = timedelta(hours=48)  # watch remembers for so long what it told
+_MEASURED = frozenset({"count", "sources", "negative_share", "severity", "signal"})  # they can have a baseline
+_MOST = {"negative_share": 1.0, "severity": 3.0}  # what is measured is never more
 # Keys that belong to some kinds only.
 _ONLY: dict[str, frozenset[str]] = {
     "signal": frozenset({"signal", "baseline"}),
-    "ratio": frozenset({"count", "negative_share", "signal"}),
-    "p": frozenset({"count", "negative_share", "signal"}),
+    "ratio": _MEASURED,
+    "p": _MEASURED,
     "min_sources": frozenset({"event"}),
     "sources": frozenset({"absence"}),
     "min_severity": frozenset({"signal"}),
     "single": frozenset({"signal"}),
     "rules": COMBINED,
-    "quiet": frozenset({"count", "negative_share", "signal", "event", "new_term"}),
-    "resolve_below": frozenset({"count", "negative_share", "signal", "event", "new_term"}),
+    "quiet": _MEASURED | {"event", "new_term"},
+    "resolve_below": _MEASURED | {"event", "new_term"},
     "for": frozenset(get_args(Kind)) - {"baseline", "absence"},
 }
 
@@ -43,7 +47,7 @@ class Rule(Block):
     topics: list[str] = Field(default=["*"], min_length=1)
     signal: str = ""  # kind signal: one of the nine; kind baseline: instead of posts
     window: Duration = timedelta(hours=1)
-    threshold: float | None = Field(default=None, gt=0)  # posts, share (0-1), or expected number with the signal
+    threshold: float | None = Field(default=None, gt=0)  # of what the kind measures
     ratio: float | None = Field(default=None, gt=1)  # so many times the baseline
     p: float | None = Field(default=None, gt=0, lt=1)  # and as unlikely as this, if nothing had changed
     min_posts: int = Field(default=3, ge=1)
@@ -75,8 +79,8 @@ class Rule(Block):
                 raise ValueError(Said("error.config.short_silence"))
         elif self.threshold is None and self.ratio is None and self.p is None:
             raise ValueError(Said("error.config.never_fires"))
-        if self.kind == "negative_share" and self.threshold is not None and self.threshold > 1:
-            raise ValueError(Said("error.config.share", got=f"{self.threshold:g}"))
+        if self.threshold is not None and self.threshold > _MOST.get(self.kind, self.threshold):
+            raise ValueError(Said(f"error.config.most_{self.kind}", got=f"{self.threshold:g}"))
         if self.resolve_below is not None and (self.threshold is None or self.resolve_below >= self.threshold):
             raise ValueError(Said("error.config.resolve_below"))
         if self.window <= timedelta(0):

@@ -324,7 +324,8 @@ def test_a_replay_in_other_batches_and_with_restarts_finds_the_same() -> None:
         ('kind = "baseline"\nquiet = "9h"', "quiet: only for kind = "),
         ('kind = "count"\nthreshold = 3\nquiet = "3d"', "quiet: "),
         ('kind = "event"', "the rule can never fire; give 'threshold'"),
-        ('kind = "event"\nratio = 2', "ratio: only for kind = 'count', 'negative_share' or 'signal'"),
+        ('kind = "event"\nratio = 2', "ratio: only for kind = 'count', 'sources', 'negative_share', 'severity' or "),
+        ('kind = "severity"\nthreshold = 3.5', "threshold: a severity is at most 3, got 3.5"),
     ],
 )
 def test_a_mistake_is_named_by_file_and_key(tmp_path: Path, text: str, said: str) -> None:

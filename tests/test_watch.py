@@ -10,6 +10,7 @@ from itertools import pairwise
 from math import exp, lgamma, log
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,9 @@ from hypothesis import strategies as st
 
 from tingchao.alerts import shards, watch
 from tingchao.alerts.baseline import Past, Usual, UsualShare, usual, usual_share
-from tingchao.alerts.hours import Hours
+from tingchao.alerts.dark import Dark
+from tingchao.alerts.hours import UNKNOWN, Hours
+from tingchao.alerts.measure import Measure
 from tingchao.alerts.seen import Seen
 from tingchao.alerts.watch import Watch
 from tingchao.alerts.windows import OTHERS, SOURCES, TEXTS, VOICES, Bucket, Window, distinct, hashed, weights
@@ -188,6 +191,98 @@ def test_the_negative_share_is_that_of_the_posts_that_could_be_judged(tmp_path: 
     (candidate,) = world.run(*angry, *unjudged)
     assert candidate.reason.observed == pytest.approx(0.9)
     assert candidate.evidence[1].negative == 0.9, "without a signal the most negative posts are shown"
+
+
+def burst(sources: int, severity: float = 0.3) -> list[Mention]:
+    """Twelve posts in so many sources, within a minute."""
+    return [
+        mention(
+            f"n{n}", T0 + 15 * MINUTE + n * MINUTE / 12, source=f"new{n % sources}", scores=scores(severity=severity)
+        )
+        for n in range(12)
+    ]
+
+
+SPREAD = Rule(name="spread", kind="sources", ratio=2.0, p=0.001)
+GRAVE = Rule(name="grave", kind="severity", p=0.001)
+
+
+def after_days(path: Path, *now: Mention) -> list[Candidate]:
+    """What the two rules tell of what comes after four days of twelve posts an hour in two sources."""
+    world = World(path, SPREAD, GRAVE, start=T0 - 4 * DAY)
+    for hour in range(96):
+        start = world.clock.now()
+        posts = [
+            mention(f"d{hour}-{n}", start + n * MINUTE, source=f"s{n % 2}", scores=scores(severity=0.3))
+            for n in range(12)
+        ]
+        world.clock.move(HOUR)
+        assert world.run(*posts) == []
+    world.clock.move(16 * MINUTE)
+    return world.run(*now)
+
+
+def test_the_same_number_of_posts_in_many_sources_is_news(tmp_path: Path) -> None:
+    found = after_days(tmp_path, *burst(9))
+    first = found[0].reason
+    assert {one.reason.rule for one in found} == {"spread"}
+    assert (first.kind, first.observed) == ("sources", 9)
+    assert first.expected == pytest.approx(2, rel=0.1)
+    assert first.p is not None
+    assert first.p <= 0.001
+
+
+def test_the_same_number_of_posts_of_graver_things_is_news(tmp_path: Path) -> None:
+    found = after_days(tmp_path, *burst(2, severity=2.1))
+    assert {one.reason.rule for one in found} == {"grave"}
+    first = found[0].reason
+    assert first.observed == pytest.approx(2.1)
+    assert first.expected == pytest.approx(0.3, rel=0.1)
+
+
+def test_nothing_is_told_of_an_hour_like_the_others(tmp_path: Path) -> None:
+    assert after_days(tmp_path, *burst(2)) == []
+
+
+def test_without_a_history_sources_and_severity_wait_unless_a_threshold_is_given(tmp_path: Path) -> None:
+    fixed = [one.model_copy(update={"name": f"fixed-{one.name}", "threshold": 2.0}) for one in (SPREAD, GRAVE)]
+    found = World(tmp_path, SPREAD, GRAVE, *fixed).run(*burst(9, severity=2.5))
+    assert {one.reason.rule for one in found} == {"fixed-spread", "fixed-grave"}
+    assert {(one.reason.expected, one.sure) for one in found} == {(None, 0.5)}
+
+
+def test_hours_of_before_a_measure_was_counted_are_unknown_not_zero() -> None:
+    memory = Memory({})
+    at = 500_000 * 3600
+    older = [4, 4, 0] + [0] * len(SIGNALS)
+    memory[f"t/metro/{500_000 // 24}"] = msgspec.msgpack.encode({"touched": at, "hours": {500_000: older}})
+    assert Hours(memory).past("metro", 500_000, 500_001)[0].tolist() == [*older, UNKNOWN, UNKNOWN]
+    later = Hours(memory)
+    later.bucket("metro", at // 300, at).add(POST, 1, 1, [])
+    later.sum_up()
+    assert later.past("metro", 500_000, 500_001)[0].tolist() == [5, 5, 200, *older[3:], UNKNOWN, UNKNOWN]
+
+
+def test_a_measure_without_known_hours_has_no_baseline() -> None:
+    memory, first = Memory({}), 500_000 // 24 * 24
+    older = [4, 4, 0] + [0] * len(SIGNALS)
+    for day in range(4):
+        hours = {first + 24 * day + n: older for n in range(0, 24, 2)}
+        memory[f"t/metro/{first // 24 + day}"] = msgspec.msgpack.encode({"touched": 0, "hours": hours})
+    measure = Measure(Hours(memory), Dark(Memory({})), {"metro": 0}, HOUR)
+    window = Window((first + 96) * 3600, (first + 97) * 3600, [])
+    assert measure.baseline(MANY, "metro", window) is not None
+    assert measure.baseline(SPREAD, "metro", window) is None
+    assert measure.baseline(GRAVE, "metro", window) is None
+
+
+def test_sources_beyond_those_kept_apart_never_lower_the_count() -> None:
+    one, other = Bucket(), Bucket()
+    told = []
+    for n in range(90):
+        (one if n % 3 else other).add(mention(f"s{n}", T0, source=f"source {n}"), n, n, [])
+        told.append(Window(0, 300, [one, other]).outlets)
+    assert told == [min(n + 1, SOURCES) for n in range(90)]
 
 
 def test_a_rule_watches_only_its_topics(tmp_path: Path) -> None:
