@@ -191,6 +191,12 @@ def is_copy(text: str, other: str) -> bool:
     return events.add([Told("", "0", 0, 0, "", "", text), Told("", "1", 0, 0, "", "", other)])[1].copy_of == "0"
 
 
+# What a machine that reads pictures of texts takes for each other; both ways. No digits: those are other facts.
+_LOOKS = "己已 未末 土士 日曰 人入 大太 今令 天夭 木本 贝见 刀力 王玉 白自 目且 住往 侯候 拔拨 晴睛 治冶 亨享 免兔"
+LOOKS = {a: b for pair in _LOOKS.split() for a, b in (pair, pair[::-1])}
+NUMBERS = frozenset("0123456789零〇一二两三四五六七八九十百千")  # a digit that is lost or moved makes another fact
+
+
 def unseen(shared: Path) -> dict[str, Callable[[str, random.Random], str]]:
     """Kinds of edit of which no example was looked at while the constants were chosen."""
     sounds = {row["char"]: row["same_sound_same_tone"] for row in _rows(shared / "data/variants/same_pinyin.csv")}
@@ -218,7 +224,23 @@ def unseen(shared: Path) -> dict[str, Callable[[str, random.Random], str]]:
         del parts[draw.randrange(len(parts))]
         return "".join(parts)
 
+    def dropped(text: str, draw: random.Random) -> str:
+        return "".join(c for c in text if c in NUMBERS or draw.random() >= 0.05)
+
+    def swapped(text: str, draw: random.Random) -> str:
+        letters = list(text)
+        for at in range(len(letters) - 1):
+            if not NUMBERS & {*letters[at : at + 2]} and draw.random() < 0.03:
+                letters[at : at + 2] = letters[at + 1], letters[at]
+        return "".join(letters)
+
+    def misread(text: str, draw: random.Random) -> str:
+        return "".join(LOOKS.get(c, c) if draw.random() < 0.5 else c for c in text)
+
     return {
+        "letters dropped, 5 %": dropped,
+        "neighbours swapped, 3 %": swapped,
+        "misread, half of what looks alike": misread,
         "traditional": lambda text, _: "".join(old.get(c, c) for c in text),
         "homophones, 5 %": homophones,
         "spacing": lambda text, _: " ".join(text),
