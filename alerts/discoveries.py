@@ -5,6 +5,11 @@ is many a day. So what is told is chosen as Benjamini and Hochberg (1995) choose
 M windows judged, those with p <= level * k / M, where k is how many of them are. What has been told stays told and
 counts in k, so that the choice can be made at any time (as LORD spends evenly over a day: Ramdas et al. 2017).
 Nothing is remembered for it but the alerts.
+
+Rules on the chance that a post truly tells of a signal (`single`) pass by: it is a posterior, one minus the local false
+discovery rate (Efron 2010, Large-Scale Inference, ch. 5). As far as the scores are calibrated, at most 1 - threshold of
+what they tell is false however much is watched, so there is nothing to correct. A p-value beside it says only that the
+like is rare for the topic.
 """
 
 from __future__ import annotations

@@ -13,11 +13,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
 from tingchao.alerts import card
+from tingchao.alerts.dark import Dark
 from tingchao.alerts.decide import Decide
 from tingchao.alerts.discoveries import Discoveries, is_told
+from tingchao.alerts.hours import Hours
+from tingchao.alerts.measure import Measure
+from tingchao.alerts.windows import BUCKET, UNIT, Bucket, Window
 from tingchao.config.routes import RoutesFile
 from tingchao.config.rules import Rule
 from tingchao.config.settings import MainFile, Settings, load
+from tingchao.config.signals import SIGNALS
 from tingchao.config.topics import Topic
 from tingchao.pipeline.records import Alert, Candidate, Delivery, Reason, Tick, decode
 from tingchao.pipeline.stage import Input, Memory
@@ -96,6 +101,33 @@ PASS_BY = [("fixed", None), ("fixed", 0.3), ("first", 0.05), ("many", None), ("a
 @pytest.mark.parametrize(("rule", "p"), PASS_BY)
 def test_what_the_operator_fixed_and_a_cold_start_pass_by(rule: str, p: float | None) -> None:
     assert Desk(topics=400).see("t0", p, rule).why("t0") == ""
+
+
+@pytest.mark.parametrize("rule", [rule for rule in load().rules if rule.single], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("posts", [2, 200])
+def test_a_calibrated_chance_needs_no_correction_however_many_posts_are_watched(rule: Rule, posts: int) -> None:
+    """1,000 days of so many posts with a report that the shipped rule tells. Three standard errors are allowed."""
+    drawn, signal = np.random.default_rng(posts), SIGNALS.index(rule.signal)
+    measure = Measure(Hours(Memory({})), Dark(Memory({})), {"t": 0}, HOUR)
+    untested = rule.model_copy(update={"p": None})  # there is no history here, without which a rule with p waits
+    told, true = [], []
+    while len(told) < 1000:
+        for chance in drawn.beta(0.2, 1.0, size=posts):
+            window = _one_post(signal, round(chance * UNIT))
+            reason = measure.holds(untested, "t", window, 0.0)
+            if reason is not None:
+                told.append(measure.sure(rule, window, reason))
+                true.append(drawn.uniform() < chance)
+                break
+    assert rule.threshold is not None
+    error = 3 * (rule.threshold * (1 - rule.threshold) / len(told)) ** 0.5
+    assert np.mean(true) >= rule.threshold - error
+    assert np.mean(true) == pytest.approx(np.mean(told), abs=error), "the alert says how sure it is"
+
+
+def _one_post(signal: int, weight: int) -> Window:
+    bucket = Bucket(posts=1, judged=1, severity=2500, texts={signal: {1: weight}}, speakers={signal: {1: weight}})
+    return Window(0, BUCKET, [bucket])
 
 
 def test_a_fixed_rule_beside_one_of_chance_is_enough() -> None:
