@@ -1,8 +1,9 @@
-"""[fetches] → sources → [candidates]: a source that can no longer be read is an alert of its own.
+"""[fetches] → sources → [candidates], [mentions]: a source that can no longer be read is an alert of its own.
 
 What a sick source does not tell is not silence of the public. So these alerts come first, and decide lets them inhibit
 what they would falsify. No source is given up: it is visited at its interval whatever is said here.
-State keys: the source's name.
+`watch` hears of the hours in which none was read, by a tick in each partition; its baselines leave them out (dark.py).
+State keys: the source's name, and `@unread`, the hours that `watch` was last told of.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tingchao.config.sources import Source
 from tingchao.pipeline.clock import BEIJING
 from tingchao.pipeline.flow import READS
 from tingchao.pipeline.log import Output, output
-from tingchao.pipeline.records import FINE, Alert, Candidate, Fetch, Reason, Tick
+from tingchao.pipeline.records import FINE, TICK_KEY, Alert, Candidate, Fetch, Reason, Tick, encode
 from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
 
 TICK = timedelta(minutes=1)
@@ -27,6 +28,9 @@ _TRIES = 3  # visits in a row that failed; one or two are the web as it is
 _PATIENCE = timedelta(minutes=30)  # and at least so long, for sources that are visited every minute
 _AGAIN = timedelta(hours=1)  # told again while it lasts: below decide.quiet (2 h), so that the alert stays one
 _MANY = 0.5  # share of the sources that fail at once, from which the trouble is ours: one alert
+_OFTEN = timedelta(minutes=30)  # a source that is visited at least so often has a visit in each hour
+_UNREAD = "@unread"
+_TOLD = 72  # hours that `watch` is told of: more than it looks at again (dark.py)
 _LEAST = 3  # sources; of two, both may be ill by themselves
 _SLOTS = 24  # hours of the day, in Beijing: people post by day
 _DAYS = 14  # that the usual number of an hour rests on, about; older ones fade
@@ -78,7 +82,8 @@ class Sources:
     def __init__(self, memory: Memory, settings: Settings) -> None:
         self._memory = memory
         self._sources = {source.name: source for source in settings.sources if source.enabled}
-        self._all: dict[str, Health] = {name: _HEALTH.decode(value) for name, value in memory.items()}
+        self._all = {name: _HEALTH.decode(value) for name, value in memory.items() if name != _UNREAD}
+        self._partitions = settings.main.kafka.partitions if settings.main.log.kind == "kafka" else 1
 
     def process(self, inputs: Sequence[Input]) -> Result:
         """Outcomes: good, bad, other (one article, or a source that is configured no longer), tick."""
@@ -90,6 +95,7 @@ class Sources:
                     outcome, found = self._fetch(fetch)
                 case Tick() as tick:
                     outcome, found = "tick", list(self._tick(tick.at))
+                    outputs += self._tell_unread(tick.at)
                 case other:
                     raise AssertionError(f"sources reads fetches, got {type(other).__name__}")
             outcomes.append(outcome)
@@ -125,6 +131,28 @@ class Sources:
         for name in known:
             if name not in failing:
                 yield from self._tell_quiet(name, now)
+
+    def _tell_unread(self, now: datetime) -> Iterator[Output]:
+        """To each partition of `watch`, when they have changed, the hours in which no source was read."""
+        told = msgspec.json.decode(self._memory.get(_UNREAD, b"[]"), type=tuple[int, ...])
+        hour = int(now.timestamp()) // 3600
+        first = hour - _FARTHEST + 1  # health remembers no visits before it
+        unread = (*(one for one in told if hour - _TOLD <= one < first), *self._unread(first, hour))
+        if unread != told:
+            self._memory[_UNREAD] = _ENCODER.encode(unread)
+            tick = encode(Tick(at=now, unread=unread))
+            yield from (Output("mentions", TICK_KEY, tick, number) for number in range(self._partitions))
+
+    def _unread(self, first: int, end: int) -> Iterator[int]:
+        """Hours from `first` on, without `end`, in which none of the sources that are visited often enough was read."""
+        often = [
+            health
+            for name, health in self._all.items()
+            if name in self._sources and self._sources[name].every <= _OFTEN
+        ]
+        begun = min((int(health.began.timestamp()) // 3600 + 1 for health in often if health.began), default=end)
+        read = {hour for health in often for hour in health.hours}
+        return (hour for hour in range(max(first, begun), end) if hour not in read)
 
     def _fails(self, name: str, now: datetime) -> bool:
         health = self._all.get(name)

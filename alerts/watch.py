@@ -95,7 +95,10 @@ class Watch:
             else:
                 assert isinstance(given.record, Tick), f"watch reads mentions, got {type(given.record).__name__}"
                 outputs += self._judge_waiting()
-                outputs += self._tick(given.record.at)
+                if given.record.unread is None:
+                    outputs += self._tick(given.record.at)
+                else:  # of another stage, whose clock may be behind
+                    self._hear_of_outage(given.record.unread)
                 outcomes.append("tick")
         if len(inputs) < self._batch:  # else more of what was written together may follow
             outputs += self._judge_waiting()
@@ -152,6 +155,10 @@ class Watch:
             self._clock.hour = hour
             self._memory["clock"] = msgspec.json.encode(self._clock)
             self._forget(now)
+
+    def _hear_of_outage(self, unread: Sequence[int]) -> None:
+        self._dark.tell(unread, self._clock.hour, self._hours.all_posts())
+        self._measure.forget()
 
     def _hold_on(self, now: int, *, all_of_them: bool) -> Iterator[Output]:
         """What has held for long enough; what no longer holds in the window that ends now is forgotten."""

@@ -107,6 +107,7 @@ class Tick(Record, frozen=True, kw_only=True, omit_defaults=True):
     """The clock, written into a partition: timers fire on ticks only, so a replay sees the same ones."""
 
     at: Aware
+    unread: tuple[int, ...] | None = None  # to `watch`: of the last days, the hours in which no source was read
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

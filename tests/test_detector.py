@@ -341,3 +341,16 @@ def test_quiet_nights_are_not_dark() -> None:
     dark, hour = Dark(Memory({})), int(START.timestamp()) // HOUR
     dark.tick(0, hour + 24 * 20, {hour + n: 50 * (n % 24 > 6) for n in range(24 * 20)})
     assert dark.known(hour, hour + 24 * 20).all()
+
+
+def test_an_hour_in_which_no_source_was_read_is_dark_however_little_is_usual_unless_posts_came() -> None:
+    memory, hour = Memory({}), int(START.timestamp()) // HOUR
+    dark, posts = Dark(memory), {hour + n: 1 for n in range(100) if n not in {80, 81}}
+    dark.tick(0, hour + 95, posts)
+    assert dark.known(hour, hour + 95).all(), "one post an hour: none is no surprise"
+    dark.tell([hour + 80, hour + 81, hour + 82], hour + 95, posts)
+    assert [n for n, share in enumerate(dark.known(hour, hour + 95)) if not share] == [80, 81]
+    for later in range(96, 180):  # it stays so when the hour is looked at no more, and after a restart
+        dark = Dark(memory)
+        dark.tick(hour + later - 1, hour + later, posts)
+    assert [n for n, share in enumerate(dark.known(hour, hour + 95)) if not share] == [80, 81]

@@ -112,7 +112,7 @@ def site(secure_kafka: Any) -> Iterator[Site]:
 WORK: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "score": {"score": ("scored", "mentions", "dead")},
     "index": {"index": ("dead",)},
-    "watch": {"watch": ("candidates", "dead"), "sources": ("candidates", "dead")},
+    "watch": {"watch": ("candidates", "dead"), "sources": ("candidates", "mentions", "dead")},
     "decide": {"decide": ("alerts", "verdicts", "silences", "dead")},
     "notify": {"notify.desk": ("dead",)},
     "crawl": {"schedule": (), "visits": ()},

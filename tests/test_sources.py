@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -13,10 +13,11 @@ from tingchao.config.settings import MainFile, Settings
 from tingchao.config.sources import Source
 from tingchao.pipeline.clock import ManualClock
 from tingchao.pipeline.log import Log, output
-from tingchao.pipeline.records import Alert, Candidate, Fetch, decode
+from tingchao.pipeline.records import Alert, Candidate, Fetch, Tick, decode
 from tingchao.pipeline.stage import Runner
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)  # a whole hour
 
 
 def source(name: str, every: str = "10m") -> Source:
@@ -213,3 +214,47 @@ def test_times_are_by_the_clock_of_the_fetch(watching: Watching) -> None:
     watching.pass_time(HOUR)
     watching.pass_time(HOUR, "tls")
     assert watching.told()[0].reason.start == began + HOUR + 10 * MINUTE
+
+
+# What baselines must not take for zero
+
+
+def unread(watching: Watching) -> list[list[int]]:
+    """What `watch` was told of, in hours since the test began."""
+    began = int(NOW.timestamp()) // 3600
+    ticks = [decode(Tick, one.value) for one in watching.log.scan("mentions", 0, 10_000)]
+    return [[hour - began for hour in tick.unread or ()] for tick in ticks]
+
+
+def test_watch_is_told_of_the_hours_in_which_no_source_was_read_and_keeps_them(watching: Watching) -> None:
+    watching.clock.move(NOW - watching.clock.now())
+    watching.pass_time(5 * HOUR - 10 * MINUTE)
+    assert unread(watching) == []
+    watching.pass_time(2 * HOUR, "timeout")
+    watching.pass_time(HOUR)
+    assert unread(watching) == [[5], [5, 6]]
+    watching.restart()
+    watching.pass_time(2 * DAY)
+    assert unread(watching) == [[5], [5, 6]]
+    watching.pass_time(2 * DAY)
+    assert unread(watching) == [[5], [5, 6], [6], []], "when `watch` no longer asks, it is forgotten"
+
+
+def test_one_source_that_is_read_is_enough_and_without_any_visit_nothing_is(log: Log, clock: ManualClock) -> None:
+    watching = Watching(log, clock, ("morning", "evening"))
+    watching.clock.move(NOW - watching.clock.now())
+    watching.fetch("timeout", name="evening")
+    watching.pass_time(3 * HOUR - 10 * MINUTE)
+    assert unread(watching) == []
+    for _ in range(18):  # from 10:50 to 13:50 nobody visits
+        watching.clock.move(10 * MINUTE)
+        watching.run()
+    assert unread(watching) == [[3], [3, 4]]
+
+
+def test_a_source_that_is_seldom_visited_says_nothing_of_an_hour(log: Log, clock: ManualClock) -> None:
+    watching = Watching(log, clock)
+    watching.settings = Settings(MainFile(), (source("morning", "2h"),), (), ())
+    watching.restart()
+    watching.pass_time(DAY, step=2 * HOUR)
+    assert unread(watching) == []

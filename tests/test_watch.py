@@ -28,8 +28,8 @@ from tingchao.config.rules import Rule
 from tingchao.config.settings import Settings, load
 from tingchao.models.scores import SIGNALS, Scores
 from tingchao.pipeline.clock import ManualClock
-from tingchao.pipeline.log import STATE_LIMIT, output
-from tingchao.pipeline.records import Candidate, Mention, Tick, decode
+from tingchao.pipeline.log import STATE_LIMIT, Output, output
+from tingchao.pipeline.records import TICK_KEY, Candidate, Mention, Tick, decode, encode
 from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.stage import Input, Memory, Runner
 
@@ -283,6 +283,30 @@ def test_sources_beyond_those_kept_apart_never_lower_the_count() -> None:
         (one if n % 3 else other).add(mention(f"s{n}", T0, source=f"source {n}"), n, n, [])
         told.append(Window(0, 300, [one, other]).outlets)
     assert told == [min(n + 1, SOURCES) for n in range(90)]
+
+
+def test_two_hours_in_which_no_source_was_read_are_missing_not_zero_live_and_in_replay(tmp_path: Path) -> None:
+    """Two posts an hour; three hours after the gap sixteen come, which the gap must not make rarer."""
+    told, cut = {}, {24 + 2, 24 + 3}
+    for name, gap, tells in (("whole", set(), False), ("zero", cut, False), ("missing", cut, True)):
+        world = World(tmp_path / name, MANY)
+        for hour in range(30):
+            world.run(*([] if hour in gap else talk(T0 + hour * HOUR, 1, 2, f"h{hour}-")))
+            world.clock.move(HOUR)
+            if tells and hour == max(gap):
+                begun = int(T0.timestamp()) // 3600
+                tick = Tick(at=world.clock.now(), unread=tuple(begun + n for n in sorted(gap)))
+                world.log.publish([Output("mentions", TICK_KEY, encode(tick), 0)], world.clock.now())
+        world.run(*(mention(f"b{n}", T0 + 30 * HOUR, text=f"b{n}") for n in range(16)))
+        again = Runner(watch.plan(world.settings)._replace(name="again", tick=None), world.log, world.clock)
+        before = world.candidates()
+        while again.step():
+            pass
+        assert world.candidates()[len(before) :] == before, "a replay of the log gives the same"
+        told[name] = before[-1].reason
+    assert told["missing"].expected == pytest.approx(told["whole"].expected, rel=0.02)
+    assert told["zero"].expected < 0.95 * told["whole"].expected
+    assert told["zero"].p < 0.5 * told["missing"].p
 
 
 def test_a_rule_watches_only_its_topics(tmp_path: Path) -> None:
