@@ -66,13 +66,26 @@ class Copies:
         self._changed: set[int] = set()
         self._load()
 
-    def find(self, scope: str, bare: str, mark: int, links: str, slots: Slots) -> Found:
-        """The text that this one repeats, if one is known; `slots` are those of its sketch."""
+    def near(self, scopes: Sequence[str], slots: Slots) -> list[bool]:
+        """Whether texts that come one after another, a row of slots each, may share a number with one before them.
+
+        Most do not, and a call of numpy for each would cost more than all that is done with them.
+        """
+        salts = np.array([_salt(scope) for scope in scopes])
+        known = (self._table.take(slots) >> _TAG == salts[:, None]).any(axis=1)
+        first = {scope: number for number, scope in reversed(list(enumerate(scopes)))}
+        return [
+            near or first[scope] < number
+            for number, (scope, near) in enumerate(zip(scopes, known.tolist(), strict=True))
+        ]
+
+    def find(self, scope: str, bare: str, mark: int, links: str, slots: Slots, *, near: bool) -> Found:
+        """The text that this one repeats, if one is known; `slots` are those of its sketch, `near` as it was told."""
         known = self._exact.get((scope, mark))
         if known is not None and not other_links(self._texts[known].links, links):
             return Found(self._texts[known], 1.0, known)
         nearest = -1
-        for number in self._candidates(scope, bare, slots):
+        for number in self._candidates(scope, bare, slots) if near else ():
             nearest = max(nearest, number)
             for kin in self._kin(number):
                 text = self._texts[kin]

@@ -94,12 +94,14 @@ class Events:
         sketches = np.zeros((len(posts), BANDS), dtype="<u2")
         for number, post in enumerate(posts):
             sketches[number] = read_sketch(post.sketch) if drawn is None or post.sketch else drawn[number]
-        where = slots([post.scope for post in posts], sketches)
+        scopes = [post.scope for post in posts]
+        where = slots(scopes, sketches)
+        near = self._copies.near(scopes, where)
         read = []
         for number, post in enumerate(posts):
             bare = found.bare[number] or post.text.strip()
             linked = links(folded[number])[:LONGEST]
-            read.append(self._read(post, bare[:LONGEST], linked, sketches[number], where[number]))
+            read.append(self._read(post, bare[:LONGEST], linked, sketches[number], where[number], near=near[number]))
         places = _places(found, self._limits.dims)
         names: list[str] = [""] * len(posts)
         for turn in _turns(posts):
@@ -137,10 +139,12 @@ class Events:
             shards.put(self._memory, f"v/{event.scope}/{name}", kept)
         self._changed.clear()
 
-    def _read(self, post: Told, bare: str, linked: str, sketch: NDArray[np.uint16], where: Slots) -> _Read:
+    def _read(
+        self, post: Told, bare: str, linked: str, sketch: NDArray[np.uint16], where: Slots, *, near: bool
+    ) -> _Read:
         """Find the text that a post repeats, or remember its own."""
         mark = hashed(bare)
-        found = self._copies.find(post.scope, bare, mark, linked, where)
+        found = self._copies.find(post.scope, bare, mark, linked, where, near=near)
         own = None
         if found.likeness < _MOVED:
             name = post.id if found.text is None else found.text.name

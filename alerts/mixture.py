@@ -82,23 +82,23 @@ class Mixtures:
         """
         numbers = np.array([self._number(scope) for scope in scopes])
         live = max((len(self._names[scope]) for scope in scopes), default=0)
-        longest = max(map(len, places), default=0)
-        if not live or not longest:
+        lengths = np.array([len(one) for one in places], dtype=np.intp)
+        if not live or not lengths.any():
             return [None] * len(scopes)
         rows = self._rows[numbers, :live]
-        padded = np.zeros((len(scopes), longest), dtype=np.intp)
-        lengths = np.array([len(one) for one in places])
-        present = np.arange(longest) < lengths[:, None]
-        padded[present] = np.concatenate(places)
-        usual = (self._usual[numbers[:, None], padded] + 1) / (self._terms[numbers] + lengths + _CALM)[:, None]
-        weight = ((1 - BACKGROUND) * present / usual).astype(np.float32)
-        told = self._counts.reshape(-1).take(rows[:, :, None] * self._dims + padded[:, None, :])
+        # The terms of all posts one after another: a table of posts and terms would be as wide as the longest post.
+        post, every = np.repeat(np.arange(len(scopes)), lengths), np.concatenate(places)
+        usual = (self._usual.take(numbers[post] * self._dims + every) + 1) / (self._terms[numbers] + lengths + _CALM)[
+            post
+        ]
+        weight = ((1 - BACKGROUND) / usual).astype(np.float32)
+        told = self._counts.take((rows * self._dims)[post] + every[:, None])
         terms = np.zeros(rows.shape, dtype=np.int64) + _UNTOLD * lengths[:, None]
-        post, slot, term = np.nonzero(told)  # few of the terms of a post were told in an event
-        share = told[post, slot, term] * weight[post, term]
-        share /= np.maximum(self._sizes[rows[post, slot]], 1).astype(np.float32)
+        term, slot = np.nonzero(told)  # few of the terms of a post were told in an event
+        share = told[term, slot] * weight[term]
+        share /= np.maximum(self._sizes[rows[post[term], slot]], 1).astype(np.float32)
         logs = np.rint(np.log(share + np.float32(BACKGROUND)) * _UNIT).astype(np.int64) - _UNTOLD
-        np.add.at(terms, (post, slot), logs * present[post, term])
+        np.add.at(terms, (post[term], slot), logs)
         odds = terms + np.rint(np.log(np.maximum(self._now(rows, at[:, None]), 1e-6)) * _UNIT).astype(int)
         odds[rows == 0] = _NEVER
         best = odds.argmax(axis=1)
