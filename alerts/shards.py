@@ -11,9 +11,9 @@ def put(memory: MutableMapping[str, bytes], key: str, value: bytes) -> None:
     """Store the value; pieces that did not change are not written again."""
     count = max(1, -(-len(value) // PIECE))
     for number in range(count):
-        piece = value[number * PIECE : (number + 1) * PIECE]
-        if memory.get(_key(key, number)) != piece:
-            memory[_key(key, number)] = piece
+        name, piece = _key(key, number), value[number * PIECE : (number + 1) * PIECE]
+        if name not in memory or memory[name] != piece:
+            memory[name] = piece
     _cut(memory, key, count)
 
 

@@ -58,6 +58,9 @@ class Memory(MutableMapping[str, bytes]):
     def __getitem__(self, key: str) -> bytes:
         return self._values[key]
 
+    def __contains__(self, key: object) -> bool:  # that of MutableMapping raises and catches KeyError
+        return key in self._values
+
     def __setitem__(self, key: str, value: bytes) -> None:
         self._values[key] = value
         self._changed.add(key)
