@@ -1,6 +1,6 @@
-"""How well posts become events and copies are found, beside first-story detection; and how fast.
+"""How well posts become events and copies are found, beside first-story detection. How fast: load.py.
 
-    python bench/events.py ../shared [crises] [copies] [repeats] [speed] [burst]
+    python bench/events.py ../shared [crises] [copies] [repeats]
 
 Nothing is fitted here: the constants of alerts/mixture.py and alerts/likeness.py are used as they are.
 """
@@ -8,32 +8,23 @@ Nothing is fitted here: the constants of alerts/mixture.py and alerts/likeness.p
 from __future__ import annotations
 
 import csv
-import dataclasses
 import gzip
 import random
 import re
 import sys
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from parts import real_texts
 
-from tingchao.alerts import decide, watch
-from tingchao.alerts.events import STREAM, TOPICS, Events, Limits, Told
-from tingchao.config.settings import load
-from tingchao.config.topics import Topic
-from tingchao.models.scores import SIGNALS, Scores
+from tingchao.alerts.events import STREAM, Events, Limits, Told
 from tingchao.pipeline.grams import fold
-from tingchao.pipeline.records import Alert, Candidate, Mention, decode
-from tingchao.pipeline.shingles import sketches, units
-from tingchao.pipeline.stage import Input, Memory
+from tingchao.pipeline.shingles import units
 
 ROUNDS = 1000  # of the bootstrap
 THRESHOLDS = np.arange(0.02, 0.8, 0.02)
@@ -332,114 +323,12 @@ def _share(part: int, whole: int) -> str:
     return f"{p:.3f} ({low:.3f}-{high:.3f}; {part} of {whole})"
 
 
-# ---------------------------------------------------------------- speed
-
-
-def speed(shared: Path, count: int = 200_000, topics: int = 2_000) -> None:
-    """Mentions a second of CPU, placing and saving; beside MinHash alone in Python, as a yardstick of the machine."""
-    texts = real_texts(shared)
-    drawn = sketches([fold(text) for text in texts])
-    draw = random.Random(4)
-    memory: dict[str, bytes] = {}
-    events = Events(memory, TOPICS)
-    began, seconds = _resident(), 0.0
-    for first in range(0, count, 500):
-        told = []
-        for number in range(first, first + 500):
-            pick = draw.randrange(len(texts))
-            at = 1_760_000_000 + number // 100
-            topic = f"t{draw.randrange(topics)}"
-            told.append(Told(topic, str(number), at, at, f"s{number % 40}", str(pick), texts[pick], drawn[pick]))
-        start = time.process_time()
-        events.add(told)
-        events.save()
-        seconds += time.process_time() - start
-        if (first + 500) % (count // 4) == 0:
-            print(f"    {first + 500:>9,}: {(first + 500) / seconds:,.0f}/s, +{_resident() - began:.0f} MB", flush=True)
-    start = time.process_time()
-    for text in texts[:500]:
-        _minhash(text)
-    alone = 500 / (time.process_time() - start)
-    print(f"speed: {count:,} mentions over {topics:,} topics, {count / seconds:,.0f}/s (MinHash alone {alone:,.0f}/s)")
-
-
-# ---------------------------------------------------------------- burst
-
-
-def burst(shared: Path, count: int = 100_000) -> None:
-    """A minute of mentions of one event, half of them reposts, from watch to decide: alerts, and processor time.
-
-    Mentions are written five seconds apart, as many as come in that time; the delay is that of the slowest batch.
-    """
-    settings = dataclasses.replace(load(), topics=(Topic(name="t", title="t", any=["t"]),))
-    watcher, decider = watch.Watch(Memory({}), settings), decide.Decide(Memory({}), settings)
-    texts = [text for text in real_texts(shared) if "武汉" in text]
-    draw, now, alerts, slowest, seconds, first = random.Random(6), datetime.now(UTC), {}, 0.0, 0.0, 0.0
-    for number in range(0, count, watch.BATCH):
-        at = now + timedelta(seconds=60 * number / count)
-        told = [f"武汉{texts[0]}{draw.choice(texts)[:20] if draw.random() < 0.5 else ''}" for _ in range(watch.BATCH)]
-        drawn = sketches([fold(text) for text in told])
-        mentions = [_mention(number + n, at, *one) for n, one in enumerate(zip(told, drawn, strict=True))]
-        start = time.process_time()
-        found = watcher.process([Input(one, at) for one in mentions]).outputs
-        given = [Input(decode(Candidate, one.value), at) for one in found]
-        for one in decider.process(given).outputs:
-            alert = decode(Alert, one.value)
-            alerts[alert.id] = alert
-            first = first or number / count * 60 + time.process_time() - start
-        spent = time.process_time() - start
-        slowest, seconds = max(slowest, spent), seconds + spent
-    print(
-        f"burst: {count:,} mentions of a minute, {len(alerts)} alerts, first {first:.1f} s after the first mention; "
-        f"{seconds:.1f} s of processor time in all ({count / seconds:,.0f}/s), slowest batch {slowest:.2f} s"
-    )
-
-
-def _mention(number: int, at: datetime, text: str, sketch: str) -> Mention:
-    signals = tuple(0.9 if name == "disaster" else 0.01 for name in SIGNALS)
-    scores = Scores(
-        negative=0.6,
-        neutral=0.4,
-        positive=0.0,
-        signals=signals,
-        severity=2.0,
-        live=0.9,
-        advert=0.01,
-        given=(),
-        lang="zh",
-        abstained=False,
-    )
-    return Mention(
-        topic="t",
-        id=f"p{number}",
-        published_at=at,
-        fetched_at=at,
-        source=f"s{number % 40}",
-        voice=f"v{number % 50_000}",
-        excerpt=text,
-        scores=scores,
-        signature=sketch[:16],
-        sketch=sketch,
-    )
-
-
-def _minhash(text: str) -> list[int]:
-    """128 values over pairs of characters, as one would write it with numpy a text."""
-    grams = np.array([hash(text[n : n + 3]) & 0xFFFFFFFF for n in range(len(text) - 2)], dtype=np.uint64)
-    factors = np.arange(1, 257, 2, dtype=np.uint64)[:, None] * np.uint64(0x9E3779B1)
-    return (((grams * factors) & np.uint64(0xFFFFFFFF)).min(axis=1)).tolist()  # type: ignore[no-any-return]
-
-
-def _resident() -> float:
-    return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0]) / 1024
-
-
 def _rows(path: Path) -> Iterable[dict[str, str]]:
     with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
         yield from csv.DictReader(file)
 
 
 if __name__ == "__main__":
-    parts = {"crises": crises, "copies": copies, "repeats": repeats, "speed": speed, "burst": burst}
+    parts = {"crises": crises, "copies": copies, "repeats": repeats}
     for part in sys.argv[2:] or parts:
         parts[part](Path(sys.argv[1]))

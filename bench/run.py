@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-WITH_DATA = ("score.py", "events.py", "pages.py", "ingest.py", "latency.py", "up.py")
+WITH_DATA = ("score.py", "events.py", "load.py", "pages.py", "ingest.py", "latency.py", "up.py")
 ALONE = ("crawl.py",)  # makes its own pages
 
 
