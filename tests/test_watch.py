@@ -671,3 +671,11 @@ def test_seen_ids_survive_a_restart_and_go_with_their_hour() -> None:
     assert seen.add("metro", 5, 7)
     assert not seen.add("metro", 1500, 7)
     assert max(map(len, memory.values())) <= STATE_LIMIT
+
+
+def test_seen_ids_are_those_of_a_plain_set_however_they_are_kept() -> None:
+    seen, plain, draw = Seen(Memory({})), set[int](), random.Random(1)
+    for n in range(6_000):
+        one = draw.choice((0, 2**64 - 1, draw.randrange(4_000) << 50))
+        assert seen.add("metro", one, n // 2_000) is (one not in plain)
+        plain.add(one)
