@@ -218,7 +218,8 @@ class Decide:
             heard, ended = max(heard, at), None
         elif held.alert.state in ACTIVE and alert.state not in ACTIVE:  # a later verdict does not move the end
             heard = ended = max(heard, at)
-        self._put(Held(alert, heard, (*held.commands, command.id)[-_COMMANDS:], ended, held.quiet))
+        commands = (*held.commands, command.id)[-_COMMANDS:]
+        self._put(msgspec.structs.replace(held, alert=alert, heard=heard, commands=commands, ended=ended))
         return "done", [alert]
 
     def _tick(self, at: datetime) -> Iterator[Alert]:
@@ -233,7 +234,7 @@ class Decide:
                 self._put(msgspec.structs.replace(held, heard=max(held.heard, at)))
             elif at - held.heard > self._quiet_of(held):
                 alert = changed(held.alert, at, "quiet", state="resolved")
-                self._put(Held(alert, held.heard, held.commands, held.heard, held.quiet))
+                self._put(msgspec.structs.replace(held, alert=alert, ended=held.heard))
                 yield alert
         if self._forgot is not None and at - self._forgot < timedelta(hours=1):
             return
@@ -264,7 +265,7 @@ class Decide:
 
     def _hold(self, held: Held, alert: Alert, candidate: Candidate) -> None:
         heard, quiet = max(held.heard, candidate.reason.end), max(held.quiet, candidate.quiet)
-        self._put(Held(alert, heard, held.commands, quiet=quiet))
+        self._put(msgspec.structs.replace(held, alert=alert, heard=heard, ended=None, quiet=quiet))
 
     def _put(self, held: Held) -> None:
         self._held.setdefault(held.alert.topic, {})[held.alert.id] = held

@@ -89,7 +89,7 @@ class Holding:
                 del self._held[key]
                 del self._memory[_name(key)]
             elif due:
-                self._put(key, Held(held.since, True, at, candidate))  # noqa: FBT003 a field of a record
+                self._put(key, msgspec.structs.replace(held, told=True, last=at, candidate=candidate))
                 yield from self._tell(rule, candidate, at)
 
     def _tell(self, rule: Rule, candidate: Candidate, at: float) -> Iterator[Candidate]:
