@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
+import ahocorasick
+
 from tingchao.config.sources import Source
 from tingchao.config.topics import Near, Topic
 from tingchao.pipeline.grams import fold
@@ -14,19 +16,30 @@ Test = Callable[[str], bool]
 
 
 class Matcher:
-    """Tests texts against all topics; a source may be limited to some of them."""
+    """Tests texts against all topics; a source may be limited to some of them.
+
+    Only topics of which the text has a needed word are tested: with a thousand topics most have none there.
+    """
 
     def __init__(self, topics: Sequence[Topic], sources: Sequence[Source]) -> None:
-        self._tests = {topic.name: _topic(topic) for topic in topics}
+        self._tests = [(topic.name, _topic(topic)) for topic in topics]
+        needed: dict[str, list[int]] = {}  # numbers of the topics
+        for number, topic in enumerate(topics):
+            for word in {fold(word) for word in _one_needed(topic)}:
+                needed.setdefault(word, []).append(number)
+        self._needed = ahocorasick.Automaton()
+        for word, numbers in needed.items():
+            self._needed.add_word(word, numbers)
+        self._needed.make_automaton()
         self._words = {topic.name: tuple(dict.fromkeys(_written(topic))) for topic in topics}
         self._limits = {s.name: frozenset(s.topics) for s in sources if "*" not in s.topics}
 
     def topics(self, folded: str, source: str) -> tuple[str, ...]:
         """Names of the topics that a text, folded by grams.fold, matches, in the order of topics.toml."""
         allowed = self._limits.get(source)
-        return tuple(
-            name for name, holds in self._tests.items() if (allowed is None or name in allowed) and holds(folded)
-        )
+        numbers = {number for _, numbers in self._needed.iter(folded) for number in numbers} if self._tests else ()
+        tests = (self._tests[number] for number in sorted(numbers))
+        return tuple(name for name, holds in tests if (allowed is None or name in allowed) and holds(folded))
 
     def words(self, topic: str, text: str) -> tuple[str, ...]:
         """The topic's words that stand in a text that matches it, as topics.toml has them."""
@@ -39,6 +52,13 @@ def _written(topic: Topic) -> Iterator[str]:
     yield from topic.all
     for near in topic.near:
         yield from near.words
+
+
+def _one_needed(topic: Topic) -> Sequence[str]:
+    """Words of which a text that matches has at least one."""
+    if topic.any:
+        return topic.any
+    return topic.all[:1] or topic.near[0].words[:1]
 
 
 def _topic(topic: Topic) -> Test:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tingchao.config.sources import Source
 from tingchao.config.topics import Near, Topic
 from tingchao.pipeline.grams import fold
-from tingchao.pipeline.matching import Matcher
+from tingchao.pipeline.matching import Matcher, _topic
 
 METRO = Topic(name="metro", title="地铁", any=["地铁", "轨道交通"], none=["跑酷"])
 FIRE = Topic(name="fire", title="起火", all=["地铁", "起火"])
@@ -59,3 +61,23 @@ def test_a_source_can_be_limited_to_some_topics() -> None:
     limited = Source(name="local", kind="feed", url="http://127.0.0.1/f", topics=["fire"])
     assert matched("地铁起火", METRO, FIRE, source="local", sources=(limited,)) == ("fire",)
     assert matched("地铁起火", METRO, FIRE, source="other", sources=(limited,)) == ("metro", "fire")
+
+
+WORDS = st.lists(st.text("地铁火灾aB", min_size=1, max_size=3), min_size=2, max_size=3)
+TOPICS = st.builds(
+    Topic,
+    name=st.just("t"),
+    title=st.just("t"),
+    any=WORDS,
+    all=st.one_of(st.just([]), WORDS),
+    none=st.one_of(st.just([]), WORDS),
+    near=st.lists(st.builds(Near, words=WORDS, within=st.integers(1, 9)), max_size=1),
+)
+
+
+@given(st.lists(TOPICS, max_size=5), st.booleans(), st.text("地铁火灾aB ", max_size=12))
+def test_topics_that_are_not_tested_do_not_match(topics: list[Topic], without_any: bool, text: str) -> None:
+    if without_any:
+        topics = [topic.model_copy(update={"any": []}) for topic in topics if topic.all or topic.near]
+    named = [topic.model_copy(update={"name": f"t{number}"}) for number, topic in enumerate(topics)]
+    assert matched(text, *named) == tuple(topic.name for topic in named if _topic(topic)(fold(text)))
