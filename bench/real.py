@@ -99,11 +99,24 @@ def records(shared: Path, log: Log) -> list[Output]:
     return [output("posts", post.id, post) for post in made]
 
 
-def worked_off(log: Log, stages: Sequence[str]) -> bool:
+def kafka_bytes(prefix: str) -> str:
+    """What the topics take on disk, a post, in bytes; one copy of each."""
+    admin, sizes = KafkaAdminClient(bootstrap_servers=KAFKA), dict[str, int]()
+    for broker in admin.describe_log_dirs():
+        for topic in (topic for folder in broker["log_dirs"] for topic in folder["topics"]):
+            if topic["name"].startswith(f"{prefix}."):
+                name = topic["name"].removeprefix(f"{prefix}.")
+                sizes[name] = sizes.get(name, 0) + sum(one["partition_size"] for one in topic["partitions"])
+    admin.close()
+    return ", ".join(f"{name} {size / COUNT:.0f}" for name, size in sorted(sizes.items()) if size / COUNT >= 1)
+
+
+def left(log: Log, *stages: str) -> int:
+    """How many records wait for these stages."""
     try:
-        return not any(waiting(log, stage) for stage in stages)
+        return sum(waiting(log, stage) for stage in stages)
     except Retry:  # a new broker makes the topic of positions only when it is first asked for one
-        return False
+        return COUNT
 
 
 def end_to_end(
@@ -118,7 +131,7 @@ def end_to_end(
     rows = records(shared, log)
     with crew(folder, *roles) as groups:
         log.publish([rows[0]], SystemClock().now())
-        while not worked_off(log, stages):
+        while left(log, *stages):
             time.sleep(0.2)
         time.sleep(5)  # until all have joined
         before = {name: processor_seconds(group) for name, group in groups.items()}
@@ -126,16 +139,37 @@ def end_to_end(
         for start in range(1, COUNT, BATCH):
             log.publish(rows[start : start + BATCH], SystemClock().now())
         written = time.process_time() - own
-        while not worked_off(log, stages):
+        while left(log, *stages):
             time.sleep(0.1)
         rate = (COUNT - 1) / (time.perf_counter() - began)
         print(f"  {folder.name}: {rate:,.0f} posts a second", file=sys.stderr)
         if spent is not None:
             spent |= {name: (processor_seconds(group) - before[name]) / COUNT for name, group in groups.items()}
             spent["writing"] = written / COUNT
-            print(f"  {spent}", file=sys.stderr)
+            print(f"  bytes a post in Kafka: {kafka_bytes(settings.main.kafka.prefix)}", file=sys.stderr)
     log.close()
     return rate
+
+
+def scoring(shared: Path, folder: Path, workers: int) -> float:
+    """Posts a second that so many workers score together, of posts that were all written before."""
+    settings = configure(folder, 9)
+    log = open_log(settings, folder / "t.db")
+    rows = records(shared, log)
+    for start in range(0, COUNT, BATCH):
+        log.publish(rows[start : start + BATCH], SystemClock().now())
+    with crew(folder, *["score"] * workers):
+        first, began = _down_to(log, 0.8)  # all have joined, and warmed up
+        last, ended = _down_to(log, 0.2)  # none has run dry
+    log.close()
+    return (first - last) / (ended - began)
+
+
+def _down_to(log: Log, share: float) -> tuple[int, float]:
+    """How many posts wait for score when at most this share of them does, and when that was."""
+    while (posts := left(log, "score")) > share * COUNT:
+        time.sleep(0.05)
+    return posts, time.perf_counter()
 
 
 def bare_topic(partitions: int = 1) -> str:
@@ -253,12 +287,8 @@ def main(shared: Path) -> None:
             found.setdefault("end to end, one process a stage", []).append(
                 end_to_end(shared, folder / f"all{number}", ROLES, WAY, spent)
             )
-            found.setdefault("score alone, one worker", []).append(
-                end_to_end(shared, folder / f"one{number}", ("score",), ("score",))
-            )
-            found.setdefault("score alone, two workers", []).append(
-                end_to_end(shared, folder / f"two{number}", ("score", "score"), ("score",))
-            )
+            found.setdefault("score alone, one worker", []).append(scoring(shared, folder / f"one{number}", 1))
+            found.setdefault("score alone, two workers", []).append(scoring(shared, folder / f"two{number}", 2))
         print(f"real servers: {COUNT:,} posts of about 80 characters, posts a second")
         for what, rates in found.items():
             print(f"  {what:32} {statistics.median(rates):8,.0f} ({min(rates):,.0f}-{max(rates):,.0f})")
