@@ -15,11 +15,12 @@ _SILENCE = 10.0  # seconds without a record before the end is reached: the broke
 
 
 class Table:
-    """Follows some partitions of a compacted topic, each with a table of its own."""
+    """Follows some partitions of a compacted topic, each with a table of its own. Making it raises Retry too."""
 
     def __init__(self, cluster: Cluster, topic: str, partitions: Sequence[int]) -> None:
         self._cluster, self._topic = cluster, topic
-        self._consumer = cluster.consumer(fetch_max_wait_ms=50)
+        with cluster.named_errors(f"reading {topic}"):
+            self._consumer = cluster.consumer(fetch_max_wait_ms=50)
         self._where = [TopicPartition(topic, partition) for partition in partitions]
         self._consumer.assign(self._where)
         self.values: dict[int, dict[str, bytes]] = {partition: {} for partition in partitions}

@@ -16,6 +16,7 @@ from kafka import KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import MessageSizeTooLargeError
 
+from tingchao.config.cluster import KafkaSettings
 from tingchao.pipeline.clock import ManualClock
 from tingchao.pipeline.errors import Poison, Refused, Retry
 from tingchao.pipeline.kafka_cluster import Cluster, partition_of
@@ -80,6 +81,12 @@ def test_what_is_written_while_a_table_is_read_is_not_lost(kafka: Any, log: Kafk
     table.refresh()
     assert table.values == {0: {"a": b"1", "b": b"2"}}
     table.close()
+
+
+def test_a_broker_that_is_away_is_waited_for_also_when_a_table_is_begun() -> None:
+    away = Cluster.of(KafkaSettings(bootstrap=["127.0.0.1:1"]))
+    with pytest.raises(Retry, match=r"reading t: Kafka at 127\.0\.0\.1:1 does not answer"):
+        Table(away, "t", [0])
 
 
 def test_a_rejected_record_takes_the_whole_commit_with_it(kafka: Any, log: KafkaLog) -> None:
