@@ -76,8 +76,8 @@ class Hours:
                 day = _DAY.decode(self._memory[key])
                 self._days[topic, int(number)] = day
                 for hour_number, total in day.hours.items():
-                    total.extend([UNKNOWN] * (_WIDTH - len(total)))
-                    self._set_total(topic, hour_number, total)
+                    day.hours[hour_number] = _widened(total)
+                    self._set_total(topic, hour_number, day.hours[hour_number])
 
     def posts(self, topic: str) -> dict[int, int]:
         """Posts a bucket, of the buckets that have any."""
@@ -256,5 +256,10 @@ def _total(hour: Hour) -> Total:
     total += [window.outlets, window.gravity]
     if not hour.before:
         return total
-    before = hour.before + [UNKNOWN] * (_WIDTH - len(hour.before))
+    before = _widened(hour.before)
     return [UNKNOWN if b == UNKNOWN else a + b for a, b in zip(total, before, strict=True)]
+
+
+def _widened(total: Total) -> Total:
+    """A total as long as today's, also of a time in which less was counted."""
+    return total + [UNKNOWN] * (_WIDTH - len(total))

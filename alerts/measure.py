@@ -20,10 +20,8 @@ from tingchao.config.signals import SIGNALS
 from tingchao.pipeline.records import Event, Reason
 
 _COLD_SURE = 0.5  # without a history a count says that much and no more
-_MEANS = {
-    NEGATIVE: 1.0,
-    GRAVITY: 3.0,
-}  # what is a mean over the posts that could be judged, and the most that it can be
+_PLACES = {"negative_share": NEGATIVE, "sources": OUTLETS, "severity": GRAVITY}  # of kinds, in a Total
+_MEANS = {NEGATIVE: 1.0, GRAVITY: 3.0}  # means over the posts that could be judged, and the most that each can be
 
 
 class Gate(NamedTuple):
@@ -182,9 +180,6 @@ def _place(rule: Rule) -> int:
     """The place in a Total of what the rule measures."""
     signal = signal_number(rule)
     return _PLACES.get(rule.kind, POSTS) if signal is None else FIRST_SIGNAL + signal
-
-
-_PLACES = {"negative_share": NEGATIVE, "sources": OUTLETS, "severity": GRAVITY}
 
 
 def _reaches(rule: Rule, window: Window, floor: float) -> float | None:

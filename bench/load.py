@@ -97,15 +97,16 @@ def _measure(name: str, shared: Path, count: int, work: Callable[[list[Mention]]
     texts = real_texts(shared)
     mentions = _stream(texts, count)
     began, most, ours, theirs = _resident(), 0.0, [], []
+    batches = max(1, count // ROUNDS // BATCH)
     for number in range(ROUNDS):
         seconds = 0.0
-        for _ in range(max(1, count // ROUNDS // BATCH)):
+        for _ in range(batches):
             batch = [next(mentions) for _ in range(BATCH)]
             start = time.process_time()
             work(batch)
             seconds += time.process_time() - start
         most = max(most, _resident())
-        ours.append(max(1, count // ROUNDS // BATCH) * BATCH / seconds)
+        ours.append(batches * BATCH / seconds)
         theirs.append(_minhash_rate(texts))
         print(
             f"    {name} {(number + 1) * count // ROUNDS:>10,}: {ours[-1]:,.0f}/s, MinHash {theirs[-1]:,.0f}/s, "
@@ -161,9 +162,6 @@ _TELLS = Scores(
     severity=2.0,
     live=0.9,
     advert=0.01,
-    given=(),
-    lang="zh",
-    abstained=False,
 )
 _CALM = msgspec.structs.replace(
     _TELLS, negative=0.2, neutral=0.6, positive=0.2, signals=tuple(0.01 for _ in SIGNALS), severity=0.0, live=0.1

@@ -37,6 +37,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -51,7 +52,7 @@ from tingchao.models.scorer import Scorer
 from tingchao.pipeline.backends import open_log, open_store
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.errors import TingchaoError
-from tingchao.pipeline.flow import groups
+from tingchao.pipeline.flow import groups, waiting
 from tingchao.pipeline.grams import fold
 from tingchao.pipeline.intake import Intake, Raw
 from tingchao.pipeline.log import Log, output
@@ -347,16 +348,13 @@ class Storm:
         self.say("all is worked off")
 
     def _lag(self) -> dict[str, int]:
-        log = self._log()
-        try:
+        with closing(self._log()) as log:
             return {
                 f"{group}/{topic}": max(0, log.end(topic) - log.position(group, topic))
                 for group, topics in groups(self.settings).items()
                 if group not in {"schedule", "visits", "sources"}
                 for topic in topics
             }
-        finally:
-            log.close()
 
     def _judge(self, posts: Sequence[Post]) -> None:
         log = self._log()
@@ -466,14 +464,12 @@ class Outage(Storm):
         return any(body["alert"]["topic"] == self.DRILL[0] for body in self._opened())
 
     def _waiting(self) -> int:
-        return sum(left for name, left in self._lag().items() if name.startswith("index/"))
+        with closing(self._log()) as log:
+            return waiting(log, "index")
 
     def _indexed(self) -> int:
-        log = self._log()
-        try:
+        with closing(self._log()) as log:
             return log.position("index", "scored")
-        finally:
-            log.close()
 
 
 def acknowledged(alert: Alert | None) -> bool:
