@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from incident import wait_for
 
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.errors import Retry
@@ -50,7 +51,7 @@ def test_a_stage_and_a_writer_go_on_after_the_broker_was_away(
 ) -> None:
     sent: list[str] = []
     complaints: list[str] = []
-    stop = threading.Event()
+    stop, done = threading.Event(), threading.Event()
 
     def write() -> None:
         number = 0
@@ -65,7 +66,7 @@ def test_a_stage_and_a_writer_go_on_after_the_broker_was_away(
 
     def work() -> None:
         runner = Runner(Plan("g", ("posts",), Copy, batch=20), backend.log(0.02), SystemClock())
-        while not stop.is_set() or runner.step():
+        while not done.is_set():
             runner.step()
         runner.close()
 
@@ -78,6 +79,10 @@ def test_a_stage_and_a_writer_go_on_after_the_broker_was_away(
         raise AssertionError("it does not go on")
 
     log_of_views = backend.log()
+
+    def worked_off() -> bool:
+        return log_of_views.position("g", "posts") >= log_of_views.end("posts")
+
     threads = [threading.Thread(target=write), threading.Thread(target=work)]
     for thread in threads:
         thread.start()
@@ -87,8 +92,12 @@ def test_a_stage_and_a_writer_go_on_after_the_broker_was_away(
         stop.wait(3)
         own_kafka.start()
         grow(30)
+        stop.set()
+        threads[0].join()
+        assert wait_for(worked_off, 60)  # not until a step does nothing: it may wait for partitions that move
     finally:
         stop.set()
+        done.set()
         for thread in threads:
             thread.join()
     told = [entry.value.decode().split() for entry in log_of_views.scan("commands", limit=100_000)]
