@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tingchao.models.corpora import Row
+from tingchao.models.evaluate import ADVERTS
 from tingchao.models.measures import (
     accuracy,
+    average_precision,
     macro_f1,
     mean_average_precision,
     mean_f1,
@@ -74,7 +76,7 @@ def differences(sets: dict[str, list[Row]], champion: Score, challenger: Score) 
     for name, rows in sets.items():
         if rows:
             texts = [row.text for row in rows]
-            ours, theirs = _measures(rows, champion(texts)), _measures(rows, challenger(texts))
+            ours, theirs = (_measures(name, rows, score(texts)) for score in (champion, challenger))
             draws = _draws([row.key for row in rows])
             found += [_difference(name, metric, ours[metric], theirs[metric], draws, len(rows)) for metric in ours]
     return found
@@ -102,8 +104,10 @@ def _draws(keys: Sequence[str]) -> list[Index]:
     ]
 
 
-def _measures(rows: Sequence[Row], scores: Sequence[Scores]) -> dict[str, Measure]:
+def _measures(name: str, rows: Sequence[Row], scores: Sequence[Scores]) -> dict[str, Measure]:
     """What is asked of a model on such rows; greater is better."""
+    if name == ADVERTS:
+        return _adverts(rows, scores)
     if rows[0].corpus == "desk":
         return _desk(rows, scores)
     feeling = np.array([row.sentiment for row in rows], dtype=np.int64)
@@ -127,6 +131,12 @@ def _desk(rows: Sequence[Row], scores: Sequence[Scores]) -> dict[str, Measure]:
         "signals, 1 - Brier": lambda some: float(1 - np.mean((truth[some] - chance[some]) ** 2)),
         "live, share right": lambda some: float(np.mean(live[some] == said[some])),
     }
+
+
+def _adverts(rows: Sequence[Row], scores: Sequence[Scores]) -> dict[str, Measure]:
+    truth = np.array([bool(row.advert) for row in rows])
+    chance = np.array([one.advert for one in scores], dtype=np.float64)
+    return {"average precision": lambda some: average_precision(truth[some], chance[some])}
 
 
 def _annotated(rows: Sequence[Row], scores: Sequence[Scores]) -> dict[str, Measure]:

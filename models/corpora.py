@@ -12,10 +12,10 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tingchao.models.labels import Labelled, read_handmade, read_labels, resolved
+from tingchao.models.labels import Labelled, hash_of, read_adverts, read_handmade, read_labels, resolved
 from tingchao.models.normalise import plain_batch
 from tingchao.models.scores import SENTIMENTS, SIGNALS, ModelError
 
@@ -114,6 +114,7 @@ def _labelled(one: Labelled) -> Row:
         tuple(name in one.signals for name in SIGNALS),
         one.severity,
         one.live,
+        advert=one.advert,
         random=one.drawn == "random",
         part=one.set,
     )
@@ -122,8 +123,8 @@ def _labelled(one: Labelled) -> Row:
 def corpora(shared: Path) -> list[Row]:
     """Every labelled row, in the order of the files, with the key of its group of near-duplicates."""
     data = shared / "data"
-    rows = [*_posts(data), *_reviews(data), *annotated(shared), *_spam(data)]
-    return [_with_key(row, key) for row, key in zip(rows, grouped([row.text for row in rows]), strict=True)]
+    rows = _told_apart([*_posts(data), *_reviews(data), *annotated(shared), *_spam(data)])
+    return [replace(row, key=key) for row, key in zip(rows, grouped([row.text for row in rows]), strict=True)]
 
 
 def read_later(rows: Sequence[Row], pool: Sequence[str]) -> list[Row]:
@@ -132,26 +133,16 @@ def read_later(rows: Sequence[Row], pool: Sequence[str]) -> list[Row]:
     Each has the key of the group of `rows` that it falls into. The keys of `rows` stay, so the same rows judge.
     """
     found = resolved(read_labels(), [*pool, *(row.text for row in rows)])
-    more = [_labelled(one) for one in (*found.texts, *read_handmade())]
+    more = _told_apart([_labelled(one) for one in (*found.texts, *read_handmade())])
     keys = grouped([row.text for row in (*rows, *more)])
     known = {key: row.key for key, row in zip(keys, rows, strict=False)}
-    return [_with_key(row, known.get(key, key)) for row, key in zip(more, keys[len(rows) :], strict=True)]
+    return [replace(row, key=known.get(key, key)) for row, key in zip(more, keys[len(rows) :], strict=True)]
 
 
-def _with_key(row: Row, key: str) -> Row:
-    return Row(
-        row.text,
-        row.corpus,
-        row.sentiment,
-        row.signals,
-        row.severity,
-        row.live,
-        row.advert,
-        row.random,
-        row.part,
-        row.may_train,
-        key,
-    )
+def _told_apart(rows: Sequence[Row]) -> list[Row]:
+    """The rows, of which those that advertise say so; the others do not."""
+    adverts = read_adverts()
+    return [replace(row, advert=bool(row.advert) or hash_of(row.text) in adverts) for row in rows]
 
 
 def unlabelled(shared: Path) -> list[str]:

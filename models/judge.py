@@ -17,7 +17,7 @@ from tingchao.models.scores import HEADS, SENTIMENTS, SIGNALS
 
 CROSSED = "crossfit.json"
 _FIRST, _LAST = len(SENTIMENTS), len(SENTIMENTS) + len(SIGNALS)
-_SEVERITY, _LIVE = HEADS.index("severity"), HEADS.index("live")
+_SEVERITY, _LIVE, _ADVERT = HEADS.index("severity"), HEADS.index("live"), HEADS.index("advert")
 _GROUP = 150  # texts that a group needs to be told of
 _ASKED = "0.75 asked of vendors (issue 4)"
 
@@ -99,7 +99,7 @@ def signal_table(
 
 
 def calibrations(rows: Sequence[Row], chance: npt.NDArray[np.float64]) -> list[Calibration]:
-    """Each head on the texts drawn at random; severity is no probability, and nothing says which texts are adverts."""
+    """Each head on the texts drawn at random; severity is no probability."""
     random = np.array([row.random for row in rows])
     some, odds = [row for row in rows if row.random], chance[random]
     found = [
@@ -108,7 +108,8 @@ def calibrations(rows: Sequence[Row], chance: npt.NDArray[np.float64]) -> list[C
     ]
     truth = _truth(some)
     found += [calibration(name, odds[:, _FIRST + at], truth[:, at]) for at, name in enumerate(SIGNALS)]
-    return [*found, calibration("live", odds[:, _LIVE], np.array([bool(row.live) for row in some]))]
+    found.append(calibration("live", odds[:, _LIVE], np.array([bool(row.live) for row in some])))
+    return [*found, calibration("advert", odds[:, _ADVERT], np.array([bool(row.advert) for row in some]))]
 
 
 def groups(rows: Sequence[Row], chance: npt.NDArray[np.float64], given: npt.NDArray[np.bool_]) -> list[Figure]:

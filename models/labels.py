@@ -11,10 +11,16 @@ text as `corpora.py` reads it from its set, and the text is looked up when train
 
     texts = read_handmade()
 
-Both were labelled by language models that read each text against ../shared/annotation/GUIDELINE.md, as labelled.jsonl
-was. None of the texts lies in a group that `train.is_held` keeps for judging, nor near one of labelled.jsonl. Texts
-that the guideline leaves open were left out. Handmade texts say nothing of how frequent anything is. `drawn` says how
-a text was chosen:
+`adverts.jsonl` names the texts of the sets that advertise: hash and set. A reader looked at those of the annotated
+texts, of `labels.jsonl` and of the sentiment sets that an earlier model or a list of words (优惠, 包邮, 热线, 首付
+and the like) pointed to, and at 110 more of those drawn at random, and found twenty::
+
+    read_adverts()  # the hashes
+
+The first two were labelled by language models that read each text against ../shared/annotation/GUIDELINE.md, as
+labelled.jsonl was. None of the texts lies in a group that `train.is_held` keeps for judging, nor near one of
+labelled.jsonl. Texts that the guideline leaves open were left out. Handmade texts say nothing of how frequent anything
+is. `drawn` says how a text was chosen:
 
 The first 3,867 labels: `random`, from the mix of sets of labelled.jsonl's own random part; `model:<head>`, where
 model 8f82d67c2f3d was near its threshold for that signal (for outage, help and leak also well above and below it) or
@@ -45,6 +51,7 @@ from tingchao.models.scores import SIGNALS, ModelError
 
 LABELS = Path(__file__).with_name("labels.jsonl")
 HANDMADE = Path(__file__).with_name("handmade.jsonl")
+ADVERTS = Path(__file__).with_name("adverts.jsonl")
 
 Severity = Annotated[int, msgspec.Meta(ge=0, le=3)]
 Sentiment = Literal["negative", "neutral", "positive"]
@@ -72,6 +79,14 @@ class Labelled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     severity: Severity
     live: bool
     sentiment: Sentiment
+    advert: bool = False
+
+
+class Advert(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A text that advertises."""
+
+    hash: str  # of `hash_of`
+    set: str  # the folder in ../shared/data
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -81,7 +96,7 @@ class Resolved(msgspec.Struct, frozen=True):
     missing: int
 
 
-Line = TypeVar("Line", Label, Labelled)
+Line = TypeVar("Line", Label, Labelled, Advert)
 
 
 def hash_of(text: str) -> str:
@@ -97,6 +112,11 @@ def read_labels(path: Path = LABELS) -> list[Label]:
 def read_handmade(path: Path = HANDMADE) -> list[Labelled]:
     """The texts of a file with their labels; ModelError names the first line that is wrong."""
     return list(_lines(path, Labelled))
+
+
+def read_adverts(path: Path = ADVERTS) -> frozenset[str]:
+    """The hashes of the texts that advertise; ModelError names the first line that is wrong."""
+    return frozenset(one.hash for one in _lines(path, Advert))
 
 
 def resolved(labels: Iterable[Label], texts: Iterable[str]) -> Resolved:
@@ -124,7 +144,7 @@ def _lines(path: Path, kind: type[Line]) -> Iterator[Line]:
             raise ModelError(
                 f"{path}, line {number}: {err}; expected one JSON object a line, see models/labels.py"
             ) from err
-        if fault := _fault(label):
+        if not isinstance(label, Advert) and (fault := _fault(label)):
             raise ModelError(f"{path}, line {number}: {fault}; expected labels as in the guideline")
         yield label
 

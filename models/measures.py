@@ -160,3 +160,14 @@ def signal_figures(name: str, truth: Flags, chance: Numbers, given: Flags, publi
             *precision_interval,
         ),
     ]
+
+
+def found_figures(name: str, truth: Flags, chance: Numbers) -> list[Figure]:
+    """F1 of what has at least an even chance, and average precision, of one head."""
+    given, rate = chance >= 0.5, float(truth.mean())
+    f1_interval = interval(lambda some: f1(truth[some], given[some]), len(truth))
+    precision_interval = interval(lambda some: average_precision(truth[some], chance[some]), len(truth))
+    return [
+        Figure(name, "F1", len(truth), f1(truth, np.ones_like(truth)), f1(truth, given), *f1_interval),
+        Figure(name, "average precision", len(truth), rate, average_precision(truth, chance), *precision_interval),
+    ]
