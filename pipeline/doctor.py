@@ -6,22 +6,23 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from tingchao.config.load import ConfigError
-from tingchao.config.settings import load
+from tingchao.config.settings import Settings, load
 from tingchao.models.scorer import Scorer
 from tingchao.models.scores import ModelError
 from tingchao.models.versions import in_use
-from tingchao.pipeline.backends import model_folder
+from tingchao.pipeline.backends import clustered, model_folder, open_log, open_store
 from tingchao.pipeline.dead import letters
 from tingchao.pipeline.errors import TingchaoError
 from tingchao.pipeline.flow import WAY, waiting
 from tingchao.pipeline.log import Log
+from tingchao.pipeline.query import Query
 from tingchao.pipeline.records import FINE, Fetch, decode
 from tingchao.pipeline.roles import ROLES, Role
-from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.stage import outcomes
 from tingchao.pipeline.times import local
 
@@ -37,22 +38,21 @@ class Finding(NamedTuple):
 
 
 def examine(config: Path | None, db: Path) -> Iterator[Finding]:
-    """Look at machine, configuration, models and database; the database is made if it is not there."""
+    """Look at machine, configuration, models, log and store; a database file is made if it is not there."""
     version = ".".join(map(str, sys.version_info[:3]))
     yield Finding("python", version, well=sys.version_info >= (3, 11))
     yield _sqlite()
-    yield _config(config)
-    yield _models(config, db)
     free = shutil.disk_usage(db.absolute().parent).free
     yield Finding("disk", f"{free / (1 << 30):.1f} GiB", well=free > _FREE_BYTES)
     try:
-        log = SqliteLog(db)
-    except TingchaoError as err:
-        yield Finding("database", str(err), well=False)
-        return
-    yield Finding("database", f"{db} ({db.stat().st_size / (1 << 20):.1f} MiB)")
-    yield from _log(log, db)
-    yield from _sources(log)
+        settings = load(config)
+    except ConfigError as err:
+        yield Finding("config", "; ".join(err.mistakes), well=False)
+        return  # where log and store are is not known
+    yield Finding("config", f"{len(settings.sources)} + {len(settings.topics)} + {len(settings.rules)}")
+    yield _models(settings, db)
+    yield from _log(settings, db)
+    yield _store(settings, db)
 
 
 def _sqlite() -> Finding:
@@ -61,34 +61,52 @@ def _sqlite() -> Finding:
     return Finding("sqlite", sqlite3.sqlite_version, well="ENABLE_FTS5" in options)
 
 
-def _config(config: Path | None) -> Finding:
+def _models(settings: Settings, db: Path) -> Finding:
     try:
-        settings = load(config)
-    except ConfigError as err:
-        return Finding("config", "; ".join(err.mistakes), well=False)
-    return Finding("config", f"{len(settings.sources)} + {len(settings.topics)} + {len(settings.rules)}")
-
-
-def _models(config: Path | None, db: Path) -> Finding:
-    try:
-        scorer = Scorer.load(in_use(model_folder(load(config), db)))
-        scorer.score(["地铁停运"])
-        return Finding("models", scorer.version)
-    except ConfigError as err:
-        return Finding("models", "; ".join(err.mistakes), well=False)
+        scorer = Scorer.load(in_use(model_folder(settings, db)))
     except ModelError as err:
         return Finding("models", str(err), well=False)
+    scorer.score(["地铁停运"])
+    return Finding("models", scorer.version)
 
 
-def _log(log: Log, db: Path) -> Iterator[Finding]:
-    running = [name for name in ROLES if Role(db, name).held()]
-    yield Finding("roles", ", ".join(running) or "-")
+def _log(settings: Settings, db: Path) -> Iterator[Finding]:
+    try:
+        with closing(open_log(settings, db)) as log:
+            log.end("posts")
+            kafka = ", ".join(settings.main.kafka.bootstrap)
+            yield Finding("log", f"Kafka, {kafka}" if clustered(settings) else _file(db))
+            if not clustered(settings):  # who runs elsewhere says so at its own /healthz
+                yield Finding("roles", ", ".join(name for name in ROLES if Role(db, name).held()) or "-")
+            yield from _work(log)
+            yield from _sources(log)
+    except TingchaoError as err:
+        yield Finding("log", str(err), well=False)
+
+
+def _file(db: Path) -> str:
+    return f"{db} ({db.stat().st_size / (1 << 20):.1f} MiB)"
+
+
+def _work(log: Log) -> Iterator[Finding]:
     yield Finding("waiting", ", ".join(f"{stage} {waiting(log, stage)}" for stage in WAY))
     for stage in WAY:
         if counts := outcomes(log, stage):
             yield Finding("counts", f"{stage}: " + ", ".join(f"{name} {n}" for name, n in counts.items()))
     dead = len(letters(log))
     yield Finding("dead", str(dead), well=dead == 0)
+
+
+def _store(settings: Settings, db: Path) -> Finding:
+    try:
+        with closing(open_store(settings, db)) as store:
+            posts = store.count(Query())
+    except TingchaoError as err:
+        return Finding("store", str(err), well=False)
+    where = ", ".join(settings.main.elasticsearch.urls)
+    return Finding(
+        "store", f"Elasticsearch, {where}: {posts}" if settings.main.store.kind == "elasticsearch" else f"{posts}"
+    )
 
 
 def _sources(log: Log) -> Iterator[Finding]:
