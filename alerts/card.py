@@ -133,7 +133,7 @@ def _plain(value: object) -> Any:
 
 def _weight(reason: Reason) -> tuple[int, float]:
     """Signals say most of what happens, then how many, then in what mood; of equal kinds the one furthest above."""
-    order = {"signal": 0, "count": 1, "sources": 2, "severity": 3, "negative_share": 4}
+    order = {"signal": 0, "count": 1, "sources": 2, "severity": 3, "engagement": 4, "negative_share": 5}
     basis = reason.threshold or reason.expected or 1.0
     return order.get(reason.kind, len(order)), -reason.observed / basis
 

@@ -20,6 +20,7 @@ from tingchao.pipeline.records import Evidence, Mention
 STRONGEST = 5  # posts of an alert beside the first
 _COMPARED = 40  # texts looked at for those, since reposts with light edits are many: about 10 ms
 NEGATIVE = len(SIGNALS)  # the number under which the most negative posts are kept
+REACTED = NEGATIVE + 1  # and those that gained most reactions, of any age
 # Kept a bucket: of each signal all that may be shown, since a burst may lie in one bucket, and one more in case that
 # one of them is the first; of the most negative ones a few.
 _STRONG, _ANGRIEST = STRONGEST + 1, 2
@@ -83,8 +84,18 @@ class Shelves:
             self._changed.add(key)
             shelf.touched = max(shelf.touched, at)
 
+    def react(self, bucket: int, mention: Mention, text: int, gained: int, at: int) -> None:
+        """Keep the post where it is among those that gained most reactions; it may be older than the bucket."""
+        key = f"e/{mention.topic}/{bucket}"
+        shelf = self._open.get(key) or self._shelf(key)
+        strong = shelf.strong.setdefault(REACTED, [])
+        if _enters(strong, text, (-gained, mention.published_at, mention.id), _STRONG):
+            shelf.strong[REACTED] = _best(strong, _shown(mention, text, gained), _STRONG)
+            self._changed.add(key)
+            shelf.touched = max(shelf.touched, at)
+
     def pick(self, topic: str, buckets: range, signal: int | None) -> tuple[Evidence, ...]:
-        """The first post and the strongest: of one signal, or of any and then by anger.
+        """The first post and the strongest: of one signal or by reactions, or of any signal and then by anger.
 
         With a signal the first is the first that likely tells of it: talk about a metro is older than its fire.
         """
@@ -95,7 +106,13 @@ class Shelves:
             if key in self._touched or key in self._open:
                 shelf = self._shelf(key)
                 firsts += [shelf.first] if shelf.first else []
-                strong += [(s, one) for s, found in shelf.strong.items() for one in found]
+                strong += [
+                    (kept, one)
+                    for kept, found in shelf.strong.items()
+                    for one in found
+                    if signal == kept or kept != REACTED
+                ]
+        firsts = firsts or [one for _, one in strong]
         if not firsts:
             return ()
         telling = [one for kept_under, one in strong if kept_under == signal and one.weight >= _LIKELY * UNIT]

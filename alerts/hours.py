@@ -20,7 +20,8 @@ from tingchao.config.signals import SIGNALS
 POSTS, JUDGED, NEGATIVE, FIRST_SIGNAL = 0, 1, 2, 3
 OUTLETS = FIRST_SIGNAL + len(SIGNALS)
 GRAVITY = OUTLETS + 1
-_WIDTH = GRAVITY + 1
+REACTIONS = GRAVITY + 1
+_WIDTH = REACTIONS + 1
 UNKNOWN = -1  # in a Total: it was written before this was counted
 Total = list[int]
 BASELINE = 28 * 24  # hours of totals that a baseline looks back on: four weeks, so that each weekday counts as much
@@ -80,7 +81,7 @@ class Hours:
                     self._set_total(topic, hour_number, day.hours[hour_number])
 
     def posts(self, topic: str) -> dict[int, int]:
-        """Posts a bucket, of the buckets that have any."""
+        """Posts a bucket, of the buckets that have any; 0 where older posts gained reactions only."""
         return self._posts.get(topic, {})
 
     def totals(self, topic: str) -> dict[int, Total]:
@@ -253,7 +254,7 @@ def _total(hour: Hour) -> Total:
     total = [window.posts, window.judged, window.negative]
     signals = {signal for bucket in hour.buckets.values() for signal in bucket.texts}
     total += [window.mass(signal) if signal in signals else 0 for signal in range(len(SIGNALS))]
-    total += [window.outlets, window.gravity]
+    total += [window.outlets, window.gravity, window.reactions]
     if not hour.before:
         return total
     before = _widened(hour.before)

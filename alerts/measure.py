@@ -11,7 +11,18 @@ from msgspec.structs import replace
 
 from tingchao.alerts.baseline import COLD, Usual, UsualShare, usual, usual_share
 from tingchao.alerts.dark import Dark
-from tingchao.alerts.hours import BASELINE, FIRST_SIGNAL, GRAVITY, JUDGED, NEGATIVE, OUTLETS, POSTS, Hours, Total
+from tingchao.alerts.hours import (
+    BASELINE,
+    FIRST_SIGNAL,
+    GRAVITY,
+    JUDGED,
+    NEGATIVE,
+    OUTLETS,
+    POSTS,
+    REACTIONS,
+    Hours,
+    Total,
+)
 from tingchao.alerts.season import Past
 from tingchao.alerts.surges import Surges
 from tingchao.alerts.windows import BUCKET, HOUR, SURE, UNIT, Window
@@ -20,8 +31,14 @@ from tingchao.config.signals import SIGNALS
 from tingchao.pipeline.records import Event, Reason
 
 _COLD_SURE = 0.5  # without a history a count says that much and no more
-_PLACES = {"negative_share": NEGATIVE, "sources": OUTLETS, "severity": GRAVITY}  # of kinds, in a Total
+_PLACES = {"negative_share": NEGATIVE, "sources": OUTLETS, "severity": GRAVITY, "engagement": REACTIONS}  # in a Total
+_WHOLE = frozenset({POSTS, OUTLETS, REACTIONS})  # places that count; the others hold thousandths
 _MEANS = {NEGATIVE: 1.0, GRAVITY: 3.0}  # means over the posts that could be judged, and the most that each can be
+
+
+_LEAST_POSTS = frozenset(
+    {"negative_share", "sources", "severity"}
+)  # kinds of which the posts alone say whether they can
 
 
 class Gate(NamedTuple):
@@ -44,11 +61,11 @@ class Gate(NamedTuple):
 
 def gate_of(rule: Rule) -> Gate:
     """The gate of a rule."""
-    place = _place(rule) if rule.signal else POSTS  # there are no more sources than posts
-    counted = rule.kind in {"baseline", "count", "signal", "sources"}
+    place = POSTS if rule.kind in _LEAST_POSTS else _place(rule)  # there are no more sources than posts
+    counted = rule.kind in {"baseline", "count", "signal", "sources", "engagement"}
     floor = (rule.resolve_below or rule.threshold or 0.0) if counted else 0.0
-    least = floor * (1 if place == POSTS else UNIT)
-    return Gate(rule, None if "*" in rule.topics else frozenset(rule.topics), rule.min_posts, place, least)
+    least = floor * (1 if place in _WHOLE else UNIT)
+    return Gate(rule, None if "*" in rule.topics else frozenset(rule.topics), rule.fewest, place, least)
 
 
 class Measure:
@@ -138,7 +155,7 @@ class Measure:
         first, past = first + begin, past[begin:]
         if place in _MEANS:
             return usual_share(past[:, place] / UNIT / _MEANS[place], past[:, JUDGED], first, middle)
-        values = past[:, place] / (1 if place in {POSTS, OUTLETS} else UNIT)
+        values = past[:, place] / (1 if place in _WHOLE else UNIT)
         if place == OUTLETS:  # half an hour has more than half the sources of an hour
             length = max(1.0, length)
         return usual(Past(values, first, HOUR, self._dark.known(first, end)), middle - 0.5, length)
@@ -185,7 +202,7 @@ def _place(rule: Rule) -> int:
 def _reaches(rule: Rule, window: Window, floor: float) -> float | None:
     """What is observed, when it reaches `floor` with enough posts and voices; the quick tests come first."""
     signal = signal_number(rule)
-    if window.posts < rule.min_posts or (signal is not None and window.mass_at_most(signal) < floor * UNIT):
+    if window.posts < rule.fewest or (signal is not None and window.mass_at_most(signal) < floor * UNIT):
         return None
     observed = _observed(rule, window, signal)
     enough = observed > 0 and observed >= floor and (rule.min_voices == 1 or window.voices >= rule.min_voices)
@@ -193,7 +210,7 @@ def _reaches(rule: Rule, window: Window, floor: float) -> float | None:
 
 
 def _observed(rule: Rule, window: Window, signal: int | None) -> float:
-    """Posts, sources, a share (0-1), a severity (0-3), the expected texts with the signal, or the chance of one."""
+    """What the kind measures: a number, a share (0-1), a severity (0-3), or the chance of the likeliest text."""
     if signal is not None:
         return (window.likeliest(signal) if rule.single else window.mass(signal)) / UNIT
     match rule.kind:
@@ -203,6 +220,8 @@ def _observed(rule: Rule, window: Window, signal: int | None) -> float:
             return window.mean_severity
         case "sources":
             return float(window.outlets)
+        case "engagement":
+            return float(window.reactions)
         case _:
             return float(window.posts)
 

@@ -15,10 +15,11 @@ import msgspec
 from tingchao.alerts.absence import Absences
 from tingchao.alerts.dark import Dark
 from tingchao.alerts.detector import CALM, SCALES
-from tingchao.alerts.evidence import Shelves
+from tingchao.alerts.evidence import REACTED, Shelves
 from tingchao.alerts.holding import Holding
 from tingchao.alerts.hours import Hours
 from tingchao.alerts.measure import Gate, Measure, gate_of, has_term, signal_number, told_by
+from tingchao.alerts.reactions import Reactions
 from tingchao.alerts.seen import Seen
 from tingchao.alerts.terms import Terms
 from tingchao.alerts.tracking import Tracker
@@ -35,6 +36,7 @@ TICK = timedelta(seconds=5)
 GROWTH = 1.25  # a rule that goes on holding is told again when it observes so many times as much ...
 AGAIN = 2  # ... or so many buckets (10 minutes of event time) further on
 _CURVE = 6 * PER_HOUR  # buckets
+_FRESH = timedelta(hours=1)  # old at most when first seen: then its reactions are of that hour, else of who knows when
 _KEEP = timedelta(hours=48)  # buckets, at least; longer with a greater lateness
 
 
@@ -55,7 +57,10 @@ class _Clock(msgspec.Struct):
 
 
 class Watch:
-    """The topics of a partition. State keys: see hours, seen, evidence, events; and `clock`, `began` and `waiting`."""
+    """The topics of a partition.
+
+    State keys: see hours, seen, reactions, evidence, events; and `clock`, `began` and `waiting`.
+    """
 
     def __init__(self, memory: Memory, settings: Settings, batch: int = BATCH) -> None:
         self._memory, self._batch = memory, batch
@@ -65,6 +70,7 @@ class Watch:
         self._longest = max(self._rules, default=1)
         self._keep = max(_KEEP, self._lateness, (self._longest + _CURVE) * timedelta(seconds=BUCKET))
         self._hours, self._seen, self._shelves = Hours(memory), Seen(memory), Shelves(memory)
+        self._reactions = Reactions(memory)
         self._events = Tracker(memory)
         # When a topic was first watched: what came in at once from before it is only what sources still showed.
         self._began: dict[str, int] = msgspec.json.decode(memory.get("began", b"{}"))
@@ -110,11 +116,16 @@ class Watch:
         topic, bucket, now = mention.topic, int(published) // BUCKET, int(at)
         if topic not in self._began:
             self._begin(topic, now)
-        if not self._seen.add(topic, hashed(mention.id), bucket // PER_HOUR):
-            return "revision"
+        ident, hour = hashed(mention.id), bucket // PER_HOUR
+        known = not self._seen.add(topic, ident, hour)
         if mention.scores.advert > ADVERT:
-            self._hours.touch(topic, bucket // PER_HOUR, now)
-            return "advert"
+            self._hours.touch(topic, hour, now)
+            return "revision" if known else "advert"
+        fresh = not known and mention.fetched_at - mention.published_at <= _FRESH
+        if gained := self._reactions.gained(topic, hour, ident, mention.counts, fresh=fresh):
+            self._react(mention, gained, now)
+        if known:
+            return "revision"
         found = weights(mention)
         text = hashed(mention.signature or mention.id)
         counted = self._hours.bucket(topic, bucket, now)
@@ -125,11 +136,24 @@ class Watch:
         self._absences.hear(topic, mention.source, published)
         if self._terms is not None:
             self._terms.hear(mention, int(published), text, hashed(mention.voice or mention.source))
+        self._wait(topic, bucket)
+        return "late" if at - published > self._lateness.total_seconds() else "counted"
+
+    def _react(self, mention: Mention, gained: int, now: int) -> None:
+        """A post was seen to have gained reactions, when it was fetched."""
+        number = min(int(mention.fetched_at.timestamp()), now) // BUCKET
+        bucket = self._hours.bucket(mention.topic, number, now)
+        bucket.reactions += gained
+        self._hours.counted(mention.topic, number, bucket)
+        self._shelves.react(number, mention, hashed(mention.signature or mention.id), gained, now)
+        self._wait(mention.topic, number)
+
+    def _wait(self, topic: str, bucket: int) -> None:
+        """The bucket has more than when its windows were judged."""
         waiting = self._waiting.get(topic)
         if waiting is None:
             waiting = self._waiting[topic] = set()
         waiting.add(bucket)
-        return "late" if at - published > self._lateness.total_seconds() else "counted"
 
     def _tick(self, at: datetime) -> Iterator[Output]:
         """What is due by the clock: topics begin, the window that ends now is judged, what is old is forgotten."""
@@ -193,6 +217,7 @@ class Watch:
         before = now - int(self._keep.total_seconds())
         for topic, hour in self._hours.drop(before):
             self._seen.drop(topic, hour)
+            self._reactions.drop(topic, hour)
             self._shelves.drop(topic, range(hour * PER_HOUR, (hour + 1) * PER_HOUR))
         self._events.drop(before)
         if self._terms is not None:
@@ -244,7 +269,7 @@ class Watch:
         """Candidates of the rules that hold in the window of `length` buckets that ends with bucket `end`."""
         counts = self._hours.posts(topic)
         posts = sum(counts.get(number, 0) for number in range(end - length + 1, end + 1))
-        rules = [rule for rule in rules if posts >= rule.min_posts]
+        rules = [rule for rule in rules if posts >= rule.fewest]
         if not rules:
             return
         window = self._hours.window(topic, end, length)
@@ -306,7 +331,7 @@ class Watch:
             negative_share=round(window.negative_share, 3),
             severity=round(window.severity, 2),
             signals={name: round(mass, 2) for name, mass in window.masses().items()},
-            evidence=self._shelves.pick(topic, range(first, last), signal),
+            evidence=self._shelves.pick(topic, range(first, last), REACTED if rule.kind == "engagement" else signal),
             curve=tuple(posts.get(number, 0) for number in range(last - _CURVE, last)),
             bucket=BUCKET,
             event=self._events.leading(topic, first, last - 1, window.posts),
@@ -317,6 +342,7 @@ class Watch:
         self._measure.changed(self._hours.sum_up())
         self._hours.save()
         self._seen.save()
+        self._reactions.save()
         self._shelves.save()
         self._events.place()
         self._events.save()

@@ -40,6 +40,7 @@ class Bucket(msgspec.Struct, omit_defaults=True):
     negative: int = 0  # thousandths: expected number of negative posts
     severity: int = 0  # thousandths: the expected severity of the gravest text that may tell of a signal
     gravity: int = 0  # thousandths: the sum of the expected severities of the posts that could be judged
+    reactions: int = 0  # seen to be gained in these five minutes by posts of any age
     voices: set[int] = msgspec.field(default_factory=set)
     sources: dict[str, int] = msgspec.field(default_factory=dict)
     texts: dict[int, dict[int, int]] = msgspec.field(default_factory=dict)  # signal -> text -> weight
@@ -158,6 +159,11 @@ class Window:
     def mean_severity(self) -> float:
         """Of the posts that could be judged, 0-3."""
         return self.gravity / UNIT / self.judged if self.judged else 0.0
+
+    @property
+    def reactions(self) -> int:
+        """Likes, comments and reposts that posts of any age were seen to gain."""
+        return sum(b.reactions for b in self._buckets)
 
     @property
     def outlets(self) -> int:

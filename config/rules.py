@@ -13,17 +13,29 @@ from tingchao.config.mistakes import either, twice
 from tingchao.config.signals import SIGNALS
 
 Kind = Literal[
-    "count", "sources", "negative_share", "severity", "signal", "baseline", "event", "new_term", "absence", "all", "any"
+    "count",
+    "sources",
+    "negative_share",
+    "severity",
+    "engagement",
+    "signal",
+    "baseline",
+    "event",
+    "new_term",
+    "absence",
+    "all",
+    "any",
 ]
 COMBINED = frozenset({"all", "any"})  # of other rules; they have no measure of their own
 QUIETEST = timedelta(hours=48)  # watch remembers for so long what it told
-_MEASURED = frozenset({"count", "sources", "negative_share", "severity", "signal"})  # they can have a baseline
+_MEASURED = frozenset({"count", "sources", "negative_share", "severity", "engagement", "signal"})  # by a baseline
 _MOST = {"negative_share": 1.0, "severity": 3.0}  # what is measured is never more
 # Keys that belong to some kinds only.
 _ONLY: dict[str, frozenset[str]] = {
     "signal": frozenset({"signal", "baseline"}),
     "ratio": _MEASURED,
     "p": _MEASURED,
+    "min_posts": frozenset(get_args(Kind)) - {"engagement"},  # old posts may gain reactions, too
     "min_sources": frozenset({"event"}),
     "sources": frozenset({"absence"}),
     "min_severity": frozenset({"signal"}),
@@ -86,6 +98,11 @@ class Rule(Block):
         if self.window <= timedelta(0):
             raise ValueError(Said("error.config.no_window"))
         return self
+
+    @property
+    def fewest(self) -> int:
+        """Posts that a window needs."""
+        return 0 if self.kind == "engagement" else self.min_posts
 
     def _has_only_its_own_keys(self) -> None:
         given = {Rule.model_fields[name].alias or name for name in self.model_fields_set}

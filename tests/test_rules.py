@@ -324,7 +324,11 @@ def test_a_replay_in_other_batches_and_with_restarts_finds_the_same() -> None:
         ('kind = "baseline"\nquiet = "9h"', "quiet: only for kind = "),
         ('kind = "count"\nthreshold = 3\nquiet = "3d"', "quiet: "),
         ('kind = "event"', "the rule can never fire; give 'threshold'"),
-        ('kind = "event"\nratio = 2', "ratio: only for kind = 'count', 'sources', 'negative_share', 'severity' or "),
+        (
+            'kind = "event"\nratio = 2',
+            "ratio: only for kind = 'count', 'sources', 'negative_share', 'severity', ",
+        ),
+        ('kind = "engagement"\nthreshold = 9\nmin_posts = 2', "min_posts: only for kind = "),
         ('kind = "severity"\nthreshold = 3.5', "threshold: a severity is at most 3, got 3.5"),
     ],
 )

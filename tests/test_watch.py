@@ -21,6 +21,7 @@ from tingchao.alerts.baseline import Past, Usual, UsualShare, usual, usual_share
 from tingchao.alerts.dark import Dark
 from tingchao.alerts.hours import UNKNOWN, Hours
 from tingchao.alerts.measure import Measure
+from tingchao.alerts.reactions import Reactions
 from tingchao.alerts.seen import Seen
 from tingchao.alerts.watch import Watch
 from tingchao.alerts.windows import OTHERS, SOURCES, TEXTS, VOICES, Bucket, Window, distinct, hashed, weights
@@ -29,7 +30,7 @@ from tingchao.config.settings import Settings, load
 from tingchao.models.scores import SIGNALS, Scores
 from tingchao.pipeline.clock import ManualClock
 from tingchao.pipeline.log import STATE_LIMIT, Output, output
-from tingchao.pipeline.records import TICK_KEY, Candidate, Mention, Tick, decode, encode
+from tingchao.pipeline.records import TICK_KEY, Candidate, Counts, Mention, Tick, decode, encode
 from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.stage import Input, Memory, Runner
 
@@ -251,16 +252,81 @@ def test_without_a_history_sources_and_severity_wait_unless_a_threshold_is_given
     assert {(one.reason.expected, one.sure) for one in found} == {(None, 0.5)}
 
 
+LIKED = Rule(name="liked", kind="engagement", threshold=500)
+
+
+def liked(name: str, at: datetime, fetched: datetime, likes: int | None, comments: int = 0) -> Mention:
+    return mention(name, at, fetched_at=fetched, counts=Counts(likes=likes, comments=comments, reads=10**6))
+
+
+def test_an_old_post_that_is_liked_more_and_more_is_news(tmp_path: Path) -> None:
+    world = World(tmp_path, LIKED, MANY)
+    old = T0 - 5 * HOUR
+    assert world.run(liked("old", old, T0, 3000), mention("other", T0)) == [], "nobody knows since when it has them"
+    world.clock.move(20 * MINUTE)
+    assert world.run(liked("old", old, T0 + 20 * MINUTE, 3200, 80)) == []
+    world.restart()
+    world.clock.move(20 * MINUTE)
+    (candidate,) = world.run(liked("old", old, T0 + 40 * MINUTE, 3400, 200))
+    assert (candidate.reason.kind, candidate.reason.observed) == ("engagement", 600)
+    assert [one.id for one in candidate.evidence] == ["old"]
+    assert candidate.posts == 1, "the other one, of this hour"
+
+
+def test_reactions_are_counted_once_and_never_taken_back(tmp_path: Path) -> None:
+    world = World(tmp_path, LIKED)
+    fresh = liked("a", T0, T0, 300)
+    assert world.run(fresh, fresh, liked("a", T0, T0 + MINUTE, 200), liked("a", T0, T0 + 2 * MINUTE, None)) == []
+    world.clock.move(5 * MINUTE)
+    assert world.run(liked("a", T0, T0 + 5 * MINUTE, 499)) == []
+    assert [one.reason.observed for one in world.run(liked("a", T0, T0 + 6 * MINUTE, 501))] == [501]
+
+
+def test_adverts_gain_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path, LIKED)
+    advert = liked("a", T0, T0, 5000)
+    assert world.run(msgspec.structs.replace(advert, scores=scores(advert=0.9))) == []
+
+
+def test_more_reactions_than_usual_at_this_hour_are_news(tmp_path: Path) -> None:
+    world = World(tmp_path, Rule(name="more", kind="engagement", ratio=3.0, p=0.001), start=T0 - 4 * DAY)
+    for hour in range(96):
+        start = world.clock.now()
+        world.clock.move(HOUR)
+        assert world.run(*(liked(f"d{hour}-{n}", start + n * MINUTE, start + n * MINUTE, 5) for n in range(12))) == []
+    world.clock.move(16 * MINUTE)
+    now = T0 + 15 * MINUTE
+    assert world.run(*(liked(f"same{n}", now, now, 5) for n in range(12))) == []
+    (first, *_) = world.run(*(liked(f"more{n}", now, now, 50) for n in range(12)))
+    assert first.reason.expected == pytest.approx(60, rel=0.1)
+    assert first.reason.observed == 660
+
+
+def test_the_reactions_of_so_many_posts_an_hour_are_remembered() -> None:
+    memory = Memory({})
+    seen = Reactions(memory)
+    for post in range(2000):
+        seen.gained("metro", 7, post, Counts(likes=post + 1), fresh=True)
+    seen.save()
+    again = Reactions(memory)
+    assert again.gained("metro", 7, 1999, Counts(likes=2010), fresh=False) == 10
+    assert again.gained("metro", 7, 3, Counts(likes=2010), fresh=False) == 0, "how many of them are new is not known"
+    assert again.gained("metro", 7, 3, Counts(likes=2011), fresh=False) == 1
+    assert sum(map(len, memory.values())) < 20_000
+    again.drop("metro", 7)
+    assert not memory
+
+
 def test_hours_of_before_a_measure_was_counted_are_unknown_not_zero() -> None:
     memory = Memory({})
     at = 500_000 * 3600
     older = [4, 4, 0] + [0] * len(SIGNALS)
     memory[f"t/metro/{500_000 // 24}"] = msgspec.msgpack.encode({"touched": at, "hours": {500_000: older}})
-    assert Hours(memory).past("metro", 500_000, 500_001)[0].tolist() == [*older, UNKNOWN, UNKNOWN]
+    assert Hours(memory).past("metro", 500_000, 500_001)[0].tolist() == [*older, *[UNKNOWN] * 3]
     later = Hours(memory)
     later.bucket("metro", at // 300, at).add(POST, 1, 1, [])
     later.sum_up()
-    assert later.past("metro", 500_000, 500_001)[0].tolist() == [5, 5, 200, *older[3:], UNKNOWN, UNKNOWN]
+    assert later.past("metro", 500_000, 500_001)[0].tolist() == [5, 5, 200, *older[3:], *[UNKNOWN] * 3]
 
 
 def test_a_measure_without_known_hours_has_no_baseline() -> None:
