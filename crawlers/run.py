@@ -37,6 +37,7 @@ from tingchao.pipeline.errors import Refused, Retry
 from tingchao.pipeline.health import HEALTH
 from tingchao.pipeline.log import Log
 from tingchao.pipeline.records import FINE, Fetch, Post
+from tingchao.pipeline.roles import patiently
 
 logger = structlog.get_logger()
 AT_ONCE = 8  # visits at the same time, each to another site or waiting for its turn; bounds the memory of pages
@@ -79,7 +80,8 @@ def crawl_forever(
     can again. What was under way when stopping is not counted as done, and done again after the next start.
     """
     teller = _Teller(settings, say)
-    office, jobs = Office(settings, open_log(), clock, None, teller.hear), Jobs(open_log(), clock)
+    office = Office(settings, open_log(), clock, None, teller.hear)
+    jobs = patiently("jobs", lambda: Jobs(open_log(), clock), stop)
     try:
         _on_a_loop(office, _Crew(office, jobs, _chosen(settings, ())).serve(stop))
     finally:

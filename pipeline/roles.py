@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import structlog
 
@@ -42,6 +43,7 @@ HELD = 3  # exit code of a child that found its role held by another process
 _MEASURE_EVERY = 5.0  # seconds; Prometheus usually asks every 15
 _RETENTION_EVERY = timedelta(hours=1)
 _RETENTION_AGAIN = timedelta(minutes=1)  # after a look that found a stage behind; each look asks the log some 20 times
+Made = TypeVar("Made")
 ROLES = ("crawl", "score", "index", "watch", "decide", "notify", "web")
 
 
@@ -156,11 +158,28 @@ def stop_with_parent(stop: threading.Event) -> None:
     threading.Thread(target=wait, daemon=True, name="parent").start()
 
 
+def patiently(name: str, make: Callable[[], Made], stop: threading.Event) -> Made:
+    """What `make` gives, which is tried again while it raises Retry: a server may come up after us.
+
+    Raises Retry when it is told to stop before.
+    """
+    complaint = ""
+    while True:
+        try:
+            return make()
+        except Retry as err:
+            if str(err) != complaint:  # the same complaint once
+                complaint = str(err)
+                logger.warning("role.waits", name=name, error=complaint, after=err.after)
+            if stop.wait(err.after):
+                raise
+
+
 def run_stages(
     plans: Sequence[Plan], log: Log, clock: Clock, stop: threading.Event, chores: Callable[[], None]
 ) -> None:
     """Run the stages in turn in this thread until `stop`; `chores` is called whenever nothing waits to be done."""
-    runners = [Runner(plan, log, clock) for plan in plans]
+    runners = [patiently(plan.name, partial(Runner, plan, log, clock), stop) for plan in plans]
     measured = 0.0
     try:
         while not stop.is_set():

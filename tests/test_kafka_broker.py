@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import signal
+import socket
+import subprocess
+import sys
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,3 +112,46 @@ def test_a_stage_and_a_writer_go_on_after_the_broker_was_away(
     idents = [ident for _, ident in told]
     assert set(sent) <= set(idents)
     assert all(idents.count(ident) == 2 for ident in sent)
+
+
+def test_a_role_that_begins_before_the_broker_waits_for_it(own_kafka: Any, tmp_path: Path) -> None:
+    config, said = tmp_path / "config", tmp_path / "said"
+    config.mkdir()
+    (config / "tingchao.toml").write_text(
+        f'[log]\nkind = "kafka"\n[kafka]\nbootstrap = ["127.0.0.1:{own_kafka.port}"]\nprefix = "early"\n'
+    )
+    tingchao = [sys.executable, "-m", "tingchao.pipeline.cli"]
+    subprocess.run([*tingchao, "setup", "--config", str(config)], check=True, capture_output=True)
+    own_kafka.stop()
+    port = _free_port()
+    command = [*tingchao, "run", "decide", "crawl", "--config", str(config), "--health", f"127.0.0.1:{port}"]
+    with said.open("wb") as out:
+        process = subprocess.Popen([*command, "--db", str(tmp_path / "t.db")], stdout=out, stderr=out)
+    try:
+        assert wait_for(lambda: b"role.waits" in said.read_bytes() or process.poll() is not None, 120)
+        assert process.poll() is None, said.read_text()
+        assert _answer(f"http://127.0.0.1:{port}/readyz") != 200
+        own_kafka.start()
+        assert wait_for(lambda: _answer(f"http://127.0.0.1:{port}/readyz") == 200, 120), said.read_text()
+        process.terminate()
+        assert process.wait(20) == 0, said.read_text()
+    finally:
+        process.kill()
+        process.wait()
+        own_kafka.start()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _answer(url: str) -> int:
+    """The status of the answer, 0 when there is none."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as err:
+        return err.code
+    except OSError:
+        return 0

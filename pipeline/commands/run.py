@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,7 @@ from tingchao.pipeline.roles import (
     Retention,
     Role,
     keep_running,
+    patiently,
     run_stages,
     sleep_until,
     stop_with_parent,
@@ -57,10 +59,11 @@ class Work:
         return locks(self.settings, self.db, names)
 
     def log(self) -> Log:
-        return open_log(self.settings, self.db)
+        """Waits for a server that is not there yet."""
+        return patiently("log", partial(open_log, self.settings, self.db), self.stop)
 
     def store(self) -> Store:
-        return open_store(self.settings, self.db)
+        return patiently("store", partial(open_store, self.settings, self.db), self.stop)
 
 
 @app.command(help=help_of("up"))
@@ -201,7 +204,9 @@ def _notify(work: Work) -> None:
 def _web(work: Work, once_it_answers: Callable[[], None] = lambda: None) -> None:
     from tingchao.alerts import page
 
-    page.serve(work.settings, work.log, work.store, work.clock, work.stop, once_it_answers)
+    # It does not wait for servers: it says which is away.
+    log, store = partial(open_log, work.settings, work.db), partial(open_store, work.settings, work.db)
+    page.serve(work.settings, log, store, work.clock, work.stop, once_it_answers)
 
 
 def arguments(config: Path | None, db: Path, clock: str) -> tuple[str, ...]:
