@@ -271,11 +271,15 @@ class Storm:
         """As a reader does: what may not have arrived is sent again."""
         log, started = patiently(self._log), time.monotonic()
         for begin in range(0, len(posts), BATCH):
+            self._before(begin + BATCH)
             batch = [output("posts", post.id, post) for post in posts[begin : begin + BATCH]]
             patiently(lambda batch=batch: log.publish(batch, SystemClock().now()))  # type: ignore[misc]
             time.sleep(max(0.0, started + (begin + BATCH) / self.rate - time.monotonic()))  # the storm has time to rage
         self.say(f"all {len(posts):,} posts are in the log")
         log.close()
+
+    def _before(self, count: int) -> None:
+        """Called before so many posts are in the log."""
 
     def _storm(self, chance: random.Random, feeder: threading.Thread) -> None:
         """All blows once each, in random order, at random moments."""
@@ -445,18 +449,26 @@ class Outage(Storm):
         # Three times as fast as it comes in, what waits is worked off in half the time that it took to gather.
         count = int(self.RATE * (self.QUIET + 1.5 * seconds))
         super().__init__(shared, count, 0, seed, folder, self.RATE, TOPICS | {self.DRILL[0]: [self.DRILL[1]]})
-        self._seconds = seconds
+        self._seconds, self._away = seconds, threading.Event()
+        self._drill = int(self.RATE * (self.QUIET + seconds / 4))  # the first post of it
 
     def _text(self, number: int, text: str) -> str:
-        begin = int(self.RATE * (self.QUIET + self._seconds / 4))
-        return f"{self.DRILL[1]}{text}" if begin <= number < begin + 20 else text
+        return f"{self.DRILL[1]}{text}" if self._drill <= number < self._drill + 20 else text
+
+    def _before(self, count: int) -> None:
+        if count > self._drill:
+            self._away.wait()
 
     def _storm(self, _: random.Random, feeder: threading.Thread) -> None:
         time.sleep(self.QUIET)
         self.elastic.stop()
         self.say("Elasticsearch stops")
         self._must(not self._drilled(), "the drill was told of before it began")
+        self._away.set()
         time.sleep(self._seconds)
+        until = time.monotonic() + 60  # more where the machine is slow: it stays away as long
+        while not self._drilled() and time.monotonic() < until:
+            time.sleep(1)
         self._must(self._drilled(), "no alert of the drill was told while Elasticsearch was away")
         self.elastic.start()
         began, waited, done = time.monotonic(), self._waiting(), self._indexed()
