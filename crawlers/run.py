@@ -80,8 +80,9 @@ def crawl_forever(
     can again. What was under way when stopping is not counted as done, and done again after the next start.
     """
     teller = _Teller(settings, say)
-    office = Office(settings, open_log(), clock, None, teller.hear)
-    jobs = patiently("jobs", lambda: Jobs(open_log(), clock), stop)
+    log, jobs_log = open_log(), open_log()
+    office = patiently("crawl", lambda: Office(settings, log, clock, None, teller.hear), stop)
+    jobs = patiently("jobs", lambda: Jobs(jobs_log, clock), stop)
     try:
         _on_a_loop(office, _Crew(office, jobs, _chosen(settings, ())).serve(stop))
     finally:

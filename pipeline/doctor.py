@@ -73,7 +73,7 @@ def _models(settings: Settings, db: Path) -> Finding:
 def _log(settings: Settings, db: Path) -> Iterator[Finding]:
     try:
         with closing(open_log(settings, db)) as log:
-            log.end("posts")
+            log.states("score")  # says also which topics are missing
             kafka = ", ".join(settings.main.kafka.bootstrap)
             yield Finding("log", f"Kafka, {kafka}" if clustered(settings) else _file(db))
             if not clustered(settings):  # who runs elsewhere says so at its own /healthz
