@@ -22,6 +22,8 @@ KINDS = ("weibo", "review", "usual", "virus", "car", "annotated")
 POLARITY = ("all", "weibo", "review", "smp")  # positive against negative, each expert trained mostly on its own sets
 NEUTRAL = ("smp", "car", "annotated")  # neutral against the rest; the other sets have no neutral texts
 SINGLE = (*SIGNALS, "severity 1", "severity 2", "severity 3", "live", "advert")
+# They rest on all signals: by folds 0.6 points of accuracy on `live`, 0.8 of kappa on severity.
+_FROM_SIGNALS = frozenset({"severity 1", "severity 2", "severity 3", "live"})
 # What the table of features gives, one column each.
 TABLE = (
     *(f"gate {name}" for name in KINDS),
@@ -80,12 +82,24 @@ def _strongest(raw: Matrix) -> Matrix:
     return result
 
 
+def _signals(raw: Matrix) -> Matrix:
+    """What the table and the network say of each signal."""
+    return raw[:, _SIGNALS]
+
+
+_SIGNALS = [COLUMNS.index(f"{kind}{name}") for kind in ("", "deep ") for name in SIGNALS]
+
+
 def single_inputs(raw: Matrix, name: str) -> Matrix:
-    """What a head of SINGLE rests on: the table's output, the network's, and the strongest signal (0 for adverts)."""
-    table = raw[:, COLUMNS.index(name)]
-    if f"deep {name}" not in DEEP:
-        return np.stack((table, np.zeros_like(table), np.zeros_like(table)), axis=1)
-    return np.stack((table, raw[:, COLUMNS.index(f"deep {name}")], _strongest(raw)), axis=1)
+    """What a head of SINGLE rests on: the table's output, the network's, the strongest signal, and all of them.
+
+    0 where it does not rest on it.
+    """
+    table, none = raw[:, COLUMNS.index(name)], np.zeros_like(raw[:, 0])
+    known = f"deep {name}" in DEEP  # all but adverts
+    own = table, raw[:, COLUMNS.index(f"deep {name}")] if known else none, _strongest(raw) if known else none
+    signals = _signals(raw)
+    return np.column_stack((*own, signals if name in _FROM_SIGNALS else np.zeros_like(signals)))
 
 
 def _for_the_mix(logits: Matrix, positive: Matrix, mix: Matrix) -> Matrix:
@@ -108,7 +122,7 @@ def probabilities(raw: Matrix, layers: Layers) -> Matrix:
     positive = sigmoid(polarity @ layers.polarity)
     plain = _for_the_mix(neutral @ layers.neutral, positive, layers.mix)
     table, deep = raw[:, len(TABLE) - len(SINGLE) : len(TABLE)], raw[:, -len(SINGLE) + 1 :]
-    logits = table * layers.single[0] + layers.single[3]
+    logits = table * layers.single[0] + _signals(raw) @ layers.single[3:-1] + layers.single[-1]
     logits[:, :-1] += deep * layers.single[1, :-1] + _strongest(raw)[:, None] * layers.single[2, :-1]
     single = sigmoid(logits)
     signals, steps, rest = single[:, : len(SIGNALS)], single[:, len(SIGNALS) : -2], single[:, -2:]

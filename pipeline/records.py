@@ -130,7 +130,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a rule fired: what was seen in a window against what was expected."""
 
     rule: str  # its name in rules.toml
-    kind: str  # count, sources, negative_share, severity, engagement, signal, ...; of sickly sources those of alerts/sources.py
+    kind: str  # that of the rule (config/rules.py); of sickly sources those of alerts/sources.py
     signal: str = ""
     start: Aware
     end: Aware
