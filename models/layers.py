@@ -90,6 +90,9 @@ def _signals(raw: Matrix) -> Matrix:
 _SIGNALS = [COLUMNS.index(f"{kind}{name}") for kind in ("", "deep ") for name in SIGNALS]
 
 
+SCALES = (3 + len(_SIGNALS) + 1, len(SINGLE))  # of Layers.single: own outputs, all signals, shift
+
+
 def single_inputs(raw: Matrix, name: str) -> Matrix:
     """What a head of SINGLE rests on: the table's output, the network's, the strongest signal, and all of them.
 

@@ -220,6 +220,13 @@ def test_a_model_file_with_other_heads_is_refused(copy: Path):
         Scorer.load(copy.parent)
 
 
+def test_a_model_file_of_before_the_scales_of_all_signals_is_refused(copy: Path):
+    arrays, config, _ = read_model(copy)
+    skops.io.dump(packed(arrays | {"single": arrays["single"][:4]}, config), copy)
+    with pytest.raises(ModelError, match="another version: scales of shape"):
+        Scorer.load(copy.parent)
+
+
 def test_a_model_file_with_another_type_inside_is_refused(copy: Path):
     _rewritten(copy, extra=Path("x").suffix.join)
     with pytest.raises(ModelError, match="unknown type"):
