@@ -28,8 +28,11 @@ _LIKELY = 0.3  # probability from which a signal is named beside a post
 _WORDS = 6
 _ANGRY = UNIT // 2  # thousandths: from here on a post is more likely negative than not
 _TITLE, _EXCERPT, _URL = 200, 280, 1000  # characters; a longer URL is left out, since half of one leads nowhere
-# Buckets with posts to show. Live, 6 topics have 3,456 within two days; a file of old posts may touch any number.
-_SHELVES = 4000
+# Buckets with posts to show: at least so many, and an hour of each topic. Live, 6 topics have 3,456 within two days;
+# a file of old posts may touch any number.
+_SHELVES, _A_TOPIC = 4000, 12
+_SLACK = 1.1  # times as many before the oldest go, since they have to be sorted out
+_OPEN = 2500  # shelves kept decoded between two batches: those of 2,000 topics, 4 KB each, while they are added to
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -56,8 +59,8 @@ class Shelf(msgspec.Struct, omit_defaults=True):
 class Shelves:
     """The posts of all topics of one partition."""
 
-    def __init__(self, memory: MutableMapping[str, bytes]) -> None:
-        self._memory = memory
+    def __init__(self, memory: MutableMapping[str, bytes], topics: int = 1) -> None:
+        self._memory, self._limit = memory, max(_SHELVES, _A_TOPIC * topics)
         self._open: dict[str, Shelf] = {}
         self._changed: set[str] = set()
         self._touched: dict[str, int] = {
@@ -132,11 +135,11 @@ class Shelves:
             self._touched[key] = shelf.touched
             shards.put(self._memory, key, _ENCODER.encode(shelf))
         self._changed.clear()
-        if len(self._touched) > _SHELVES:
+        if len(self._touched) > _SLACK * self._limit:
             old = sorted(self._touched, key=lambda key: (self._touched[key], key))
-            for key in old[: len(old) - _SHELVES]:
+            for key in old[: len(old) - self._limit]:
                 self._forget(key)
-        if len(self._open) > _SHELVES // 10:
+        if len(self._open) > _OPEN:
             self._open.clear()
 
     def drop(self, topic: str, buckets: range) -> None:

@@ -69,8 +69,8 @@ class Watch:
         self._rules = _by_length([rule for rule in settings.rules if rule.kind not in {"absence", *COMBINED}])
         self._longest = max(self._rules, default=1)
         self._keep = max(_KEEP, self._lateness, (self._longest + _CURVE) * timedelta(seconds=BUCKET))
-        self._hours, self._seen, self._shelves = Hours(memory), Seen(memory), Shelves(memory)
-        self._reactions = Reactions(memory)
+        self._hours, self._seen, self._reactions = Hours(memory), Seen(memory), Reactions(memory)
+        self._shelves = Shelves(memory, len(self._topics))
         self._events = Tracker(memory)
         # When a topic was first watched: what came in at once from before it is only what sources still showed.
         self._began: dict[str, int] = msgspec.json.decode(memory.get("began", b"{}"))

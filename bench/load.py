@@ -27,6 +27,7 @@ from tingchao.config.topics import Topic
 from tingchao.models.scores import SIGNALS, Scores
 from tingchao.pipeline.grams import fold
 from tingchao.pipeline.records import Alert, Candidate, Mention, Tick, decode
+from tingchao.pipeline.roles import collect_rarely
 from tingchao.pipeline.shingles import sketches
 from tingchao.pipeline.stage import Input, Memory
 
@@ -193,6 +194,7 @@ if __name__ == "__main__":
     parser.add_argument("parts", nargs="*", default=["place", "watch", "burst"])
     parser.add_argument("--count", type=int, default=200_000)
     given = parser.parse_args()
+    collect_rarely()  # as in a process of its own
     for part in given.parts:
         if part == "burst":
             burst(given.shared)
