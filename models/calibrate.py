@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import precision_recall_curve
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -16,6 +17,8 @@ _ANNOTATED = 1.5
 # True texts among those drawn at random from which on the scale, too, is fitted on these: for `live` by folds
 # calibration error 0.009 instead of 0.014, accuracy 0.856 instead of 0.853. No signal has as many.
 _ENOUGH = 300
+_RESAMPLES = 60
+_TINY = 1e-6
 
 
 def fitted_scale(outputs: Matrix, truth: Flags, random: Flags) -> list[float]:
@@ -71,16 +74,20 @@ def fitted_mix(logits: Matrix, truth: Flags) -> Matrix:
 
 
 def fitted_threshold(probability: Matrix, truth: Flags) -> float:
-    """The probability from which on a signal is given: where F1 is expected to be best (Lipton 2014, section 4).
+    """The probability from which on a signal is given: where F1 is best, averaged over resamples (Breiman 1996).
 
-    Expected by chances that hold for these texts (a scale and a shift are fitted on them), which is steadier than F1
-    itself: by folds 0.774 instead of 0.766, most for the rare ones. In the middle of the gap below the last one given.
+    Where it is best on the texts themselves hangs on a few of them: by folds 0.766 instead of 0.770, most for the rare
+    signals. Where the chances let expect it to be best (Lipton 2014) gave 0.774, and 0.003 less on the other sets.
     """
-    chance = np.clip(probability.astype(np.float64), 1e-6, 1 - 1e-6)
-    odds = np.log(chance / (1 - chance))[:, None]
-    order = np.argsort(-probability, kind="stable")
-    holds = LogisticRegression(C=1e4, max_iter=1000).fit(odds, truth).predict_proba(odds)[order, 1]
-    score = 2 * np.cumsum(holds) / (np.arange(1, len(holds) + 1) + holds.sum())
-    best = int(score.argmax())
-    below = min(best + 1, len(order) - 1)
-    return float((probability[order[best]] + probability[order[below]]) / 2)
+    generator = np.random.default_rng(0)
+    draws = (generator.integers(0, len(truth), len(truth)) for _ in range(_RESAMPLES))
+    best = [_best_threshold(probability[some], truth[some]) for some in draws if truth[some].any()]
+    return float(np.exp(np.mean(np.log(best)))) if best else 1.0
+
+
+def _best_threshold(probability: Matrix, truth: Flags) -> float:
+    """In the middle of the gap below the last text that is given."""
+    precision, recall, thresholds = precision_recall_curve(truth, probability)
+    score = 2 * precision * recall / np.maximum(precision + recall, _TINY)
+    best = min(int(score.argmax()), len(thresholds) - 1)
+    return float(max((thresholds[best] + thresholds[max(best - 1, 0)]) / 2, _TINY))

@@ -110,7 +110,7 @@ def _labelled(one: Labelled) -> Row:
     return Row(
         one.text,
         "read",
-        SENTIMENTS.index(one.sentiment),
+        None if one.advert else SENTIMENTS.index(one.sentiment),  # praise that is paid for
         tuple(name in one.signals for name in SIGNALS),
         one.severity,
         one.live,

@@ -210,8 +210,19 @@ def test_calibration_keeps_the_rate_of_the_texts_drawn_at_random() -> None:
 
 
 def test_a_threshold_is_where_f1_is_best() -> None:
-    chance = np.array([0.1, 0.2, 0.6, 0.7, 0.8], dtype=np.float32)
-    assert fitted_threshold(chance, np.array([False, False, True, False, True])) == pytest.approx(0.4)
+    chance = np.tile(np.array([0.1, 0.2, 0.6, 0.7, 0.8], dtype=np.float32), 40)
+    truth = np.tile(np.array([False, False, True, False, True]), 40)
+    assert fitted_threshold(chance, truth) == pytest.approx(0.4, abs=0.01)
+    assert fitted_threshold(chance, np.zeros(200, dtype=np.bool_)) == 1.0, "never seen: never given"
+
+
+def test_a_threshold_hangs_on_no_single_text() -> None:
+    generator = np.random.default_rng(0)
+    chance = generator.random(2000).astype(np.float32) ** 3
+    truth = generator.random(2000) < chance
+    rare = np.flatnonzero(truth)[:1]
+    without = np.delete(np.arange(2000), rare)
+    assert fitted_threshold(chance, truth) == pytest.approx(fitted_threshold(chance[without], truth[without]), rel=0.1)
 
 
 def test_the_network_learns_what_is_asked_and_only_that() -> None:
