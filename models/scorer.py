@@ -14,7 +14,7 @@ from tingchao.models.explain import without, word_shares
 from tingchao.models.features import Reading, Vocabulary, read
 from tingchao.models.files import FILE, Array, read_model
 from tingchao.models.language import CHINESE, languages
-from tingchao.models.layers import COLUMNS, DEEP, SCALES, TABLE, Layers, Matrix, probabilities
+from tingchao.models.layers import COLUMNS, DEEP, TABLE, Layers, Matrix, probabilities
 from tingchao.models.meaning import Meaning
 from tingchao.models.scores import HEADS, SIGNALS, ModelError, Scores
 from tingchao.models.table import Table
@@ -50,16 +50,16 @@ def model_from(arrays: dict[str, Array], settings: dict[str, Any], sha256: str) 
         raise ValueError(f"weights of shape {table.shape}, expected {(len(arrays['hashes']), len(TABLE))}")
     if arrays["deep constant"].shape != (len(DEEP),):
         raise ValueError(f"a network of {len(arrays['deep constant'])} outputs, expected {len(DEEP)}")
-    if arrays["single"].shape != SCALES:
-        raise ValueError(f"scales of shape {arrays['single'].shape}, expected {SCALES}")
     base = np.array(settings["base"], dtype=np.float32)
     if base.shape != (len(HEADS),):
         raise ValueError(f"{len(base)} base rates, expected {len(HEADS)}")
+    layers = Layers(arrays["polarity"], arrays["neutral"], arrays["mix"], arrays["single"])
+    probabilities(np.zeros((1, len(COLUMNS)), dtype=np.float32), layers)  # ValueError where a shape is another one
     return Model(
         Vocabulary(arrays["hashes"]),
         table,
         Meaning(arrays),
-        Layers(arrays["polarity"], arrays["neutral"], arrays["mix"], arrays["single"]),
+        layers,
         arrays["thresholds"],
         base,
         sha256[:12],

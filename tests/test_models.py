@@ -220,10 +220,11 @@ def test_a_model_file_with_other_heads_is_refused(copy: Path):
         Scorer.load(copy.parent)
 
 
-def test_a_model_file_of_before_the_scales_of_all_signals_is_refused(copy: Path):
+@pytest.mark.parametrize("name", ["polarity", "neutral", "mix", "single"])
+def test_a_model_file_with_layers_of_another_shape_is_refused(copy: Path, name: str):
     arrays, config, _ = read_model(copy)
-    skops.io.dump(packed(arrays | {"single": arrays["single"][:4]}, config), copy)
-    with pytest.raises(ModelError, match="another version: scales of shape"):
+    skops.io.dump(packed(arrays | {name: arrays[name][:1]}, config), copy)
+    with pytest.raises(ModelError, match="another version"):
         Scorer.load(copy.parent)
 
 
