@@ -63,7 +63,7 @@ def backtest(
         found = _from_posts(posts, settings, span, now) if posts else _from_store(settings, db, span)
         _replay(found, settings, rules, _known(events, now), json=json)
         if not posts:
-            say(t("said.backtest_voices"), error=True)
+            say(t("said.backtest_store"), error=True)
 
 
 def _replay(
