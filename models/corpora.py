@@ -21,8 +21,10 @@ from tingchao.models.scores import SENTIMENTS, SIGNALS, ModelError
 
 JUDGES_ONLY = frozenset({"rumour_weibo21", "thucnews_titles"})
 _SENTIMENT = {name: number for number, name in enumerate(SENTIMENTS)} | {"mixed": 1, "0": 0, "1": 2}
-# spam_fbs_sms: words come apart by blanks and masks stand for what was cut out; both would give the set away.
-_SMS_MASK = re.compile(r"URL\w*|DIGIT|PLACE|NAME|CELLPHONE|TELEPHONE|EMAIL|MONEY|TIME|DATE")
+# spam_fbs_sms: words come apart by blanks, masks in capitals stand for what was cut out, and messages say how to end
+# them. All would give the set away: with them "BLACKPINK" and "客房退订新规" looked like adverts.
+_SMS_MASK = re.compile(r"URL\w*|[A-Z]{3,}>?")
+_SMS_END = re.compile(r"回复?[a-z]{0,6}退订|退订回复?[a-z]{0,6}|td退订|退订td", re.IGNORECASE)
 
 
 class DataError(ModelError):
@@ -78,7 +80,8 @@ def _posts(data: Path) -> Iterator[Row]:
 
 def _spam(data: Path) -> Iterator[Row]:
     for row in _table(data / "spam_fbs_sms/dev.csv.gz"):
-        yield Row(_SMS_MASK.sub("", row["text"]).replace(" ", ""), "sms", advert=True, part=row["label"])
+        text = _SMS_END.sub("", _SMS_MASK.sub("", row["text"]).replace(" ", ""))
+        yield Row(text, "sms", advert=True, part=row["label"])
 
 
 def annotated(shared: Path) -> Iterator[Row]:

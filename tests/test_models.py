@@ -271,3 +271,30 @@ def test_the_same_feature_has_the_same_hash_wherever_it_stands():
     first = set(features.reading_of(one).hashes.tolist())
     _, _, texts, hashes = features.reading_of(two)
     assert first == set(hashes[texts == 1].tolist())
+
+
+def test_news_that_name_a_brand_or_a_price_are_no_adverts(scorer: Scorer):
+    titles = [
+        "电信断网",
+        "iPhone17全球断货",
+        "三亚客房退订新规",
+        "特价商品不退不换违法",
+        "BLACKPINK巡演延期",
+        "房贷利率又降了",
+    ]
+    assert [text for text, one in zip(titles, scorer.score(titles), strict=True) if one.advert > 0.5] == []
+
+
+def test_adverts_are_told_from_reports_of_the_same_thing(scorer: Scorer):
+    adverts = [
+        "小店今日开业，奶茶第二杯半价，先到先得，加微信领券，地址在大学城北门",
+        "专业上门修水管，漏水不用愁，二十四小时服务，不修好不收费，电话<PHONE>",
+        "急用钱找我，当天放款，利息低，不看征信，加微信详谈",
+    ]
+    reports = [
+        "大学城北门奶茶店今天开业，排队踩伤两人",
+        "北门水管爆了，家里漏水没人来修",
+        "有人自称放款，收了手续费就把我拉黑了",
+    ]
+    chances = [one.advert for one in scorer.score([*adverts, *reports])]
+    assert min(chances[:3]) > 0.5 > max(chances[3:])
