@@ -24,6 +24,7 @@ _SENTIMENT = {name: number for number, name in enumerate(SENTIMENTS)} | {"mixed"
 # spam_fbs_sms: words come apart by blanks, masks in capitals stand for what was cut out, and messages say how to end
 # them. All would give the set away: with them "BLACKPINK" and "客房退订新规" looked like adverts.
 _SMS_MASK = re.compile(r"URL\w*|[A-Z]{3,}>?")
+_SMS_SHORTEST = 10  # characters: what is left of others, such as "QQ", says nothing
 _SMS_END = re.compile(r"回复?[a-z]{0,6}退订|退订回复?[a-z]{0,6}|td退订|退订td", re.IGNORECASE)
 
 
@@ -81,7 +82,8 @@ def _posts(data: Path) -> Iterator[Row]:
 def _spam(data: Path) -> Iterator[Row]:
     for row in _table(data / "spam_fbs_sms/dev.csv.gz"):
         text = _SMS_END.sub("", _SMS_MASK.sub("", row["text"]).replace(" ", ""))
-        yield Row(text, "sms", advert=True, part=row["label"])
+        if len(text) >= _SMS_SHORTEST:
+            yield Row(text, "sms", advert=True, part=row["label"])
 
 
 def annotated(shared: Path) -> Iterator[Row]:
