@@ -1,0 +1,176 @@
+"""Windows of a topic become candidates: which rules are asked of which windows, and what is told of those that hold.
+
+Remembers nothing but what was told, which stands in the hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from operator import itemgetter
+
+from tingchao.alerts.detector import CALM, SCALES
+from tingchao.alerts.evidence import REACTED, Shelves
+from tingchao.alerts.holding import Holding
+from tingchao.alerts.hours import Hours
+from tingchao.alerts.measure import Gate, Measure, gate_of, has_term, signal_number, told_by
+from tingchao.alerts.terms import Terms
+from tingchao.alerts.tracking import Tracker
+from tingchao.alerts.windows import BUCKET, PER_HOUR, Window
+from tingchao.config.rules import COMBINED, Rule
+from tingchao.pipeline.records import Candidate, Reason
+
+GROWTH = 1.25  # a rule that goes on holding is told again when it observes so many times as much ...
+AGAIN = 2  # ... or so many buckets (10 minutes of event time) further on
+CURVE = 6 * PER_HOUR  # buckets that an alert draws
+
+
+class Judging:
+    """The rules on windows; not those on silence, and not those made of others (see holding)."""
+
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        hours: Hours,
+        measure: Measure,
+        events: Tracker,
+        terms: Terms | None,
+        shelves: Shelves,
+        holding: Holding,
+    ) -> None:
+        self._rules = by_length([rule for rule in rules if rule.kind not in {"absence", *COMBINED}])
+        self._hours, self._measure, self._events = hours, measure, events
+        self._terms, self._shelves, self._holding = terms, shelves, holding
+
+    @property
+    def longest(self) -> int:
+        """Buckets of the longest window."""
+        return max(self._rules, default=1)
+
+    def added(self, topic: str, buckets: Collection[int], at: float) -> list[Candidate]:
+        """Candidates of each window that ends with a bucket that has posts and holds one of `buckets`, in their order.
+
+        `at`: the time of writing, in seconds.
+        """
+        posts = self._hours.posts(topic)
+        newest = max(posts, default=0)  # most of what comes in is added there, and no window ends behind it
+        found: list[tuple[int, Candidate]] = []
+        for length, gates in self._rules.items():
+            ends = {end for b in buckets for end in range(b, min(b + length, newest + 1)) if end in posts}
+            # Most windows fail by what the hours that they touch hold in all, and many touch the same hours.
+            known: dict[tuple[int, int], list[Rule]] = {}
+            for end in sorted(ends):
+                hours = (end - length + 1) // PER_HOUR, end // PER_HOUR
+                rules = known.get(hours)
+                if rules is None:
+                    rules = known[hours] = self._may_hold(topic, hours, gates)
+                if rules:
+                    found += ((end, one) for one in self._judge(topic, end, length, rules, at))
+        return [one for _, one in sorted(found, key=itemgetter(0))]
+
+    def quiet(self, topic: str, end: int, at: float) -> Iterator[Candidate]:
+        """Candidates of the windows that end with bucket `end`, to which nothing was added: only what is new."""
+        for length, gates in self._rules.items():
+            hours = (end - length + 1) // PER_HOUR, end // PER_HOUR
+            rules = self._may_hold(topic, hours, gates)
+            told = {rule.name for rule in rules if self._told(topic, rule.name, end, length) is not None}
+            if rules := [rule for rule in rules if rule.name not in told]:
+                yield from self._judge(topic, end, length, rules, at)
+
+    def _may_hold(self, topic: str, hours: tuple[int, int], gates: Sequence[Gate]) -> list[Rule]:
+        """The rules that can hold in windows within the hours."""
+        most = self._hours.at_most(topic, *hours)
+        return [gate.rule for gate in gates if gate.lets(topic, most)]
+
+    def _judge(self, topic: str, end: int, length: int, rules: Sequence[Rule], at: float) -> Iterator[Candidate]:
+        """Candidates of the rules that hold in the window of `length` buckets that ends with bucket `end`."""
+        counts = self._hours.posts(topic)
+        posts = sum(counts.get(number, 0) for number in range(end - length + 1, end + 1))
+        rules = [rule for rule in rules if posts >= rule.fewest]
+        if not rules:
+            return
+        window = self._hours.window(topic, end, length)
+        for rule in rules:
+            found = self._found(rule, topic, window, end)
+            if found is not None:
+                reason, told = found
+                self._hours.tell(topic, rule.name, end, told, int(at))
+                yield from self._holding.found(rule, self.candidate(topic, rule, window, reason), at)
+
+    def _found(self, rule: Rule, topic: str, window: Window, end: int) -> tuple[Reason, float] | None:
+        """Why the rule is to be told now, and how much of it: the strength of a surge, else what was observed."""
+        if rule.kind == "baseline":
+            return self._measure.surge(rule, topic, window)
+        told = self._told(topic, rule.name, end, AGAIN)
+        lowered = self._holding.lowered(rule, topic)
+        if self._goes_on(topic, lowered, end):
+            lowered = lowered.model_copy(update={"ratio": None, "p": None})
+        reason = self.holds(lowered, topic, window, 0.0 if told is None else told * GROWTH)
+        return None if reason is None else (reason, reason.observed)
+
+    def holds(self, rule: Rule, topic: str, window: Window, least: float) -> Reason | None:
+        """The reason why a rule of any kind but baseline holds, with at least `least` observed."""
+        first, last = window.start // BUCKET, window.end // BUCKET
+        if rule.kind == "event":
+            event = self._events.leading(topic, first, last - 1, window.posts)
+            return None if event is None else told_by(rule, window, event, least)
+        if rule.kind == "new_term":
+            assert self._terms is not None
+            term = self._terms.newest(topic, window.start, window.end, rule.min_voices)
+            return None if term is None else has_term(rule, window, *term, least)
+        return self._measure.holds(rule, topic, window, least)
+
+    def _told(self, topic: str, rule: str, end: int, near: int) -> float | None:
+        """The most that was observed when the rule was told less than `near` buckets away."""
+        told = self._hours.told(topic, rule)
+        return max((told[number] for number in range(end - near + 1, end + near) if number in told), default=None)
+
+    def _goes_on(self, topic: str, rule: Rule, end: int) -> bool:
+        """Whether the rule was told so shortly before that what it tells of need not be unusual, since it goes on."""
+        if rule.quiet is None or (rule.p is None and rule.ratio is None):
+            return False
+        first = end - int(rule.quiet.total_seconds()) // BUCKET
+        return any(first <= told <= end for told in self._hours.told(topic, rule.name))
+
+    def candidate(self, topic: str, rule: Rule, window: Window, reason: Reason) -> Candidate:
+        signal = signal_number(rule)
+        first, last = window.start // BUCKET, window.end // BUCKET
+        posts = self._hours.posts(topic)
+        return Candidate(
+            topic=topic,
+            reason=reason,
+            level=rule.level,
+            sure=round(self._measure.sure(rule, window, reason), 3),
+            posts=window.posts,
+            voices=window.voices,
+            sources=window.sources,
+            negative_share=round(window.negative_share, 3),
+            severity=round(window.severity, 2),
+            signals={name: round(mass, 2) for name, mass in window.masses().items()},
+            evidence=self._shelves.pick(topic, range(first, last), REACTED if rule.kind == "engagement" else signal),
+            curve=tuple(posts.get(number, 0) for number in range(last - CURVE, last)),
+            bucket=BUCKET,
+            event=self._events.leading(topic, first, last - 1, window.posts),
+            quiet=_quiet(rule),
+        )
+
+
+def by_length(rules: Sequence[Rule]) -> Mapping[int, Sequence[Gate]]:
+    """Rules by the length of their window in buckets, at least one."""
+    found: dict[int, list[Gate]] = {}
+    for rule in rules:
+        found.setdefault(length_of(rule), []).append(gate_of(rule))
+    return found
+
+
+def length_of(rule: Rule) -> int:
+    """Buckets of the rule's window; the detector has its own."""
+    if rule.kind == "baseline":
+        return SCALES[-1] // BUCKET
+    return max(1, -(-int(rule.window.total_seconds()) // BUCKET))
+
+
+def _quiet(rule: Rule) -> float:
+    """Seconds without news after which an alert of the rule ends; 0: as the settings say."""
+    if rule.kind == "baseline":
+        return float(CALM)
+    return 0.0 if rule.quiet is None else rule.quiet.total_seconds()
