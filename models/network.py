@@ -17,6 +17,7 @@ from scipy.sparse import csr_matrix
 from tingchao.models.layers import Matrix, sigmoid
 
 WIDTH = 192  # 256 gained 0.3 points of average precision and would cost 3 MB
+_ORDERS = 4
 _EPOCHS = 5  # 8 gained nothing
 _BATCH = 256
 _RATE = 2e-3  # falls to 0 in a straight line, as the next
@@ -66,16 +67,34 @@ def fitted_network(
 ) -> Network:
     """Fit on the texts of `words`, whose columns have the rows of `vectors`.
 
-    `asked` is 1 where a text answers a target, `times` how often an epoch shows it.
+    `asked` is 1 where a text answers a target, `times` how often an epoch shows it. The mean of `_ORDERS` networks that
+    begin alike and see the texts in other orders (weights averaged, Wortsman 2022): it does what they do together and
+    hangs less on chance. On two folds average precision 0.853 to 0.854, one network alone 0.849 to 0.857.
     """
+    found = [_fitted(words, vectors, truth, asked, times, (seed, number)) for number in range(_ORDERS)]
+    return Network(*(np.mean(parts, axis=0) for parts in zip(*found, strict=True)))
+
+
+def _begun(width: int, targets: int, seed: int) -> _Layers:
     generator = np.random.default_rng(seed)
-    width, targets = vectors.shape[1], truth.shape[1]
-    layers = _Layers(
+    return _Layers(
         generator.normal(0, np.sqrt(2 / width), (width, WIDTH)).astype(np.float32),
         np.zeros(WIDTH, dtype=np.float32),
         generator.normal(0, np.sqrt(1 / WIDTH), (WIDTH, targets)).astype(np.float32),
         np.zeros(targets, dtype=np.float32),
     )
+
+
+def _fitted(
+    words: csr_matrix,
+    vectors: Matrix,
+    truth: Matrix,
+    asked: Matrix,
+    times: npt.NDArray[np.int64],
+    seeds: tuple[int, int],
+) -> Network:
+    """One network; `seeds`: of its first weights, and with that of the order."""
+    layers, generator = _begun(vectors.shape[1], truth.shape[1], seeds[0]), np.random.default_rng(seeds)
     first, second = [np.zeros_like(layer) for layer in layers], [np.zeros_like(layer) for layer in layers]
     moved = np.zeros((len(vectors), WIDTH), dtype=np.float32)
     squares = np.full(len(vectors), _FIRST_SQUARE, dtype=np.float32)

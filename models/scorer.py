@@ -101,7 +101,7 @@ class Scorer:
         arrays, settings, sha256 = read_model(path)
         try:
             return cls(model_from(arrays, settings, sha256))
-        except (KeyError, ValueError, TypeError) as err:
+        except (LookupError, ValueError, TypeError) as err:
             raise ModelError(f"model file {path} is of another version: {err}; build it with `tingchao train`") from err
 
     @property
