@@ -94,7 +94,7 @@ class Measure:
 
     def surge(self, rule: Rule, topic: str, window: Window) -> tuple[Reason, float] | None:
         """Why a rule of kind baseline is to be told now, and how strong the surge is; None when it is not."""
-        if window.posts < rule.min_posts or window.voices < rule.min_voices:
+        if window.posts < rule.min_posts or not window.has_voices(rule.min_voices):
             return None
         found = self._surges.find(rule, topic, window, live=self._is_live(topic, window))
         observed = _observed(rule, window, signal_number(rule))
@@ -205,7 +205,7 @@ def _reaches(rule: Rule, window: Window, floor: float) -> float | None:
     if window.posts < rule.fewest or (signal is not None and window.mass_at_most(signal) < floor * UNIT):
         return None
     observed = _observed(rule, window, signal)
-    enough = observed > 0 and observed >= floor and (rule.min_voices == 1 or window.voices >= rule.min_voices)
+    enough = observed > 0 and observed >= floor and window.has_voices(rule.min_voices)
     return observed if enough else None
 
 

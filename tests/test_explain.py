@@ -15,7 +15,7 @@ from tingchao.models.scores import HEADS
 
 CASES = [
     ("三号线停运两小时了，没人管，乘客都在骂", "outage", "停运"),
-    ("地铁站着火了快跑，有人受伤", "safety", "着火"),
+    ("地铁站着火了，大家快跑", "safety", "着火"),
     ("这家餐厅吃完拉肚子，怀疑食物中毒", "health", "食物中毒"),
     ("网传自来水有毒，官方辟谣不实", "rumour", "网传"),
     ("这家餐厅很好吃", "positive", "好吃"),
@@ -25,6 +25,10 @@ CASES = [
 @pytest.fixture(scope="module")
 def scorer() -> Scorer:
     return Scorer.load()
+
+
+def test_of_two_words_that_a_reader_would_name_both_come_first(scorer: Scorer) -> None:
+    assert {word for word, _ in scorer.why("地铁站着火了快跑，有人受伤", "safety")[:2]} == {"着火", "受伤"}
 
 
 @pytest.mark.parametrize(("text", "head", "word"), CASES)
