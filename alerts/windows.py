@@ -176,8 +176,8 @@ class Window:
         return distinct(set().union(*(b.voices for b in self._buckets)))
 
     def has_voices(self, least: int) -> bool:
-        """Whether there are so many different voices; most often one bucket has them."""
-        return any(len(b.voices) >= least for b in self._buckets) or self.voices >= least
+        """Whether there are so many different voices; most often one bucket has them. Every post has one."""
+        return least <= 1 or any(len(b.voices) >= least for b in self._buckets) or self.voices >= least
 
     @cached_property
     def sources(self) -> dict[str, int]:
