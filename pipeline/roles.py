@@ -161,11 +161,11 @@ def stop_with_parent(stop: threading.Event) -> None:
 
 
 def collect_rarely() -> None:
-    """Look for cycles of garbage more rarely: a stage makes many records and hardly a cycle.
+    """Look for cycles of garbage more rarely, once a process: a stage makes many records and hardly a cycle.
 
     By the usual thresholds `watch` with 2,000 topics spent a tenth of its time on that (bench/load.py).
     """
-    gc.freeze()  # what is there now stays: models, settings, modules
+    gc.freeze()  # what is there now stays: modules and settings
     gc.set_threshold(_NEW_OBJECTS, 50, 50)
 
 
@@ -190,7 +190,6 @@ def run_stages(
     plans: Sequence[Plan], log: Log, clock: Clock, stop: threading.Event, chores: Callable[[], None]
 ) -> None:
     """Run the stages in turn in this thread until `stop`; `chores` is called whenever nothing waits to be done."""
-    collect_rarely()
     runners = [patiently(plan.name, partial(Runner, plan, log, clock), stop) for plan in plans]
     measured = 0.0
     try:

@@ -33,6 +33,7 @@ from tingchao.pipeline.roles import (
     Family,
     Retention,
     Role,
+    collect_rarely,
     keep_running,
     patiently,
     run_stages,
@@ -112,6 +113,7 @@ def run(
         raise typer.Exit(HELD)
     if health:
         serve(health)
+    collect_rarely()
     for names in behind:
         _aside(work, *names)
     _do(work, front)
