@@ -326,7 +326,7 @@ def test_a_replay_in_other_batches_and_with_restarts_finds_the_same() -> None:
         ('kind = "event"', "the rule can never fire; give 'threshold'"),
         (
             'kind = "event"\nratio = 2',
-            "ratio: only for kind = 'count', 'sources', 'negative_share', 'severity', ",
+            "ratio: only for kind = 'count', 'sources', 'negative_share', 'severity', 'engagement' or ",
         ),
         ('kind = "engagement"\nthreshold = 9\nmin_posts = 2', "min_posts: only for kind = "),
         ('kind = "severity"\nthreshold = 3.5', "threshold: a severity is at most 3, got 3.5"),
