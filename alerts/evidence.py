@@ -71,31 +71,22 @@ class Shelves:
     def offer(self, bucket: int, mention: Mention, text: int, weights: Sequence[tuple[int, int]], at: int) -> None:
         """Keep the post where it is the first of its bucket, or among the strongest."""
         key = f"e/{mention.topic}/{bucket}"
-        shelf = self._open.get(key) or self._shelf(key)
-        shown: Shown | None = None
+        shelf = self._shelf(key)
+        changed = False
         first = shelf.first
         if first is None or (mention.published_at, mention.id) < (first.at, first.id):
-            shown = shelf.first = _shown(mention, text, 0)
+            shelf.first, changed = _shown(mention, text, 0), True
         angry = 0 if mention.scores.abstained else round(mention.scores.negative * UNIT)
         for signal, weight in (*weights, (NEGATIVE, angry)) if angry >= _ANGRY else weights:
-            strong = shelf.strong.setdefault(signal, [])
-            limit = _ANGRIEST if signal == NEGATIVE else _STRONG
-            if _enters(strong, text, (-weight, mention.published_at, mention.id), limit):
-                shown = _shown(mention, text, weight)
-                shelf.strong[signal] = _best(strong, shown, limit)
-        if shown is not None:
-            self._changed.add(key)
-            shelf.touched = max(shelf.touched, at)
+            changed |= _kept(shelf, signal, mention, text, weight)
+        if changed:
+            self._touch(key, at)
 
     def react(self, bucket: int, mention: Mention, text: int, gained: int, at: int) -> None:
         """Keep the post where it is among those that gained most reactions; it may be older than the bucket."""
         key = f"e/{mention.topic}/{bucket}"
-        shelf = self._open.get(key) or self._shelf(key)
-        strong = shelf.strong.setdefault(REACTED, [])
-        if _enters(strong, text, (-gained, mention.published_at, mention.id), _STRONG):
-            shelf.strong[REACTED] = _best(strong, _shown(mention, text, gained), _STRONG)
-            self._changed.add(key)
-            shelf.touched = max(shelf.touched, at)
+        if _kept(self._shelf(key), REACTED, mention, text, gained):
+            self._touch(key, at)
 
     def pick(self, topic: str, buckets: range, signal: int | None) -> tuple[Evidence, ...]:
         """The first post and the strongest: of one signal or by reactions, or of any signal and then by anger.
@@ -148,6 +139,11 @@ class Shelves:
             if (key := f"e/{topic}/{number}") in self._touched:
                 self._forget(key)
 
+    def _touch(self, key: str, at: int) -> None:
+        """The shelf `key`, which is open, has changed."""
+        self._changed.add(key)
+        self._open[key].touched = max(self._open[key].touched, at)
+
     def _forget(self, key: str) -> None:
         del self._touched[key]
         self._open.pop(key, None)
@@ -163,6 +159,16 @@ class Shelves:
 
 _ENCODER = msgspec.msgpack.Encoder()
 _SHELF = msgspec.msgpack.Decoder(Shelf)
+
+
+def _kept(shelf: Shelf, number: int, mention: Mention, text: int, weight: int) -> bool:
+    """Whether the post is among the strongest under a number (a signal, NEGATIVE, REACTED), where it is kept then."""
+    strong = shelf.strong.setdefault(number, [])
+    limit = _ANGRIEST if number == NEGATIVE else _STRONG
+    if not _enters(strong, text, (-weight, mention.published_at, mention.id), limit):
+        return False
+    shelf.strong[number] = _best(strong, _shown(mention, text, weight), limit)
+    return True
 
 
 def _enters(strong: list[Shown], text: int, rank: tuple[int, datetime, str], limit: int) -> bool:

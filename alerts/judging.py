@@ -37,7 +37,7 @@ class Judging:
         shelves: Shelves,
         holding: Holding,
     ) -> None:
-        self._rules = by_length([rule for rule in rules if rule.kind not in {"absence", *COMBINED}])
+        self._rules = _by_length([rule for rule in rules if rule.kind not in {"absence", *COMBINED}])
         self._hours, self._measure, self._events = hours, measure, events
         self._terms, self._shelves, self._holding = terms, shelves, holding
 
@@ -154,7 +154,7 @@ class Judging:
         )
 
 
-def by_length(rules: Sequence[Rule]) -> Mapping[int, Sequence[Gate]]:
+def _by_length(rules: Sequence[Rule]) -> Mapping[int, Sequence[Gate]]:
     """Rules by the length of their window in buckets, at least one."""
     found: dict[int, list[Gate]] = {}
     for rule in rules:

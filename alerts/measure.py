@@ -36,11 +36,6 @@ _WHOLE = frozenset({POSTS, OUTLETS, REACTIONS})  # places that count; the others
 _MEANS = {NEGATIVE: 1.0, GRAVITY: 3.0}  # means over the posts that could be judged, and the most that each can be
 
 
-_LEAST_POSTS = frozenset(
-    {"negative_share", "sources", "severity"}
-)  # kinds of which the posts alone say whether they can
-
-
 class Gate(NamedTuple):
     """What the hours that a window touches must hold at least, or the rule cannot hold in the window."""
 
@@ -61,7 +56,8 @@ class Gate(NamedTuple):
 
 def gate_of(rule: Rule) -> Gate:
     """The gate of a rule."""
-    place = POSTS if rule.kind in _LEAST_POSTS else _place(rule)  # there are no more sources than posts
+    # There are no more sources than posts, and of a mean the posts alone say whether it can be.
+    place = _place(rule) if rule.signal or rule.kind == "engagement" else POSTS
     counted = rule.kind in {"baseline", "count", "signal", "sources", "engagement"}
     floor = (rule.resolve_below or rule.threshold or 0.0) if counted else 0.0
     least = floor * (1 if place in _WHOLE else UNIT)

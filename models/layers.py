@@ -60,15 +60,14 @@ _SIGNALS = [COLUMNS.index(f"{kind}{name}") for kind in ("", "deep ") for name in
 
 
 def _signals(raw: Matrix) -> Matrix:
-    """What the table and the network say of each signal."""
+    """What the table says of each signal, then what the network does."""
     return raw[:, _SIGNALS]
 
 
 def _strongest(raw: Matrix) -> Matrix:
     """Log-odds of the likeliest signal: what is live or grave has one (0.7 points on `live`, 0.7 on severity)."""
-    signals = [COLUMNS.index(name) for name in SIGNALS]
-    deep = [COLUMNS.index(f"deep {name}") for name in SIGNALS]
-    result: Matrix = (raw[:, signals] * _TABLE_SCALE + raw[:, deep] * _DEEP_SCALE).max(axis=1)
+    table, deep = np.split(_signals(raw), 2, axis=1)
+    result: Matrix = (table * _TABLE_SCALE + deep * _DEEP_SCALE).max(axis=1)
     return result
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from incident import wait_for
+from local_site import free_port
 
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.errors import Retry
@@ -123,7 +122,7 @@ def test_a_role_that_begins_before_the_broker_waits_for_it(own_kafka: Any, tmp_p
     tingchao = [sys.executable, "-m", "tingchao.pipeline.cli"]
     subprocess.run([*tingchao, "setup", "--config", str(config)], check=True, capture_output=True)
     own_kafka.stop()
-    port = _free_port()
+    port = free_port()
     command = [*tingchao, "run", "decide", "crawl", "--config", str(config), "--health", f"127.0.0.1:{port}"]
     with said.open("wb") as out:
         process = subprocess.Popen([*command, "--db", str(tmp_path / "t.db")], stdout=out, stderr=out)
@@ -141,17 +140,9 @@ def test_a_role_that_begins_before_the_broker_waits_for_it(own_kafka: Any, tmp_p
         own_kafka.start()
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def _answer(url: str) -> int:
     """The status of the answer, 0 when there is none."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as err:
-        return err.code
-    except OSError:
+        return httpx.get(url, timeout=5).status_code
+    except httpx.TransportError:
         return 0

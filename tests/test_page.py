@@ -20,6 +20,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from local_site import free_port
 from lxml import html as lxml_html
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
@@ -148,11 +149,6 @@ class Site:
         with socket.create_connection((name, int(port)), timeout=30) as connection:
             connection.sendall(request.encode())
             return int(connection.recv(1024).split()[1])
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 def start(folder: Path, *, token: bool = False) -> Site:
