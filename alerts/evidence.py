@@ -13,7 +13,7 @@ import msgspec
 
 from tingchao.alerts import shards
 from tingchao.alerts.representatives import distinct
-from tingchao.alerts.windows import UNIT
+from tingchao.alerts.windows import TELLS, UNIT
 from tingchao.config.signals import SIGNALS
 from tingchao.pipeline.records import Evidence, Mention
 
@@ -24,7 +24,6 @@ REACTED = NEGATIVE + 1  # and those that gained most reactions, of any age
 # Kept a bucket: of each signal all that may be shown, since a burst may lie in one bucket, and one more in case that
 # one of them is the first; of the most negative ones a few.
 _STRONG, _ANGRIEST = STRONGEST + 1, 2
-_LIKELY = 0.3  # probability from which a signal is named beside a post
 _WORDS = 6
 _ANGRY = UNIT // 2  # thousandths: from here on a post is more likely negative than not
 _TITLE, _EXCERPT, _URL = 200, 280, 1000  # characters; a longer URL is left out, since half of one leads nowhere
@@ -109,7 +108,7 @@ class Shelves:
         firsts = firsts or [one for _, one in strong]
         if not firsts:
             return ()
-        telling = [one for kept_under, one in strong if kept_under == signal and one.weight >= _LIKELY * UNIT]
+        telling = [one for kept_under, one in strong if kept_under == signal and one.weight >= TELLS]
         first = min(telling or firsts, key=lambda one: (one.at, one.id))
         ranked = [one for _, one in sorted(strong, key=lambda item: (_order(item[0], signal), *item[1].rank()))]
         texts: dict[int, Evidence] = {}
@@ -197,7 +196,7 @@ def _order(kept_under: int, wanted: int | None) -> int:
 def _shown(mention: Mention, text: int, weight: int) -> Shown:
     scores = mention.scores
     words = dict.fromkeys(word for found in mention.words.values() for word in found)
-    likely = {name: round(p, 3) for name, p in zip(SIGNALS, scores.signals, strict=True) if p >= _LIKELY}
+    likely = {name: round(p, 3) for name, p in zip(SIGNALS, scores.signals, strict=True) if p * UNIT >= TELLS}
     evidence = Evidence(
         id=mention.id,
         source=mention.source,

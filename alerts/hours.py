@@ -6,7 +6,7 @@ restart takes it as well. State keys: `h/topic/hour` (buckets), `t/topic/day` (t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Collection, Iterator, MutableMapping
 
 import msgspec
 import numpy as np
@@ -25,6 +25,9 @@ _WIDTH = REACTIONS + 1
 UNKNOWN = -1  # in a Total: it was written before this was counted
 Total = list[int]
 BASELINE = 28 * 24  # hours of totals that a baseline looks back on: four weeks, so that each weekday counts as much
+# Share of an hour's posts from which on further ones are worth asking the rules again. To tell a fiftieth more from
+# chance takes 10,000 posts (two standard deviations of a Poisson count); below 50 an hour each post is asked about.
+GROWN = 0.02
 _DECODED = 5000  # hours kept decoded between two batches; 2 KB each when quiet, 10 KB when busy
 
 
@@ -51,7 +54,9 @@ class Hours:
         self._memory = memory
         self._hours: dict[tuple[str, int], Hour] = {}
         self._changed: set[tuple[str, int]] = set()  # not yet in the keyed state
-        self._stale: set[tuple[str, int]] = set()  # not yet in the totals
+        self._summed: set[tuple[str, int]] = set()  # days whose totals are not yet in the keyed state
+        self._fresh: dict[str, dict[int, int]] = {}  # topic -> bucket -> counted since the rules were asked of it
+        self._touched: set[str] = set()  # topics counted in since `grown` was asked
         self._posts: dict[str, dict[int, int]] = {}
         self._days: dict[tuple[str, int], Day] = {}
         self._totals: dict[str, dict[int, Total]] = {}
@@ -67,9 +72,11 @@ class Hours:
                 continue
             topic, _, number = rest.rpartition("/")
             if kind == "h":
-                hour = self._hour(topic, int(number))
-                assert hour is not None
+                hour = self._opened(topic, int(number))
                 self._posts.setdefault(topic, {}).update((n, b.posts) for n, b in hour.buckets.items())
+                if fresh := {n: b.fresh for n, b in hour.buckets.items() if b.fresh}:
+                    self._fresh.setdefault(topic, {}).update(fresh)
+                    self._touched.add(topic)
                 for rule, told in hour.told.items():
                     self._told.setdefault((topic, rule), {}).update(told)
                 self._shrink()
@@ -149,32 +156,63 @@ class Hours:
         self._open((topic, number), at)
 
     def counted(self, topic: str, number: int, bucket: Bucket) -> None:
-        """Bring `posts` up to date with a bucket."""
+        """Bring `posts` and `fresh` up to date with a bucket."""
         posts = self._posts.get(topic)
         if posts is None:
             posts = self._posts[topic] = {}
         posts[number] = bucket.posts
+        fresh = self._fresh.get(topic)
+        if fresh is None:
+            fresh = self._fresh[topic] = {}
+        fresh[number] = bucket.fresh
+        self._touched.add(topic)
 
-    def sum_up(self) -> list[tuple[str, int]]:
-        """Bring the totals of the changed hours up to date; which they are."""
-        changed = sorted(self._stale)
-        self._stale.clear()
-        for topic, number in changed:
-            hour = self._hours[topic, number]
+    def fresh(self, topic: str) -> Collection[int]:
+        """The buckets with something that was counted since `sum_up`."""
+        return self._fresh.get(topic, {})
+
+    def waiting(self) -> list[str]:
+        """The topics with such buckets, in order."""
+        self._touched.clear()
+        return sorted(self._fresh)
+
+    def grown(self) -> list[str]:
+        """Those of them, in order, of which enough was counted that the rules may say something else."""
+        touched, self._touched = self._touched, set()
+        return [topic for topic in sorted(touched) if self._has_grown(topic)]
+
+    def _has_grown(self, topic: str) -> bool:
+        """Whether what is fresh is enough beside the hour that ends with the newest bucket that has some."""
+        fresh, posts = self._fresh[topic], self._posts[topic]
+        last = max(fresh)
+        hour = sum([posts.get(number, 0) for number in range(last - PER_HOUR + 1, last + 1)])
+        return sum(fresh.values()) >= GROWN * hour
+
+    def sum_up(self, topic: str) -> list[int]:
+        """Bring the totals of a topic up to date, for the rules to be asked of it; the hours that changed."""
+        fresh = self._fresh.pop(topic, {})
+        changed = sorted({bucket // PER_HOUR for bucket in fresh})
+        for bucket in fresh:
+            self._opened(topic, bucket // PER_HOUR).buckets[bucket].fresh = 0
+        for number in changed:
+            hour = self._opened(topic, number)
             total = _total(hour)
             self._set_total(topic, number, total)
             day = self._days.setdefault((topic, number // 24), Day(hour.touched))
             day.touched = max(day.touched, hour.touched)
             day.hours[number] = total
+            self._changed.add((topic, number))
+            self._summed.add((topic, number // 24))
         return changed
 
     def save(self) -> None:
-        """Write what changed into the keyed state; `sum_up` comes first."""
+        """Write what changed into the keyed state."""
         for topic, number in self._changed:
             shards.put(self._memory, f"h/{topic}/{number}", _ENCODER.encode(self._hours[topic, number]))
-        for topic, day in {(topic, number // 24) for topic, number in self._changed}:
+        for topic, day in self._summed:
             self._memory[f"t/{topic}/{day}"] = _ENCODER.encode(self._days[topic, day])
         self._changed.clear()
+        self._summed.clear()
         self._shrink()
 
     def drop(self, before: int) -> list[tuple[str, int]]:
@@ -184,8 +222,7 @@ class Hours:
         """
         dropped = []
         for topic, number in self._old("h", before, HOUR):
-            hour = self._hour(topic, number)
-            assert hour is not None
+            hour = self._opened(topic, number)
             if hour.touched >= before:
                 continue
             for bucket in hour.buckets:
@@ -227,7 +264,11 @@ class Hours:
             hour = self._hours[key] = Hour(at, {}, {}, list(self.totals(key[0]).get(key[1], ())))
         hour.touched = max(hour.touched, at)
         self._changed.add(key)
-        self._stale.add(key)
+        return hour
+
+    def _opened(self, topic: str, number: int) -> Hour:
+        hour = self._hour(topic, number)
+        assert hour is not None, f"no hour {number} of {topic}"
         return hour
 
     def _hour(self, topic: str, number: int) -> Hour | None:

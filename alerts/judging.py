@@ -5,7 +5,7 @@ Remembers nothing but what was told, which stands in the hours.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 
 from tingchao.alerts.detector import CALM, SCALES
@@ -46,11 +46,13 @@ class Judging:
         """Buckets of the longest window."""
         return max(self._rules, default=1)
 
-    def added(self, topic: str, buckets: Collection[int], at: float) -> list[Candidate]:
-        """Candidates of each window that ends with a bucket that has posts and holds one of `buckets`, in their order.
+    def added(self, topic: str, at: float) -> list[Candidate]:
+        """Candidates of each window that ends with a bucket that has posts and holds one that was added to, in order.
 
         `at`: the time of writing, in seconds.
         """
+        buckets = list(self._hours.fresh(topic))
+        self._measure.changed(topic, self._hours.sum_up(topic))
         posts = self._hours.posts(topic)
         newest = max(posts, default=0)  # most of what comes in is added there, and no window ends behind it
         found: list[tuple[int, Candidate]] = []

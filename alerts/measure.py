@@ -73,15 +73,13 @@ class Measure:
         self._surges = Surges(hours, dark, self._first_hour)
         self._known: dict[str, dict[tuple[int, int, int, bool], Usual | UsualShare | None]] = {}
 
-    def changed(self, hours: Sequence[tuple[str, int]]) -> None:
-        """Forget the baselines that rest on these hours."""
-        earliest: dict[str, int] = {}
-        for topic, hour in hours:
-            earliest[topic] = min(hour, earliest.get(topic, hour))
-        for topic, hour in earliest.items():
-            self._surges.changed(topic, hour)
-            if known := self._known.get(topic):
-                self._known[topic] = {key: value for key, value in known.items() if key[0] <= hour}
+    def changed(self, topic: str, hours: Sequence[int]) -> None:
+        """Forget the baselines that rest on these hours of a topic."""
+        if not hours:
+            return
+        self._surges.changed(topic, min(hours))
+        if known := self._known.get(topic):
+            self._known[topic] = {key: value for key, value in known.items() if key[0] <= min(hours)}
 
     def forget(self) -> None:
         """Forget all baselines."""

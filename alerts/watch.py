@@ -1,7 +1,8 @@
 """[mentions] → watch → [candidates]: counts by event time, and the rules that hold for a topic in a window.
 
 All mentions that were written together are counted before the rules are asked, however they are cut into batches, so
-that a replay of the same log gives the same candidates. The only clock is the time of writing and the tick.
+that a replay of the same log gives the same candidates. The only clock is the time of writing and the tick. The rules
+are asked of a topic when it has grown enough for them to say something else (hours.py), and of all when a bucket ends.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from tingchao.pipeline.log import Output, output
 from tingchao.pipeline.records import Candidate, Mention, Reason, Tick
 from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
 
-BATCH = 500
+BATCH = 5_000  # what is behind is caught up faster with many at a time, since a topic is written once a batch
 TICK = timedelta(seconds=5)
 _FRESH = timedelta(hours=1)  # old at most when first seen: then its reactions are of that hour, else of who knows when
 _KEEP = timedelta(hours=48)  # buckets, at least; longer with a greater lateness
@@ -55,7 +56,7 @@ class _Clock(msgspec.Struct):
 class Watch:
     """The topics of a partition.
 
-    State keys: see hours, seen, reactions, evidence, events; and `clock`, `began` and `waiting`.
+    State keys: see hours, seen, reactions, evidence, events; and `clock`, `began` and `written`.
     """
 
     def __init__(self, memory: Memory, settings: Settings, batch: int = BATCH) -> None:
@@ -77,12 +78,8 @@ class Watch:
             settings.rules, self._hours, self._measure, self._events, self._terms, self._shelves, self._holding
         )
         self._keep = max(_KEEP, self._lateness, (self._judging.longest + CURVE) * timedelta(seconds=BUCKET))
-        # Buckets counted but not judged yet, and the time of writing that they share.
-        self._waiting: dict[str, set[int]] = {}
-        self._written = 0.0
-        if "waiting" in memory:
-            self._written, waiting = msgspec.json.decode(memory["waiting"], type=tuple[float, dict[str, list[int]]])
-            self._waiting = {topic: set(buckets) for topic, buckets in waiting.items()}
+        # The time of writing of what was counted last.
+        self._written: float = msgspec.json.decode(memory.get("written", b"0.0"))
 
     def process(self, inputs: Sequence[Input]) -> Result:
         """Outcomes: counted, late (counted, though later than keep.lateness), revision, advert, tick."""
@@ -91,20 +88,19 @@ class Watch:
         for given in inputs:
             at = given.at.timestamp()
             if at != self._written:
-                outputs += self._judge_waiting()
+                outputs += self._ask()
                 self._written = at
             if isinstance(given.record, Mention):
                 outcomes.append(self._count(given.record, at))
             else:
                 assert isinstance(given.record, Tick), f"watch reads mentions, got {type(given.record).__name__}"
-                outputs += self._judge_waiting()
                 if given.record.unread is None:
                     outputs += self._tick(given.record.at)
                 else:  # of another stage, whose clock may be behind
                     self._hear_of_outage(given.record.unread)
                 outcomes.append("tick")
         if len(inputs) < self._batch:  # else more of what was written together may follow
-            outputs += self._judge_waiting()
+            outputs += self._ask()
         self._save()
         return Result(outputs, outcomes)
 
@@ -133,7 +129,6 @@ class Watch:
         self._absences.hear(topic, mention.source, published)
         if self._terms is not None:
             self._terms.hear(mention, int(published), text, hashed(mention.voice or mention.source))
-        self._wait(topic, bucket)
         return "late" if at - published > self._lateness.total_seconds() else "counted"
 
     def _react(self, mention: Mention, gained: int, now: int) -> None:
@@ -141,16 +136,9 @@ class Watch:
         number = min(int(mention.fetched_at.timestamp()), now) // BUCKET
         bucket = self._hours.bucket(mention.topic, number, now)
         bucket.reactions += gained
+        bucket.fresh += gained
         self._hours.counted(mention.topic, number, bucket)
         self._shelves.react(number, mention, hashed(mention.signature or mention.id), gained, now)
-        self._wait(mention.topic, number)
-
-    def _wait(self, topic: str, bucket: int) -> None:
-        """The bucket has more than when its windows were judged."""
-        waiting = self._waiting.get(topic)
-        if waiting is None:
-            waiting = self._waiting[topic] = set()
-        waiting.add(bucket)
 
     def _tick(self, at: datetime) -> Iterator[Output]:
         """What is due by the clock: topics begin, the window that ends now is judged, what is old is forgotten."""
@@ -159,6 +147,7 @@ class Watch:
             if topic not in self._began:
                 self._begin(topic, now)
         bucket, hour = now // BUCKET, now // HOUR
+        yield from self._ask(all_of_them=bucket > self._clock.bucket)
         if bucket > self._clock.bucket:
             self._clock.bucket = bucket
             for topic in sorted(self._began):
@@ -217,20 +206,15 @@ class Watch:
             self._terms.forget(now)
         self._measure.forget()
 
-    def _judge_waiting(self) -> list[Output]:
-        """Candidates of every window that ends with a bucket that has posts, and holds a bucket that was added to."""
-        if not self._waiting:
+    def _ask(self, *, all_of_them: bool = False) -> list[Output]:
+        """Candidates of the topics that have grown, or of all to which anything was added."""
+        topics = self._hours.waiting() if all_of_them else self._hours.grown()
+        if not topics:
             return []
         self._events.place()
-        waiting, self._waiting = self._waiting, {}
-        self._measure.changed(self._hours.sum_up())
-        topics = sorted(waiting)
-        return list(
-            _outputs(one for topic in topics for one in self._judging.added(topic, waiting[topic], self._written))
-        )
+        return list(_outputs(one for topic in topics for one in self._judging.added(topic, self._written)))
 
     def _save(self) -> None:
-        self._measure.changed(self._hours.sum_up())
         self._hours.save()
         self._seen.save()
         self._reactions.save()
@@ -240,11 +224,7 @@ class Watch:
         self._absences.save()
         if self._terms is not None:
             self._terms.save()
-        if self._waiting:
-            waiting = {topic: sorted(buckets) for topic, buckets in sorted(self._waiting.items())}
-            self._memory["waiting"] = msgspec.json.encode((self._written, waiting))
-        elif "waiting" in self._memory:
-            del self._memory["waiting"]
+        self._memory["written"] = msgspec.json.encode(self._written)
 
 
 def _outputs(candidates: Iterable[Candidate]) -> Iterator[Output]:

@@ -21,6 +21,8 @@ HOUR = 3600
 PER_HOUR = HOUR // BUCKET
 UNIT = 1000  # probabilities are counted in whole thousandths: such sums do not depend on their order
 FLOOR = 50  # thousandths; below it a text counts nothing, or a thousand harmless texts would add up to an event
+TELLS = 300  # thousandths from which a text likely tells of a signal
+TELLING = 1000  # ordinary posts that make the rules be asked as surely as one that tells
 ADVERT = 0.5  # probability from which a text is left out as advertising
 VOICES = 128  # smallest hashes kept a bucket: exact up to here, then an estimate within about 9 % (1/sqrt(128))
 TEXTS = 32  # strongest texts kept a signal and bucket: far above any threshold, and bounded under a flood
@@ -41,6 +43,7 @@ class Bucket(msgspec.Struct, omit_defaults=True):
     severity: int = 0  # thousandths: the expected severity of the gravest text that may tell of a signal
     gravity: int = 0  # thousandths: the sum of the expected severities of the posts that could be judged
     reactions: int = 0  # seen to be gained in these five minutes by posts of any age
+    fresh: int = 0  # posts and reactions counted since the rules were asked; a telling post counts as `TELLING`
     voices: set[int] = msgspec.field(default_factory=set)
     sources: dict[str, int] = msgspec.field(default_factory=dict)
     texts: dict[int, dict[int, int]] = msgspec.field(default_factory=dict)  # signal -> text -> weight
@@ -50,6 +53,7 @@ class Bucket(msgspec.Struct, omit_defaults=True):
         """Count one post: with the hashes of its voice and of its text's signature, and what `weights` gave for it."""
         scores = mention.scores
         self.posts += 1
+        self.fresh += TELLING if any(weight >= TELLS for _, weight in weights) else 1
         keep_smallest(self.voices, voice)
         count_source(self.sources, mention.source[:NAME])
         if scores.abstained:

@@ -32,6 +32,7 @@ from tingchao.pipeline.shingles import sketches
 from tingchao.pipeline.stage import Input, Memory
 
 BATCH = watch.BATCH
+WRITTEN = 500  # mentions with one time of writing: those of a batch of `score`
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
 RATE = 100  # mentions a second of event time over all topics, about a large customer's busy day
 ROUNDS = 20  # of ours and of the yardstick
@@ -52,13 +53,21 @@ def place(shared: Path, count: int) -> None:
 
 
 def whole_watch(shared: Path, count: int) -> None:
-    """Mentions through all of watch: counted, placed, and every rule asked, with a tick a batch."""
+    """Mentions through all of watch: counted, placed, and every rule asked.
+
+    The log is behind: `score` wrote `WRITTEN` mentions at a time, with a tick every five seconds between them, and
+    watch reads as many as it may at once.
+    """
     memory = Memory({})
     watcher = watch.Watch(memory, _settings([f"t{number}" for number in range(NAMED)]))
 
     def work(batch: list[Mention]) -> None:
-        at = batch[-1].fetched_at
-        watcher.process([*(Input(one, at) for one in batch), Input(Tick(at=at), at)])
+        inputs: list[Input] = []
+        for start in range(0, len(batch), WRITTEN):
+            written = batch[start : start + WRITTEN]
+            at = written[-1].fetched_at
+            inputs += [*(Input(one, at) for one in written), Input(Tick(at=at), at)]
+        watcher.process(inputs)
         memory.changes()
 
     _measure("watch", shared, count, work)
@@ -73,10 +82,10 @@ def burst(shared: Path, count: int = 100_000) -> None:
     watcher, decider = watch.Watch(Memory({}), settings), decide.Decide(Memory({}), settings)
     texts = [text for text in real_texts(shared) if "武汉" in text]
     draw, alerts, seconds, free, delays, first = random.Random(6), {}, 0.0, 0.0, [], 0.0
-    for number in range(0, count, BATCH):
+    for number in range(0, count, WRITTEN):
         written = 60 * number / count
         at = BEGIN + timedelta(seconds=written)
-        said = [f"武汉{texts[0]}{draw.choice(texts)[:20] if draw.random() < 0.5 else ''}" for _ in range(BATCH)]
+        said = [f"武汉{texts[0]}{draw.choice(texts)[:20] if draw.random() < 0.5 else ''}" for _ in range(WRITTEN)]
         drawn = sketches([fold(text) for text in said])
         mentions = [_mention("t", number + n, at, *one, _TELLS) for n, one in enumerate(zip(said, drawn, strict=True))]
         start = time.process_time()
@@ -125,7 +134,7 @@ def _stream(texts: list[str], count: int) -> Iterator[Mention]:
     draw = random.Random(4)
     for number in range(count + ROUNDS * BATCH):
         pick = draw.randrange(len(texts))
-        at = BEGIN + timedelta(seconds=number // BATCH * BATCH / RATE)
+        at = BEGIN + timedelta(seconds=number // WRITTEN * WRITTEN / RATE)
         scores = _TELLS if draw.random() < TELLING else _CALM
         yield _mention(f"t{draw.randrange(NAMED)}", number, at, texts[pick], drawn[pick], scores)
 

@@ -324,8 +324,10 @@ def test_hours_of_before_a_measure_was_counted_are_unknown_not_zero() -> None:
     memory[f"t/metro/{500_000 // 24}"] = msgspec.msgpack.encode({"touched": at, "hours": {500_000: older}})
     assert Hours(memory).past("metro", 500_000, 500_001)[0].tolist() == [*older, *[UNKNOWN] * 3]
     later = Hours(memory)
-    later.bucket("metro", at // 300, at).add(POST, 1, 1, [])
-    later.sum_up()
+    bucket = later.bucket("metro", at // 300, at)
+    bucket.add(POST, 1, 1, [])
+    later.counted("metro", at // 300, bucket)
+    later.sum_up("metro")
     assert later.past("metro", 500_000, 500_001)[0].tolist() == [5, 5, 200, *older[3:], *[UNKNOWN] * 3]
 
 
@@ -423,6 +425,31 @@ def test_without_history_a_count_needs_ratio_times_min_posts_and_says_so(world: 
     assert world.run(*(mention(f"a{n}", T0) for n in range(39))) == []
     (candidate,) = world.run(mention("a39", T0))
     assert (candidate.reason.expected, candidate.reason.p, candidate.sure) == (None, None, 0.5)
+
+
+BUSY = [mention(f"busy{n}", T0) for n in range(98)]
+
+
+def test_a_busy_topic_is_asked_about_when_it_has_grown_and_when_a_bucket_ends(tmp_path: Path) -> None:
+    world = World(tmp_path, Rule(name="count", kind="count", threshold=99.0, min_posts=1))
+    assert world.run(*BUSY) == []
+    assert world.run(mention("a", T0)) == [], "one in a hundred more is not looked at yet ..."
+    assert len(world.run(mention("b", T0))) == 1, "... two are"
+
+    (tmp_path / "other").mkdir()
+    world = World(tmp_path / "other", Rule(name="count", kind="count", threshold=99.0, min_posts=1))
+    assert world.run(*BUSY, mention("c", T0 + MINUTE, topic="water")) == []
+    assert world.run(mention("a", T0)) == []
+    world.restart()
+    world.clock.move(5 * MINUTE)
+    assert len(world.run()) == 1, "the end of the bucket"
+
+
+def test_a_post_that_likely_tells_of_a_signal_is_asked_about_at_once_in_any_crowd(tmp_path: Path) -> None:
+    first = Rule(name="first", kind="signal", signal="safety", threshold=0.9, min_posts=1, single=True)
+    world = World(tmp_path, first)
+    assert world.run(*BUSY, *(mention(f"more{n}", T0) for n in range(900))) == []
+    assert len(world.run(mention("fire", T0, scores=scores("safety")))) == 1
 
 
 def test_what_sources_still_showed_at_the_start_is_no_history(world: World) -> None:
