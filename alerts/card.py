@@ -139,7 +139,11 @@ def _weight(reason: Reason) -> tuple[int, float]:
 
 
 def _kind(reason: Reason) -> str:
-    return f"{reason.kind}_cold" if reason.kind == "count" and reason.expected is None else reason.kind
+    return f"{reason.kind}_cold" if reason.kind == "count" and reason.expected is None else _measured(reason)
+
+
+def _measured(reason: Reason) -> str:
+    return "event_signal" if reason.kind == "event" and reason.signal else reason.kind
 
 
 def _facts(reason: Reason, seen: datetime, language: str) -> dict[str, object]:
@@ -185,7 +189,7 @@ def _length(length: timedelta, language: str) -> str:
 def _why(alert: Alert, language: str) -> Iterator[str]:
     for reason in sorted(alert.reasons, key=_weight):
         facts = _facts(reason, alert.updated_at, language)
-        parts = [text(f"alert.why.{reason.kind}", language, **facts)]
+        parts = [text(f"alert.why.{_measured(reason)}", language, **facts)]
         if reason.threshold is not None:
             parts.append(text("alert.why.threshold", language, **facts))
         if reason.expected is not None:
@@ -251,7 +255,7 @@ def _what(alert: Alert, language: str) -> Iterator[str]:
 
 
 def _sure(alert: Alert, language: str) -> Iterator[str]:
-    kind = "signal" if any(reason.kind == "signal" for reason in alert.reasons) else "count"
+    kind = "signal" if any(reason.signal for reason in alert.reasons) else "count"
     yield text(f"alert.sure.{kind}", language, sure=f"{alert.sure:.0%}")
     if alert.verdict:
         yield text("alert.sure.verdict", language, verdict=text(f"cli.verdict.{alert.verdict}", language))
@@ -281,6 +285,14 @@ def _event(alert: Alert, language: str) -> Iterator[str]:
         first=local(event.first_at),
         source=event.first_source,
     )
+    told = [(name, mass) for name, mass in event.signals.items() if mass >= _SHOWN]
+    parts = [text("alert.who.event_negative", language, share=f"{event.negative_share:.0%}")]
+    for name, mass in sorted(told, key=lambda item: -item[1]):
+        signal = text(f"signal.{name}", language)
+        parts.append(text("alert.who.event_signal", language, signal=signal, mass=f"{mass:.1f}"))
+    if event.reactions:
+        parts.append(text("alert.who.event_reactions", language, reactions=event.reactions, peak=event.reactions_peak))
+    yield text("alert.who.of_event", language) + text("alert.join", language).join(parts) + text("alert.stop", language)
     if alert.topics:
         yield text("alert.who.topics", language, topics=text("alert.comma", language).join(alert.topics))
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tingchao.alerts import shards
 from tingchao.alerts.copies import LONGEST, Copies, Slots, Text, slots
-from tingchao.alerts.happening import First, Happening
+from tingchao.alerts.happening import First, Happening, Meaning
 from tingchao.alerts.mixture import Bag, Mixtures, Places
 from tingchao.alerts.windows import NAME, hashed
 from tingchao.pipeline.grams import fold
@@ -40,6 +40,8 @@ class Told(NamedTuple):
     voice: str
     text: str  # title and text
     sketch: str = ""  # of the text (shingles.sketches), made here when empty
+    meaning: Meaning | None = None
+    gained: int = 0  # reactions
 
 
 class Placed(NamedTuple):
@@ -88,20 +90,14 @@ class Events:
 
     def add(self, posts: Sequence[Told]) -> list[Placed]:
         """Place posts in the order in which they came."""
-        folded = [fold(_with_parts(post.text)) for post in posts]
-        found = units(folded)
-        drawn = bands(found) if any(not post.sketch for post in posts) else None
-        sketches = np.zeros((len(posts), BANDS), dtype="<u2")
-        for number, post in enumerate(posts):
-            sketches[number] = read_sketch(post.sketch) if drawn is None or post.sketch else drawn[number]
+        folded, found, sketches = _prepared(posts)
         scopes = [post.scope for post in posts]
         where = slots(scopes, sketches)
         near = self._copies.near(scopes, where)
         read = []
         for number, post in enumerate(posts):
-            bare = found.bare[number] or post.text.strip()
-            linked = links(folded[number])[:LONGEST]
-            read.append(self._read(post, bare[:LONGEST], linked, sketches[number], where[number], near=near[number]))
+            bare, linked = _compared(post, found.bare[number], folded[number])
+            read.append(self._read(post, bare, linked, sketches[number], where[number], near=near[number]))
         places = _places(found, self._limits.dims)
         names: list[str] = [""] * len(posts)
         for turn in _turns(posts):
@@ -109,6 +105,17 @@ class Events:
         return [
             Placed(name, one.original.name if one.original else None) for name, one in zip(names, read, strict=True)
         ]
+
+    def gain(self, posts: Sequence[Told]) -> None:
+        """Posts that were placed before, and whose texts are still known, gained reactions."""
+        folded, found, sketches = _prepared(posts)
+        where = slots([post.scope for post in posts], sketches)
+        for number, post in enumerate(posts):
+            bare, linked = _compared(post, found.bare[number], folded[number])
+            text = self._copies.find(post.scope, bare, hashed(bare), linked, where[number], near=True).text
+            if text is not None and (event := self._known.get(text.owner)) is not None:
+                event.gain(post.at, post.gained)
+                self._changed.add(event.name)
 
     def event(self, name: str) -> Happening | None:
         """What is known of an event; None when it is forgotten."""
@@ -183,7 +190,10 @@ class Events:
     def _count(self, post: Told, read: _Read, name: str) -> None:
         first = First(post.at, post.id, post.source[:NAME])
         voice = hashed(post.voice or post.source)
-        self._known[name].add(first, voice, read.mark, post.now, copy=read.original is not None)
+        event = self._known[name]
+        event.add(first, voice, read.mark, post.now, copy=read.original is not None, meaning=post.meaning)
+        if post.gained:
+            event.gain(post.at, post.gained)
         self._changed.add(name)
 
     def _begin(self, numbers: Sequence[int], posts: Sequence[Told], names: list[str]) -> None:
@@ -206,6 +216,22 @@ class Events:
 
 _ENCODER = msgspec.msgpack.Encoder()
 _KEPT = msgspec.msgpack.Decoder(tuple[Happening, Bag])
+
+
+def _prepared(posts: Sequence[Told]) -> tuple[list[str], Units, NDArray[np.uint16]]:
+    """Their texts folded, the units of these, and a sketch each."""
+    folded = [fold(_with_parts(post.text)) for post in posts]
+    found = units(folded)
+    drawn = bands(found) if any(not post.sketch for post in posts) else None
+    sketches = np.zeros((len(posts), BANDS), dtype="<u2")
+    for number, post in enumerate(posts):
+        sketches[number] = read_sketch(post.sketch) if drawn is None or post.sketch else drawn[number]
+    return folded, found, sketches
+
+
+def _compared(post: Told, bare: str, folded: str) -> tuple[str, str]:
+    """What is compared of a post: its bare text, and its links."""
+    return (bare or post.text.strip())[:LONGEST], links(folded)[:LONGEST]
 
 
 def _with_parts(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What is known of an event: its first post, its spread over time, who speaks of it, and how much of it is reposts.
+"""What is known of an event: its first post, its spread, who speaks of it, what is read in it, and how much it moves.
 
 Everything is a sum, a maximum, a minimum or a set of smallest hashes, so that the order of arrival does not matter.
 """
@@ -6,10 +6,12 @@ Everything is a sum, a maximum, a minimum or a set of smallest hashes, so that t
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from tingchao.alerts.windows import BUCKET, OTHERS, count_source, distinct, keep_smallest
+from tingchao.alerts.windows import BUCKET, OTHERS, UNIT, count_source, distinct, keep_smallest
 
 SPREAD = 288  # buckets of five minutes kept: of a longer event the newest day
 MARKS = 32  # smallest hashes of texts kept, by which the same event is known again under another topic
@@ -22,6 +24,14 @@ class First(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     at: int  # seconds of event time
     id: str
     source: str
+
+
+class Meaning(NamedTuple):
+    """What the models read in a post, in thousandths."""
+
+    negative: int
+    severity: int
+    signals: Sequence[tuple[int, int]]  # windows.weights
 
 
 class Happening(msgspec.Struct, gc=False):
@@ -42,9 +52,14 @@ class Happening(msgspec.Struct, gc=False):
     sources: dict[str, int] = msgspec.field(default_factory=dict)
     spread: dict[int, int] = msgspec.field(default_factory=dict)  # bucket -> posts
     marks: list[int] = msgspec.field(default_factory=list)
+    judged: int = 0  # posts that the models could judge
+    negative: int = 0  # thousandths: expected number of negative posts
+    gravest: int = 0  # thousandths: the expected severity of the gravest post that may tell of a signal
+    signals: dict[int, int] = msgspec.field(default_factory=dict)  # thousandths: expected number of texts that tell
+    gains: dict[int, int] = msgspec.field(default_factory=dict)  # bucket -> reactions that its posts gained
 
-    def add(self, first: First, voice: int, mark: int, now: int, *, copy: bool) -> None:
-        """Count a post: with the hashes of its voice and its text."""
+    def add(self, first: First, voice: int, mark: int, now: int, *, copy: bool, meaning: Meaning | None = None) -> None:
+        """Count a post: with the hashes of its voice and its text; `meaning` is None where it could not be judged."""
         self.first, self.last = min(self.first, first), max(self.last, first.at)
         self.touched = max(self.touched, now)
         self.posts += 1
@@ -53,12 +68,23 @@ class Happening(msgspec.Struct, gc=False):
             self.texts += 1
             keep_smallest(self.tellers, voice)
         count_source(self.sources, first.source)
-        bucket = first.at // BUCKET
-        self.spread[bucket] = self.spread.get(bucket, 0) + 1
-        if len(self.spread) > SPREAD:
-            del self.spread[min(self.spread)]
+        _count(self.spread, first.at, 1)
+        if meaning is not None:
+            self._read(meaning, copy=copy)
         if mark not in self.marks and (len(self.marks) < MARKS or mark < self.marks[-1]):
             self.marks = heapq.nsmallest(MARKS, [*self.marks, mark])
+
+    def _read(self, meaning: Meaning, *, copy: bool) -> None:
+        self.judged += 1
+        self.negative += meaning.negative
+        for signal, weight in meaning.signals:
+            self.gravest = max(self.gravest, meaning.severity)
+            if not copy:
+                self.signals[signal] = self.signals.get(signal, 0) + weight
+
+    def gain(self, at: int, reactions: int) -> None:
+        """One of its posts was seen to have gained reactions, by `at`."""
+        _count(self.gains, at, reactions)
 
     def between(self, first: int, last: int) -> int:
         """Posts in the buckets `first` to `last`."""
@@ -80,9 +106,21 @@ class Happening(msgspec.Struct, gc=False):
         return 1 - self.texts / self.posts if self.posts else 0.0
 
     @property
+    def negative_share(self) -> float:
+        """Expected share of negative posts among those that could be judged, 0-1."""
+        return self.negative / UNIT / self.judged if self.judged else 0.0
+
+    @property
     def named_sources(self) -> dict[str, int]:
         """Posts a source, most first; beyond those kept apart under OTHERS."""
         return dict(sorted(self.sources.items(), key=lambda item: (item[0] == OTHERS, -item[1], item[0])))
+
+
+def _count(spread: dict[int, int], at: int, many: int) -> None:
+    bucket = at // BUCKET
+    spread[bucket] = spread.get(bucket, 0) + many
+    if len(spread) > SPREAD:
+        del spread[min(spread)]
 
 
 def same(marks: tuple[int, ...], others: tuple[int, ...]) -> bool:

@@ -168,11 +168,21 @@ class Measure:
 
 
 def told_by(rule: Rule, window: Window, event: Event, least: float) -> Reason | None:
-    """The reason of a rule on events: independent voices, and sources; reposts of one text are one voice's story."""
-    enough = event.independent >= max(least, rule.threshold or 0.0) and event.voices >= rule.min_voices
-    if not enough or len(event.sources) < rule.min_sources:
-        return None
-    return _reason(rule, window, float(event.independent), None, None)
+    """The reason of a rule on events.
+
+    Observed are independent voices, since reposts of one text are one voice's story, or with a signal the expected
+    number of different texts that tell of it.
+    """
+    observed = event.signals.get(rule.signal, 0.0) if rule.signal else float(event.independent)
+    enough = (
+        observed >= max(least, rule.threshold or 0.0)
+        and event.voices >= rule.min_voices
+        and len(event.sources) >= rule.min_sources
+        and event.severity >= rule.min_severity
+        and event.negative_share >= rule.min_negative
+        and event.reactions >= rule.min_reactions
+    )
+    return _reason(rule, window, observed, None, None) if enough else None
 
 
 def has_term(rule: Rule, window: Window, term: str, texts: int, least: float) -> Reason | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 from array import array
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 
 from tingchao.alerts.events import TOPICS, Events, Told
-from tingchao.alerts.happening import Happening, same
-from tingchao.alerts.windows import BUCKET
+from tingchao.alerts.happening import Happening, Meaning, same
+from tingchao.alerts.windows import BUCKET, UNIT
+from tingchao.config.signals import SIGNALS
 from tingchao.pipeline.clock import from_millis
 from tingchao.pipeline.records import Candidate, Event, Mention
 
@@ -22,28 +23,30 @@ class Tracker:
     def __init__(self, memory: MutableMapping[str, bytes]) -> None:
         self._events = Events(memory, TOPICS)
         self._heard: list[Told] = []
+        self._gained: list[Told] = []
 
-    def hear(self, mention: Mention, published: float, at: float) -> None:
-        """A mention that was counted, by event time and the clock (seconds)."""
-        text = mention.excerpt if mention.excerpt.startswith(mention.title) else f"{mention.title}\n{mention.excerpt}"
-        self._heard.append(
-            Told(
-                mention.topic,
-                mention.id,
-                int(published),
-                int(at),
-                mention.source,
-                mention.voice,
-                text,
-                mention.sketch,
-            )
-        )
+    def hear(
+        self, mention: Mention, published: float, at: float, weights: Sequence[tuple[int, int]], gained: int
+    ) -> None:
+        """A mention that was counted, by event time and the clock (seconds), with `windows.weights` and reactions."""
+        scores = mention.scores
+        meaning = None
+        if not scores.abstained:
+            meaning = Meaning(round(scores.negative * UNIT), round(scores.severity * UNIT), weights)
+        self._heard.append(_told(mention, published, at, meaning, gained))
+
+    def gain(self, mention: Mention, fetched: float, at: float, gained: int) -> None:
+        """A mention that was counted before was seen to have gained reactions."""
+        self._gained.append(_told(mention, fetched, at, None, gained))
 
     def place(self) -> None:
         """Place what was heard; many at once, since numbers are made of a whole batch."""
         if self._heard:
             self._events.add(self._heard)
             self._heard = []
+        if self._gained:
+            self._events.gain(self._gained)
+            self._gained = []
 
     def leading(self, topic: str, first: int, last: int, posts: int) -> Event | None:
         """The event that `LEAD` of a window's posts tell of, if one does; its buckets are `first` to `last`."""
@@ -66,6 +69,21 @@ def same_event(candidate: Candidate, event: Event | None) -> bool:
     return candidate.event is not None and event is not None and same(_marks(candidate.event), _marks(event))
 
 
+def _told(mention: Mention, when: float, at: float, meaning: Meaning | None, gained: int) -> Told:
+    return Told(
+        scope=mention.topic,
+        id=mention.id,
+        at=int(when),
+        now=int(at),
+        source=mention.source,
+        voice=mention.voice,
+        text=mention.excerpt if mention.excerpt.startswith(mention.title) else f"{mention.title}\n{mention.excerpt}",
+        sketch=mention.sketch,
+        meaning=meaning,
+        gained=gained,
+    )
+
+
 def _record(event: Happening, posts: int) -> Event:
     sources = event.named_sources
     return Event(
@@ -83,6 +101,11 @@ def _record(event: Happening, posts: int) -> Event:
         repost_share=round(event.repost_share, 3),
         sources=dict(list(sources.items())[:_SOURCES]),
         peak=max(event.spread.values(), default=0) * 3600 // BUCKET,
+        negative_share=round(event.negative_share, 3),
+        severity=round(event.gravest / UNIT, 2),
+        signals={SIGNALS[signal]: round(mass / UNIT, 2) for signal, mass in sorted(event.signals.items())},
+        reactions=sum(event.gains.values()),
+        reactions_peak=max(event.gains.values(), default=0) * 3600 // BUCKET,
         marks=base64.b64encode(array("Q", event.marks).tobytes()).decode(),
     )
 

@@ -118,6 +118,8 @@ class Watch:
         if gained := self._reactions.gained(topic, hour, ident, mention.counts, fresh=fresh):
             self._react(mention, gained, now)
         if known:
+            if gained:
+                self._events.gain(mention, min(mention.fetched_at.timestamp(), at), at, gained)
             return "revision"
         found = weights(mention)
         text = hashed(mention.signature or mention.id)
@@ -125,7 +127,7 @@ class Watch:
         counted.add(mention, hashed(mention.voice or mention.source), text, found)
         self._hours.counted(topic, bucket, counted)
         self._shelves.offer(bucket, mention, text, found, now)
-        self._events.hear(mention, published, at)
+        self._events.hear(mention, published, at, found, gained)
         self._absences.hear(topic, mention.source, published)
         if self._terms is not None:
             self._terms.hear(mention, int(published), text, hashed(mention.voice or mention.source))

@@ -32,13 +32,15 @@ _MEASURED = frozenset({"count", "sources", "negative_share", "severity", "engage
 _MOST = {"negative_share": 1.0, "severity": 3.0}  # what is measured is never more
 # Keys that belong to some kinds only.
 _ONLY: dict[str, frozenset[str]] = {
-    "signal": frozenset({"signal", "baseline"}),
+    "signal": frozenset({"signal", "baseline", "event"}),
     "ratio": _MEASURED,
     "p": _MEASURED,
     "min_posts": frozenset(get_args(Kind)) - {"engagement"},  # old posts may gain reactions, too
     "min_sources": frozenset({"event"}),
     "sources": frozenset({"absence"}),
-    "min_severity": frozenset({"signal"}),
+    "min_severity": frozenset({"signal", "event"}),
+    "min_negative": frozenset({"event"}),
+    "min_reactions": frozenset({"event"}),
     "single": frozenset({"signal"}),
     "rules": COMBINED,
     "quiet": _MEASURED | {"event", "new_term"},
@@ -57,7 +59,7 @@ class Rule(Block):
     title: str = ""
     kind: Kind
     topics: list[str] = Field(default=["*"], min_length=1)
-    signal: str = ""  # kind signal: one of the nine; kind baseline: instead of posts
+    signal: str = ""  # kind signal: one of the nine; kinds baseline and event: instead of posts, of voices
     window: Duration = timedelta(hours=1)
     threshold: float | None = Field(default=None, gt=0)  # of what the kind measures
     ratio: float | None = Field(default=None, gt=1)  # so many times the baseline
@@ -66,7 +68,9 @@ class Rule(Block):
     min_voices: int = Field(default=1, ge=1)
     min_sources: int = Field(default=1, ge=1)  # kind event
     single: bool = False  # kind signal: what the likeliest post says, not all of them together
-    min_severity: float = Field(default=0.0, ge=0, le=3)  # kind signal: of the gravest text
+    min_severity: float = Field(default=0.0, ge=0, le=3)  # kinds signal and event: of the gravest text
+    min_negative: float = Field(default=0.0, ge=0, le=1)  # kind event: share of its posts
+    min_reactions: int = Field(default=0, ge=0)  # kind event: that its posts gained
     sources: list[str] = []  # kind absence: silence of these, by themselves; none: of the topic
     rules: list[str] = []  # kinds all and any: names of rules above
     for_: Duration = Field(default=timedelta(0), alias="for")  # it must hold so long
@@ -79,7 +83,7 @@ class Rule(Block):
     @model_validator(mode="after")
     def _can_fire(self) -> Rule:
         self._has_only_its_own_keys()
-        if (self.kind == "signal" or (self.kind == "baseline" and self.signal)) and self.signal not in SIGNALS:
+        if (self.kind == "signal" or self.signal) and self.signal not in SIGNALS:
             raise ValueError(Said("error.config.signal", known=", ".join(SIGNALS), got=self.signal))
         if self.kind == "baseline":
             return self._is_left_to_the_detector()

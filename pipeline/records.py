@@ -158,6 +158,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     repost_share: float = 0.0  # share of posts that repeat another, 0-1
     sources: dict[str, int] = {}
     peak: int = 0  # posts an hour, in its fastest five minutes
+    negative_share: float = 0.0  # of its posts
+    severity: float = 0.0  # of the gravest post that may tell of a signal, 0-3
+    signals: dict[str, float] = {}  # expected number of texts in words of their own with a signal
+    reactions: int = 0  # likes, comments and reposts that its posts were seen to gain
+    reactions_peak: int = 0  # reactions an hour, in its fastest five minutes
     marks: str = ""  # the smallest hashes of its texts, by which it is known again under another topic
 
 

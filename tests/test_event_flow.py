@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tingchao.alerts import card, decide, ledger, watch
 from tingchao.alerts.windows import hashed
@@ -16,13 +19,14 @@ from tingchao.models.scores import SIGNALS, Scores
 from tingchao.pipeline.clock import ManualClock
 from tingchao.pipeline.grams import fold
 from tingchao.pipeline.log import output
-from tingchao.pipeline.records import TICK_KEY, Alert, Candidate, Mention, decode
+from tingchao.pipeline.records import TICK_KEY, Alert, Candidate, Counts, Mention, decode
 from tingchao.pipeline.shingles import sketches
 from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.stage import Runner
 
 T0 = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+NONE = Counts()
 RULES = (
     Rule(name="safety", kind="signal", signal="safety", threshold=2.0, min_posts=3, level=2),
     Rule(name="many", kind="count", ratio=4.0, p=0.001, min_posts=10, min_voices=3, level=1),
@@ -44,8 +48,8 @@ CRASH = (
 class Flow:
     """Both stages on one log with one clock."""
 
-    def __init__(self, path: Path) -> None:
-        self.settings: Settings = replace(load(), rules=RULES, topics=TOPICS)
+    def __init__(self, path: Path, rules: tuple[Rule, ...] = RULES) -> None:
+        self.settings: Settings = replace(load(), rules=rules, topics=TOPICS)
         self.log, self.clock, self.posts = SqliteLog(path / "log.db"), ManualClock(T0), 0
         self.restart()
 
@@ -53,8 +57,8 @@ class Flow:
         plans = (watch.plan(self.settings), decide.plan(self.settings))
         self.runners = [Runner(plan, self.log, self.clock) for plan in plans]
 
-    def told(self, texts: Iterable[str], topic: str = "plant", *, again: bool = False) -> Flow:
-        """Each text by a voice and source of its own; with `again` the same posts under another topic."""
+    def told(self, texts: Iterable[str], topic: str = "plant", *, again: bool = False, counts: Counts = NONE) -> Flow:
+        """Each text by a voice and source of its own; with `again` the same posts once more, or of another topic."""
         texts = list(texts)
         if again:
             self.posts -= len(texts)
@@ -74,6 +78,7 @@ class Flow:
                     scores=_alarming(),
                     signature=hashed(text).to_bytes(8).hex(),
                     sketch=sketches([fold(text)])[0],
+                    counts=counts,
                 )
             )
         self.log.publish([output("mentions", one.topic, one) for one in mentions], self.clock.now())
@@ -113,6 +118,44 @@ def test_a_candidate_names_the_event_its_window_is_about(tmp_path: Path) -> None
     assert event.repost_share == 0.5
     assert (event.first, event.first_source, event.first_at) == ("p1", "s1", T0)
     assert sum(event.sources.values()) == 8
+
+
+def test_an_event_knows_what_is_read_in_it_and_how_much_it_moves(tmp_path: Path) -> None:
+    flow = Flow(tmp_path).told([*FIRE, *(f"转发微博//{FIRE[0]}" for _ in range(4))], counts=Counts(likes=10))
+    flow.told([*FIRE, *(f"转发微博//{FIRE[0]}" for _ in range(4))], again=True, counts=Counts(likes=25, reposts=5))
+    last = "甲县化工厂仓库起火，疏散的居民什么时候能回家？浓烟还没有散，大家快注意。"
+    event = flow.told([last, last + "转发", last]).candidates()[-1].event
+    assert event is not None
+    assert event.signals == {"safety": pytest.approx(5 * 0.95)}, "a repost is no further report"
+    assert (event.negative_share, event.severity) == (0.6, 2.0)
+    assert event.reactions == 8 * 30, "80 at first, and what a later look found"
+    assert event.reactions_peak == 12 * 8 * 30
+    found = card.as_json(flow.alerts()[0])["event"]
+    assert (found["reactions"], found["signals"]) == (240, event.signals)
+    said = card.as_text(flow.alerts()[0], "zh")
+    assert "负面占 60%，预计 4.8 条不同的帖子反映“安全”，获点赞、评论和转发 240 次（最快时每小时 2880 次）" in said
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        ({}, True),
+        ({"threshold": 3.9}, False),
+        ({"min_severity": 2.5}, False),
+        ({"min_negative": 0.7}, False),
+        ({"min_reactions": 81}, False),
+        ({"min_severity": 2.0, "min_negative": 0.6, "min_reactions": 80}, True),
+        ({"signal": "health"}, False),
+    ],
+)
+def test_a_rule_on_events_may_ask_for_what_is_read_in_one(tmp_path: Path, more: dict[str, Any], found: bool) -> None:
+    rule = Rule(**{"name": "grave", "kind": "event", "signal": "safety", "threshold": 3.0} | more)
+    texts = [*FIRE, *(f"转发微博//{FIRE[0]}" for _ in range(4))]
+    candidates = Flow(tmp_path, (rule,)).told(texts, counts=Counts(likes=10)).candidates()
+    assert bool(candidates) == found
+    for one in candidates[-1:]:
+        assert (one.reason.kind, one.reason.signal, one.reason.observed) == ("event", "safety", 3.8)
+        assert one.sure > 0.9
 
 
 def test_talk_of_many_things_is_about_no_event(tmp_path: Path) -> None:

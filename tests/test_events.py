@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tingchao.alerts.events import Events, Limits, Placed, Told
-from tingchao.alerts.happening import First, Happening, same
+from tingchao.alerts.happening import First, Happening, Meaning, same
 from tingchao.alerts.likeness import alike, contradict, other_links
 from tingchao.pipeline.cli import main
 from tingchao.pipeline.grams import fold
@@ -212,9 +212,12 @@ def test_the_order_of_arrival_does_not_change_what_is_known_of_an_event(order: S
     def known(numbers: Sequence[int]) -> Happening:
         event = Happening("e", "t", First(10**10, "", ""), 0, 0)
         for n in numbers:
-            event.add(First(n // 3, f"p{n}", f"s{n % 3}"), n % 4, n % 5, 7, copy=n > 5)
+            meaning = None if n == 4 else Meaning(100 * n, 300 * n, [(n % 2, 90 * n)])
+            event.add(First(n // 3, f"p{n}", f"s{n % 3}"), n % 4, n % 5, 7, copy=n > 5, meaning=meaning)
+            event.gain(300 * (n % 3), n)
         event.sources = event.named_sources
-        event.spread = dict(sorted(event.spread.items()))
+        event.spread, event.gains = dict(sorted(event.spread.items())), dict(sorted(event.gains.items()))
+        event.signals = dict(sorted(event.signals.items()))
         return event
 
     assert known(order) == known(range(8))
