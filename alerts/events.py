@@ -17,7 +17,8 @@ from tingchao.alerts import shards
 from tingchao.alerts.copies import LONGEST, Copies, Slots, Text, slots
 from tingchao.alerts.happening import First, Happening, Meaning
 from tingchao.alerts.mixture import Bag, Mixtures, Places
-from tingchao.alerts.windows import NAME, hashed
+from tingchao.alerts.smallest import hashed
+from tingchao.alerts.windows import name_of
 from tingchao.pipeline.grams import fold
 from tingchao.pipeline.shingles import BANDS, Units, bands, links, read_sketch, terms, units
 
@@ -124,7 +125,7 @@ class Events:
     def leading(self, scope: str, first: int, last: int) -> tuple[Happening, int] | None:
         """The event of which most is said in the buckets `first` to `last`, and how many posts."""
         live = [self._known[name] for name in self._mixtures.live(scope)]
-        found = [(posts, event.name) for event in live if (posts := event.between(first, last))]
+        found = [(posts, event.name) for event in live if (posts := event.times.between(first, last))]
         if not found:
             return None
         posts, name = max(found)
@@ -188,7 +189,7 @@ class Events:
             self._count(posts[n], read[n], names[n])
 
     def _count(self, post: Told, read: _Read, name: str) -> None:
-        first = First(post.at, post.id, post.source[:NAME])
+        first = First(post.at, post.id, name_of(post.source))
         voice = hashed(post.voice or post.source)
         event = self._known[name]
         event.add(first, voice, read.mark, post.now, copy=read.original is not None, meaning=post.meaning)
@@ -205,7 +206,7 @@ class Events:
             self._forget(gone)
         for n in numbers:
             post = posts[n]
-            first = First(post.at, post.id, post.source[:NAME])
+            first = First(post.at, post.id, name_of(post.source))
             self._known[names[n]] = Happening(names[n], post.scope, first, post.at, post.now)
 
     def _forget(self, name: str) -> None:

@@ -11,7 +11,7 @@ from itertools import islice
 
 import msgspec
 
-from tingchao.alerts import shards
+from tingchao.alerts.kept import Kept
 from tingchao.alerts.representatives import distinct
 from tingchao.alerts.windows import TELLS, UNIT
 from tingchao.config.signals import SIGNALS
@@ -31,7 +31,7 @@ _TITLE, _EXCERPT, _URL = 200, 280, 1000  # characters; a longer URL is left out,
 # a file of old posts may touch any number.
 _SHELVES, _A_TOPIC = 4000, 12
 _SLACK = 1.1  # times as many before the oldest go, since they have to be sorted out
-_OPEN = 2500  # shelves kept decoded between two batches: those of 2,000 topics, 4 KB each, while they are added to
+_OPEN = 1000  # shelves kept decoded between two batches, or one a topic; 4 KB each
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -59,13 +59,13 @@ class Shelves:
     """The posts of all topics of one partition."""
 
     def __init__(self, memory: MutableMapping[str, bytes], topics: int = 1) -> None:
-        self._memory, self._limit = memory, max(_SHELVES, _A_TOPIC * topics)
-        self._open: dict[str, Shelf] = {}
-        self._changed: set[str] = set()
-        self._touched: dict[str, int] = {
-            key: self._shelf(key).touched for key in list(memory) if key.startswith("e/") and "#" not in key
-        }
-        self._open.clear()
+        self._limit = max(_SHELVES, _A_TOPIC * topics)
+        self._shelves = Kept(memory, Shelf, max(_OPEN, topics))
+        self._touched: dict[str, int] = {}
+        for key in list(memory):
+            if key.startswith("e/") and "#" not in key:
+                self._touched[key] = self._shelf(key).touched
+                self._shelves.shrink()
 
     def offer(self, bucket: int, mention: Mention, text: int, weights: Sequence[tuple[int, int]], at: int) -> None:
         """Keep the post where it is the first of its bucket, or among the strongest."""
@@ -79,13 +79,14 @@ class Shelves:
         for signal, weight in (*weights, (NEGATIVE, angry)) if angry >= _ANGRY else weights:
             changed |= _kept(shelf, signal, mention, text, weight)
         if changed:
-            self._touch(key, at)
+            self._touch(key, shelf, at)
 
     def react(self, bucket: int, mention: Mention, text: int, gained: int, at: int) -> None:
         """Keep the post where it is among those that gained most reactions; it may be older than the bucket."""
         key = f"e/{mention.topic}/{bucket}"
-        if _kept(self._shelf(key), REACTED, mention, text, gained):
-            self._touch(key, at)
+        shelf = self._shelf(key)
+        if _kept(shelf, REACTED, mention, text, gained):
+            self._touch(key, shelf, at)
 
     def pick(self, topic: str, buckets: range, signal: int | None) -> tuple[Evidence, ...]:
         """The first post and the strongest: of one signal or by reactions, or of any signal and then by anger.
@@ -96,7 +97,7 @@ class Shelves:
         strong: list[tuple[int, Shown]] = []
         for number in buckets:
             key = f"e/{topic}/{number}"
-            if key in self._touched or key in self._open:
+            if key in self._touched:
                 shelf = self._shelf(key)
                 firsts += [shelf.first] if shelf.first else []
                 strong += [
@@ -120,17 +121,11 @@ class Shelves:
 
     def save(self) -> None:
         """Write what changed into the keyed state; of too many, the longest untouched go."""
-        for key in self._changed:
-            shelf = self._open[key]
-            self._touched[key] = shelf.touched
-            shards.put(self._memory, key, _ENCODER.encode(shelf))
-        self._changed.clear()
+        self._shelves.save()
         if len(self._touched) > _SLACK * self._limit:
             old = sorted(self._touched, key=lambda key: (self._touched[key], key))
             for key in old[: len(old) - self._limit]:
                 self._forget(key)
-        if len(self._open) > _OPEN:
-            self._open.clear()
 
     def drop(self, topic: str, buckets: range) -> None:
         """Forget buckets."""
@@ -138,26 +133,17 @@ class Shelves:
             if (key := f"e/{topic}/{number}") in self._touched:
                 self._forget(key)
 
-    def _touch(self, key: str, at: int) -> None:
-        """The shelf `key`, which is open, has changed."""
-        self._changed.add(key)
-        self._open[key].touched = max(self._open[key].touched, at)
+    def _touch(self, key: str, shelf: Shelf, at: int) -> None:
+        """The shelf has changed, or is new."""
+        shelf.touched = self._touched[key] = max(shelf.touched, at)
+        self._shelves.add(key, shelf)
 
     def _forget(self, key: str) -> None:
         del self._touched[key]
-        self._open.pop(key, None)
-        shards.delete(self._memory, key)
+        self._shelves.drop(key)
 
     def _shelf(self, key: str) -> Shelf:
-        shelf = self._open.get(key)
-        if shelf is None:
-            known = key in self._memory
-            shelf = self._open[key] = _SHELF.decode(shards.get(self._memory, key)) if known else Shelf(0)
-        return shelf
-
-
-_ENCODER = msgspec.msgpack.Encoder()
-_SHELF = msgspec.msgpack.Decoder(Shelf)
+        return self._shelves.get(key) or Shelf(0)
 
 
 def _kept(shelf: Shelf, number: int, mention: Mention, text: int, weight: int) -> bool:

@@ -5,15 +5,16 @@ Everything is a sum, a maximum, a minimum or a set of smallest hashes, so that t
 
 from __future__ import annotations
 
-import heapq
+from array import array
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from tingchao.alerts.windows import BUCKET, OTHERS, UNIT, count_source, distinct, keep_smallest
+from tingchao.alerts import smallest
+from tingchao.alerts.spread import Spread
+from tingchao.alerts.windows import OTHERS, UNIT, count_source
 
-SPREAD = 288  # buckets of five minutes kept: of a longer event the newest day
 MARKS = 32  # smallest hashes of texts kept, by which the same event is known again under another topic
 SAME = 0.5  # share of the texts of one event that stand in another: then the two are the same
 
@@ -47,32 +48,32 @@ class Happening(msgspec.Struct, gc=False):
     touched: int  # by the clock
     posts: int = 0
     texts: int = 0  # posts that told it in words of their own
-    voices: set[int] = msgspec.field(default_factory=set)
-    tellers: set[int] = msgspec.field(default_factory=set)  # voices with words of their own
+    voice_hashes: bytes = b""  # see smallest.py
+    teller_hashes: bytes = b""  # voices with words of their own
     sources: dict[str, int] = msgspec.field(default_factory=dict)
-    spread: dict[int, int] = msgspec.field(default_factory=dict)  # bucket -> posts
-    marks: list[int] = msgspec.field(default_factory=list)
+    times: Spread = msgspec.field(default_factory=Spread)  # of its posts
+    marks: bytes = b""  # smallest hashes of its texts
     judged: int = 0  # posts that the models could judge
     negative: int = 0  # thousandths: expected number of negative posts
     gravest: int = 0  # thousandths: the expected severity of the gravest post that may tell of a signal
     signals: dict[int, int] = msgspec.field(default_factory=dict)  # thousandths: expected number of texts that tell
-    gains: dict[int, int] = msgspec.field(default_factory=dict)  # bucket -> reactions that its posts gained
+    gains: Spread = msgspec.field(default_factory=Spread)  # reactions that its posts gained
+    reactions: int = 0
 
     def add(self, first: First, voice: int, mark: int, now: int, *, copy: bool, meaning: Meaning | None = None) -> None:
         """Count a post: with the hashes of its voice and its text; `meaning` is None where it could not be judged."""
         self.first, self.last = min(self.first, first), max(self.last, first.at)
         self.touched = max(self.touched, now)
         self.posts += 1
-        keep_smallest(self.voices, voice)
+        self.voice_hashes = smallest.added(self.voice_hashes, voice)
         if not copy:
             self.texts += 1
-            keep_smallest(self.tellers, voice)
+            self.teller_hashes = smallest.added(self.teller_hashes, voice)
         count_source(self.sources, first.source)
-        _count(self.spread, first.at, 1)
+        self.times.add(first.at, 1)
+        self.marks = smallest.added(self.marks, mark, MARKS)
         if meaning is not None:
             self._read(meaning, copy=copy)
-        if mark not in self.marks and (len(self.marks) < MARKS or mark < self.marks[-1]):
-            self.marks = heapq.nsmallest(MARKS, [*self.marks, mark])
 
     def _read(self, meaning: Meaning, *, copy: bool) -> None:
         self.judged += 1
@@ -84,21 +85,18 @@ class Happening(msgspec.Struct, gc=False):
 
     def gain(self, at: int, reactions: int) -> None:
         """One of its posts was seen to have gained reactions, by `at`."""
-        _count(self.gains, at, reactions)
-
-    def between(self, first: int, last: int) -> int:
-        """Posts in the buckets `first` to `last`."""
-        return sum(posts for bucket, posts in self.spread.items() if first <= bucket <= last)
+        self.reactions += reactions
+        self.gains.add(at, reactions)
 
     @property
     def distinct_voices(self) -> int:
         """Different voices, also of those who only repeat."""
-        return distinct(self.voices)
+        return smallest.distinct([self.voice_hashes])
 
     @property
     def independent(self) -> int:
         """Voices that told it in words of their own: five hundred reposts of one text are one."""
-        return min(self.texts, distinct(self.tellers))
+        return min(self.texts, smallest.distinct([self.teller_hashes]))
 
     @property
     def repost_share(self) -> float:
@@ -116,21 +114,13 @@ class Happening(msgspec.Struct, gc=False):
         return dict(sorted(self.sources.items(), key=lambda item: (item[0] == OTHERS, -item[1], item[0])))
 
 
-def _count(spread: dict[int, int], at: int, many: int) -> None:
-    bucket = at // BUCKET
-    spread[bucket] = spread.get(bucket, 0) + many
-    if len(spread) > SPREAD:
-        del spread[min(spread)]
-
-
-def same(marks: tuple[int, ...], others: tuple[int, ...]) -> bool:
+def same(marks: bytes, others: bytes) -> bool:
     """Whether two events of different topics are one: most texts of the smaller are texts of the other.
 
     Marks are the smallest hashes of texts, so up to the greatest mark that both are complete to, shared texts show.
     """
-    known = min(
-        (found[-1] for found in (marks, others) if len(found) == MARKS), default=max((*marks, *others), default=0)
-    )
-    one, other = ({mark for mark in found if mark <= known} for found in (marks, others))
-    smaller = min(len(one), len(other))
-    return smaller > 0 and len(one & other) >= SAME * smaller
+    one, other = array("Q", marks), array("Q", others)
+    known = min((found[-1] for found in (one, other) if len(found) == MARKS), default=max((*one, *other), default=0))
+    kept, held = ({mark for mark in found if mark <= known} for found in (one, other))
+    smaller = min(len(kept), len(held))
+    return smaller > 0 and len(kept & held) >= SAME * smaller

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tingchao.alerts import shards
+from tingchao.alerts.kept import Kept
 from tingchao.alerts.windows import BUCKET, HOUR, PER_HOUR, Bucket, Window
 from tingchao.config.signals import SIGNALS
 
@@ -28,7 +28,7 @@ BASELINE = 28 * 24  # hours of totals that a baseline looks back on: four weeks,
 # Share of an hour's posts from which on further ones are worth asking the rules again. To tell a fiftieth more from
 # chance takes 10,000 posts (two standard deviations of a Poisson count); below 50 an hour each post is asked about.
 GROWN = 0.02
-_DECODED = 5000  # hours kept decoded between two batches; 2 KB each when quiet, 10 KB when busy
+_DECODED, _A_TOPIC = 1000, 3  # hours kept decoded between two batches, at least, and so many a topic; 2 to 5 KB each
 
 
 class Hour(msgspec.Struct, omit_defaults=True):
@@ -50,10 +50,9 @@ class Day(msgspec.Struct, omit_defaults=True):
 class Hours:
     """All hours of all topics of one partition."""
 
-    def __init__(self, memory: MutableMapping[str, bytes]) -> None:
+    def __init__(self, memory: MutableMapping[str, bytes], topics: int = 1) -> None:
         self._memory = memory
-        self._hours: dict[tuple[str, int], Hour] = {}
-        self._changed: set[tuple[str, int]] = set()  # not yet in the keyed state
+        self._hours = Kept(memory, Hour, max(_DECODED, topics * _A_TOPIC))
         self._summed: set[tuple[str, int]] = set()  # days whose totals are not yet in the keyed state
         self._fresh: dict[str, dict[int, int]] = {}  # topic -> bucket -> counted since the rules were asked of it
         self._touched: set[str] = set()  # topics counted in since `grown` was asked
@@ -79,7 +78,7 @@ class Hours:
                     self._touched.add(topic)
                 for rule, told in hour.told.items():
                     self._told.setdefault((topic, rule), {}).update(told)
-                self._shrink()
+                self._hours.shrink()
             else:
                 day = _DAY.decode(self._memory[key])
                 self._days[topic, int(number)] = day
@@ -125,7 +124,7 @@ class Hours:
 
     def bucket(self, topic: str, number: int, at: int) -> Bucket:
         """The bucket to add to; `save` writes it."""
-        hour = self._open((topic, number // PER_HOUR), at)
+        hour = self._open(topic, number // PER_HOUR, at)
         bucket = hour.buckets.get(number)
         if bucket is None:
             bucket = hour.buckets[number] = Bucket()
@@ -137,7 +136,7 @@ class Hours:
         first = last - length + 1
         posts = self.posts(topic)
         for number in range(first // PER_HOUR, last // PER_HOUR + 1):
-            hour = self._hour(topic, number)
+            hour = self._hours.get(_key(topic, number))
             if hour is not None:
                 buckets += [bucket for n, bucket in hour.buckets.items() if first <= n <= last and n in posts]
         return Window(first * BUCKET, (last + 1) * BUCKET, buckets)
@@ -148,12 +147,12 @@ class Hours:
 
     def tell(self, topic: str, rule: str, last: int, observed: float, at: int) -> None:
         """Remember that a candidate was written."""
-        self._open((topic, last // PER_HOUR), at).told.setdefault(rule, {})[last] = observed
+        self._open(topic, last // PER_HOUR, at).told.setdefault(rule, {})[last] = observed
         self._told.setdefault((topic, rule), {})[last] = observed
 
     def touch(self, topic: str, number: int, at: int) -> None:
         """Keep the hour `number`, though nothing is added to it."""
-        self._open((topic, number), at)
+        self._open(topic, number, at)
 
     def counted(self, topic: str, number: int, bucket: Bucket) -> None:
         """Bring `posts` and `fresh` up to date with a bucket."""
@@ -201,19 +200,16 @@ class Hours:
             day = self._days.setdefault((topic, number // 24), Day(hour.touched))
             day.touched = max(day.touched, hour.touched)
             day.hours[number] = total
-            self._changed.add((topic, number))
+            self._hours.changed(_key(topic, number))
             self._summed.add((topic, number // 24))
         return changed
 
     def save(self) -> None:
         """Write what changed into the keyed state."""
-        for topic, number in self._changed:
-            shards.put(self._memory, f"h/{topic}/{number}", _ENCODER.encode(self._hours[topic, number]))
+        self._hours.save()
         for topic, day in self._summed:
             self._memory[f"t/{topic}/{day}"] = _ENCODER.encode(self._days[topic, day])
-        self._changed.clear()
         self._summed.clear()
-        self._shrink()
 
     def drop(self, before: int) -> list[tuple[str, int]]:
         """Forget buckets whose hour ended, and was last touched, before `before` (seconds); totals four weeks later.
@@ -230,8 +226,7 @@ class Hours:
             for rule, told in hour.told.items():
                 for last in told:
                     self._told[topic, rule].pop(last, None)
-            self._hours.pop((topic, number), None)
-            shards.delete(self._memory, f"h/{topic}/{number}")
+            self._hours.drop(_key(topic, number))
             dropped.append((topic, number))
         for topic, number in self._old("t", before - BASELINE * HOUR, 24 * HOUR):
             if self._days[topic, number].touched >= before:
@@ -258,32 +253,27 @@ class Hours:
             if (int(number) + 1) * seconds <= before:
                 yield topic, int(number)
 
-    def _open(self, key: tuple[str, int], at: int) -> Hour:
-        hour = self._hour(*key)
+    def _open(self, topic: str, number: int, at: int) -> Hour:
+        """The hour, to be altered; `save` writes it."""
+        key = _key(topic, number)
+        hour = self._hours.get(key)
         if hour is None:
-            hour = self._hours[key] = Hour(at, {}, {}, list(self.totals(key[0]).get(key[1], ())))
+            hour = self._hours.add(key, Hour(at, {}, {}, list(self.totals(topic).get(number, ()))))
         hour.touched = max(hour.touched, at)
-        self._changed.add(key)
+        self._hours.changed(key)
         return hour
 
     def _opened(self, topic: str, number: int) -> Hour:
-        hour = self._hour(topic, number)
+        hour = self._hours.get(_key(topic, number))
         assert hour is not None, f"no hour {number} of {topic}"
         return hour
 
-    def _hour(self, topic: str, number: int) -> Hour | None:
-        hour = self._hours.get((topic, number))
-        if hour is None and f"h/{topic}/{number}" in self._memory:
-            hour = self._hours[topic, number] = _HOUR.decode(shards.get(self._memory, f"h/{topic}/{number}"))
-        return hour
 
-    def _shrink(self) -> None:
-        if len(self._hours) > _DECODED:
-            self._hours = {key: self._hours[key] for key in self._changed}
+def _key(topic: str, number: int) -> str:
+    return f"h/{topic}/{number}"
 
 
 _ENCODER = msgspec.msgpack.Encoder()
-_HOUR = msgspec.msgpack.Decoder(Hour)
 _DAY = msgspec.msgpack.Decoder(Day)
 
 _EMPTY = np.zeros((24, _WIDTH))

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 
-import msgspec
-
-from tingchao.alerts import shards
+from tingchao.alerts.kept import Kept
 from tingchao.pipeline.records import Counts
 
 _POSTS = 500  # of a topic and hour whose reactions are remembered, those that have most: few posts get nearly all
-_OPEN = 500  # hours kept decoded between two batches
+_OPEN = 500  # hours kept decoded between two batches, or one a topic
 
 
 def reactions(counts: Counts) -> int:
@@ -24,10 +22,8 @@ def reactions(counts: Counts) -> int:
 class Reactions:
     """The posts of all topics of one partition."""
 
-    def __init__(self, memory: MutableMapping[str, bytes]) -> None:
-        self._memory = memory
-        self._open: dict[str, dict[int, int]] = {}
-        self._changed: set[str] = set()
+    def __init__(self, memory: MutableMapping[str, bytes], topics: int = 1) -> None:
+        self._hours = Kept(memory, dict[int, int], max(_OPEN, topics))
 
     def gained(self, topic: str, hour: int, post: int, counts: Counts, *, fresh: bool) -> int:
         """Reactions since the post was last seen; all of them for one that is new and `fresh`.
@@ -37,35 +33,23 @@ class Reactions:
         now = reactions(counts)
         if not now:
             return 0
-        known = self._hour(f"r/{topic}/{hour}")
+        key = f"r/{topic}/{hour}"
+        known = self._hours.get(key)
+        if known is None:
+            known = self._hours.add(key, {})
         before = known.get(post, 0 if fresh else now)
         if now <= before and post in known:
             return 0
         known[post] = now
-        self._changed.add(f"r/{topic}/{hour}")
+        self._hours.changed(key)
         if len(known) > _POSTS:
             del known[min(known, key=lambda one: (known[one], one))]
         return now - before
 
     def save(self) -> None:
         """Write what changed into the keyed state."""
-        for key in self._changed:
-            shards.put(self._memory, key, _ENCODER.encode(self._open[key]))
-        self._changed.clear()
-        if len(self._open) > _OPEN:
-            self._open.clear()
+        self._hours.save()
 
     def drop(self, topic: str, hour: int) -> None:
         """Forget the posts of one hour."""
-        self._open.pop(f"r/{topic}/{hour}", None)
-        shards.delete(self._memory, f"r/{topic}/{hour}")
-
-    def _hour(self, key: str) -> dict[int, int]:
-        known = self._open.get(key)
-        if known is None:
-            known = self._open[key] = _HOUR.decode(shards.get(self._memory, key)) if key in self._memory else {}
-        return known
-
-
-_ENCODER = msgspec.msgpack.Encoder()
-_HOUR = msgspec.msgpack.Decoder(dict[int, int])
+        self._hours.drop(f"r/{topic}/{hour}")

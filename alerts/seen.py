@@ -15,7 +15,7 @@ import numpy as np
 
 _PIECE = 4096  # bytes; a record is rewritten while it is smaller
 _FRESH = 256  # ids that stay in the set in any case ...
-_SHARE = 8  # ... and as many as this part of the sorted ones, so that an id is sorted a few times at most
+_SHARE = 16  # ... and as many as this part of the sorted ones, so that an id is sorted some times at most
 
 
 class Seen:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-from array import array
+from base64 import b64decode, b64encode
 from collections.abc import MutableMapping, Sequence
 
 from tingchao.alerts.events import TOPICS, Events, Told
 from tingchao.alerts.happening import Happening, Meaning, same
-from tingchao.alerts.windows import BUCKET, UNIT
+from tingchao.alerts.windows import UNIT
 from tingchao.config.signals import SIGNALS
 from tingchao.pipeline.clock import from_millis
 from tingchao.pipeline.records import Candidate, Event, Mention
@@ -66,7 +65,8 @@ class Tracker:
 
 def same_event(candidate: Candidate, event: Event | None) -> bool:
     """Whether a candidate is about the event, though it was found under another topic."""
-    return candidate.event is not None and event is not None and same(_marks(candidate.event), _marks(event))
+    mine = candidate.event
+    return mine is not None and event is not None and same(b64decode(mine.marks), b64decode(event.marks))
 
 
 def _told(mention: Mention, when: float, at: float, meaning: Meaning | None, gained: int) -> Told:
@@ -100,15 +100,11 @@ def _record(event: Happening, posts: int) -> Event:
         independent=event.independent,
         repost_share=round(event.repost_share, 3),
         sources=dict(list(sources.items())[:_SOURCES]),
-        peak=max(event.spread.values(), default=0) * 3600 // BUCKET,
+        peak=event.times.peak,
         negative_share=round(event.negative_share, 3),
         severity=round(event.gravest / UNIT, 2),
         signals={SIGNALS[signal]: round(mass / UNIT, 2) for signal, mass in sorted(event.signals.items())},
-        reactions=sum(event.gains.values()),
-        reactions_peak=max(event.gains.values(), default=0) * 3600 // BUCKET,
-        marks=base64.b64encode(array("Q", event.marks).tobytes()).decode(),
+        reactions=event.reactions,
+        reactions_peak=event.gains.peak,
+        marks=b64encode(event.marks).decode(),
     )
-
-
-def _marks(event: Event) -> tuple[int, ...]:
-    return tuple(array("Q", base64.b64decode(event.marks)))

@@ -21,9 +21,10 @@ from tingchao.alerts.judging import CURVE, Judging, length_of
 from tingchao.alerts.measure import Measure
 from tingchao.alerts.reactions import Reactions
 from tingchao.alerts.seen import Seen
+from tingchao.alerts.smallest import hashed
 from tingchao.alerts.terms import Terms
 from tingchao.alerts.tracking import Tracker
-from tingchao.alerts.windows import ADVERT, BUCKET, HOUR, PER_HOUR, hashed, weights
+from tingchao.alerts.windows import ADVERT, BUCKET, HOUR, PER_HOUR, weights
 from tingchao.config.rules import Rule
 from tingchao.config.settings import Settings
 from tingchao.pipeline.flow import READS
@@ -63,8 +64,9 @@ class Watch:
         self._memory, self._batch = memory, batch
         self._topics = [topic.name for topic in settings.topics]
         self._lateness = settings.main.keep.lateness
-        self._hours, self._seen, self._reactions = Hours(memory), Seen(memory), Reactions(memory)
-        self._shelves = Shelves(memory, len(self._topics))
+        topics = len(self._topics)
+        self._hours, self._reactions = Hours(memory, topics), Reactions(memory, topics)
+        self._seen, self._shelves = Seen(memory), Shelves(memory, topics)
         self._events = Tracker(memory)
         # When a topic was first watched: what came in at once from before it is only what sources still showed.
         self._began: dict[str, int] = msgspec.json.decode(memory.get("began", b"{}"))

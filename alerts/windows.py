@@ -6,13 +6,15 @@ order of arrival never changes it and a further post never lowers it.
 
 from __future__ import annotations
 
-import hashlib
+import sys
 from collections.abc import Sequence
 from functools import cached_property
 from math import prod
 
 import msgspec
 
+from tingchao.alerts import smallest
+from tingchao.alerts.smallest import hashed
 from tingchao.config.signals import SIGNALS
 from tingchao.pipeline.records import Mention
 
@@ -24,14 +26,12 @@ FLOOR = 50  # thousandths; below it a text counts nothing, or a thousand harmles
 TELLS = 300  # thousandths from which a text likely tells of a signal
 TELLING = 1000  # ordinary posts that make the rules be asked as surely as one that tells
 ADVERT = 0.5  # probability from which a text is left out as advertising
-VOICES = 128  # smallest hashes kept a bucket: exact up to here, then an estimate within about 9 % (1/sqrt(128))
 TEXTS = 32  # strongest texts kept a signal and bucket: far above any threshold, and bounded under a flood
 SPEAKERS = 8  # strongest voices kept a signal and bucket: they are enough to be as sure as `SURE` allows
 SOURCES = 32  # sources kept a bucket; the others are counted together, as OTHERS
 NAME = 48  # characters of a source's name
 OTHERS = "…"  # the name under which sources beyond those kept apart are counted
 SURE = 0.99  # nothing that counts texts can be surer
-_SPACE = 2.0**64
 
 
 class Bucket(msgspec.Struct, omit_defaults=True):
@@ -44,7 +44,7 @@ class Bucket(msgspec.Struct, omit_defaults=True):
     gravity: int = 0  # thousandths: the sum of the expected severities of the posts that could be judged
     reactions: int = 0  # seen to be gained in these five minutes by posts of any age
     fresh: int = 0  # posts and reactions counted since the rules were asked; a telling post counts as `TELLING`
-    voices: set[int] = msgspec.field(default_factory=set)
+    voice_hashes: bytes = b""  # see smallest.py
     sources: dict[str, int] = msgspec.field(default_factory=dict)
     texts: dict[int, dict[int, int]] = msgspec.field(default_factory=dict)  # signal -> text -> weight
     speakers: dict[int, dict[int, int]] = msgspec.field(default_factory=dict)  # signal -> voice -> weight
@@ -54,8 +54,8 @@ class Bucket(msgspec.Struct, omit_defaults=True):
         scores = mention.scores
         self.posts += 1
         self.fresh += TELLING if any(weight >= TELLS for _, weight in weights) else 1
-        keep_smallest(self.voices, voice)
-        count_source(self.sources, mention.source[:NAME])
+        self.voice_hashes = smallest.added(self.voice_hashes, voice)
+        count_source(self.sources, name_of(mention.source))
         if scores.abstained:
             return
         self.judged += 1
@@ -82,29 +82,9 @@ def weights(mention: Mention) -> list[tuple[int, int]]:
     return [(n, round(min(p * UNIT, live))) for n, p in enumerate(scores.signals) if p * UNIT >= FLOOR]
 
 
-def hashed(text: str) -> int:
-    """64 bits, evenly spread."""
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest())
-
-
-def keep_smallest(hashes: set[int], one: int) -> None:
-    """Add a hash to the `VOICES` smallest."""
-    if one in hashes:
-        return
-    hashes.add(one)
-    if len(hashes) > VOICES:
-        hashes.remove(max(hashes))
-
-
-def distinct(hashes: set[int]) -> int:
-    """How many different ones went into the smallest: exact below `VOICES`, else from how densely they lie.
-
-    Bar-Yossef et al. 2002, "Counting distinct elements in a data stream", as the unbiased (k - 1) / kth smallest.
-    """
-    if len(hashes) < VOICES:
-        return len(hashes)
-    kept = sorted(hashes)[:VOICES]
-    return max(VOICES, round((VOICES - 1) * _SPACE / (kept[-1] + 1)))
+def name_of(source: str) -> str:
+    """As its posts are counted under; one object, since it is kept many times."""
+    return sys.intern(source[:NAME])
 
 
 def keep_strongest(found: dict[int, int], key: int, weight: int, limit: int) -> None:
@@ -176,12 +156,12 @@ class Window:
 
     @cached_property
     def voices(self) -> int:
-        """Different voices; see `distinct`."""
-        return distinct(set().union(*(b.voices for b in self._buckets)))
+        """Different voices."""
+        return smallest.distinct(b.voice_hashes for b in self._buckets)
 
     def has_voices(self, least: int) -> bool:
         """Whether there are so many different voices; most often one bucket has them. Every post has one."""
-        return least <= 1 or any(len(b.voices) >= least for b in self._buckets) or self.voices >= least
+        return least <= 1 or any(smallest.size(b.voice_hashes) >= least for b in self._buckets) or self.voices >= least
 
     @cached_property
     def sources(self) -> dict[str, int]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tingchao.alerts import decide, ledger, watch
 from tingchao.alerts.decide import FORGET, NEXT, Decide
 from tingchao.alerts.merge import HISTORY, changed
-from tingchao.alerts.windows import hashed
+from tingchao.alerts.smallest import hashed
 from tingchao.config.rules import Rule
 from tingchao.config.settings import Settings, load
 from tingchao.config.topics import Topic

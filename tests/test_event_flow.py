@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tingchao.alerts import card, decide, ledger, watch
-from tingchao.alerts.windows import hashed
+from tingchao.alerts.smallest import hashed
 from tingchao.config.rules import Rule
 from tingchao.config.settings import Settings, load
 from tingchao.config.topics import Topic

@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import json
 import random
+from array import array
+from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,6 +18,8 @@ from hypothesis import strategies as st
 from tingchao.alerts.events import Events, Limits, Placed, Told
 from tingchao.alerts.happening import First, Happening, Meaning, same
 from tingchao.alerts.likeness import alike, contradict, other_links
+from tingchao.alerts.smallest import added
+from tingchao.alerts.spread import LENGTH, Spread
 from tingchao.pipeline.cli import main
 from tingchao.pipeline.grams import fold
 from tingchao.pipeline.log import STATE_LIMIT
@@ -193,7 +198,7 @@ def test_scopes_never_meet() -> None:
     one, other = events.add([told(0, FIRE, scope="a"), told(1, FIRE, scope="b")])
     assert other.copy_of is None
     assert one.event != other.event
-    marks = [tuple(event.marks) for name in (one.event, other.event) if (event := events.event(name)) is not None]
+    marks = [event.marks for name in (one.event, other.event) if (event := events.event(name)) is not None]
     assert same(*marks)
 
 
@@ -202,8 +207,37 @@ def test_a_long_event_is_known_by_its_newest_day_and_stays_small() -> None:
     for n in range(2_000):
         event.add(First(300 * n, f"p{n:04}", f"s{n % 90}"), n, n * 7919, n, copy=n % 2 == 0)
     assert (event.posts, event.texts, event.first) == (2_000, 1_000, First(0, "p0000", "s0"))
-    assert len(event.spread) <= 288
+    assert len(event.times.counts) <= 4 * 288
     assert sum(event.sources.values()) == 2_000
+
+
+@given(st.lists(st.tuples(st.integers(0, 400_000), st.integers(1, 3 * 10**9)), min_size=1, max_size=12), st.randoms())
+@settings(max_examples=200)
+def test_a_spread_counts_the_newest_day_in_any_order(posts: list[tuple[int, int]], rng: random.Random) -> None:
+    newest, counts = max(at for at, _ in posts) // 300, Counter[int]()
+    for at, many in posts:
+        if at // 300 > newest - LENGTH:
+            counts[at // 300] += many
+    for order in (posts, rng.sample(posts, len(posts))):
+        spread = Spread()
+        for at, many in order:
+            spread.add(at, many)
+        assert len(spread.counts) <= 4 * LENGTH
+        for bucket in range(newest - LENGTH - 2, newest + 2):
+            assert spread.between(bucket, bucket) == min(2**32 - 1, counts[bucket])
+        assert spread.peak == 12 * min(2**32 - 1, max(counts.values()))
+        again = msgspec.msgpack.decode(msgspec.msgpack.encode(spread), type=Spread)
+        again.add(newest * 300, 1)
+        assert again.between(newest, newest) == min(2**32 - 1, counts[newest] + 1)
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=40), st.integers(1, 20), st.randoms())
+def test_the_smallest_hashes_are_kept_in_any_order(hashes: list[int], most: int, rng: random.Random) -> None:
+    for order in (hashes, rng.sample(hashes, len(hashes)), hashes + hashes[:5]):
+        kept = b""
+        for one in order:
+            kept = added(kept, one, most)
+        assert array("Q", kept).tolist() == sorted(set(hashes))[:most]
 
 
 @given(st.permutations(range(8)))
@@ -216,7 +250,6 @@ def test_the_order_of_arrival_does_not_change_what_is_known_of_an_event(order: S
             event.add(First(n // 3, f"p{n}", f"s{n % 3}"), n % 4, n % 5, 7, copy=n > 5, meaning=meaning)
             event.gain(300 * (n % 3), n)
         event.sources = event.named_sources
-        event.spread, event.gains = dict(sorted(event.spread.items())), dict(sorted(event.gains.items()))
         event.signals = dict(sorted(event.signals.items()))
         return event
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from tingchao.alerts.smallest import hashed
 from tingchao.alerts.watch import Watch
-from tingchao.alerts.windows import hashed
 from tingchao.config.load import ConfigError
 from tingchao.config.rules import Rule
 from tingchao.config.settings import Settings, load

@@ -23,8 +23,9 @@ from tingchao.alerts.hours import UNKNOWN, Hours
 from tingchao.alerts.measure import Measure
 from tingchao.alerts.reactions import Reactions
 from tingchao.alerts.seen import Seen
+from tingchao.alerts.smallest import MOST, distinct, hashed
 from tingchao.alerts.watch import Watch
-from tingchao.alerts.windows import OTHERS, SOURCES, TEXTS, VOICES, Bucket, Window, distinct, hashed, weights
+from tingchao.alerts.windows import OTHERS, SOURCES, TEXTS, Bucket, Window, weights
 from tingchao.config.rules import Rule
 from tingchao.config.settings import Settings, load
 from tingchao.models.scores import SIGNALS, Scores
@@ -586,7 +587,7 @@ def test_the_order_of_arrival_never_changes_the_final_counts(rng: random.Random)
 def test_a_further_post_never_lowers_a_count(data: st.DataObject) -> None:
     bucket = Bucket()
     before = (0, 0, 0, 0)
-    for n in range(data.draw(st.integers(1, 3 * VOICES))):
+    for n in range(data.draw(st.integers(1, 3 * MOST))):
         voice, text = data.draw(st.integers(0, 2**64 - 1)), data.draw(st.integers(0, 60))
         told = scores("safety", data.draw(st.floats(0.1, 1)), negative=data.draw(st.floats(0, 1)))
         post = mention(f"m{n}", T0, source=f"s{n % 40}", scores=told)
@@ -615,7 +616,7 @@ def totals(posts: Sequence[Mention]) -> list[object]:
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.sets(st.integers(0, 2**64 - 1), max_size=3 * VOICES), st.randoms(use_true_random=False))
+@given(st.sets(st.integers(0, 2**64 - 1), max_size=3 * MOST), st.randoms(use_true_random=False))
 def test_different_voices_are_counted_exactly_up_to_a_limit_and_in_any_order(
     voices: set[int], rng: random.Random
 ) -> None:
@@ -626,8 +627,8 @@ def test_different_voices_are_counted_exactly_up_to_a_limit_and_in_any_order(
     whole = Bucket()
     for voice in voices:
         whole.add(POST, voice, 1, [])
-    assert together == distinct(whole.voices)
-    if len(voices) < VOICES:
+    assert together == distinct([whole.voice_hashes])
+    if len(voices) < MOST:
         assert together == len(voices)
 
 
@@ -635,7 +636,7 @@ def test_the_estimate_of_many_voices_is_within_a_third() -> None:
     bucket = Bucket()
     for n in range(30_000):
         bucket.add(POST, hashed(f"v{n}"), 1, [])
-    assert distinct(bucket.voices) == pytest.approx(30_000, rel=0.3)
+    assert distinct([bucket.voice_hashes]) == pytest.approx(30_000, rel=0.3)
 
 
 def test_a_bucket_is_bounded_whatever_comes() -> None:
@@ -643,7 +644,7 @@ def test_a_bucket_is_bounded_whatever_comes() -> None:
     for n in range(2_000):
         post = mention(f"m{n}", T0, source=f"source {n}", scores=scores("safety"))
         bucket.add(post, hashed(f"v{n}"), hashed(f"t{n}"), weights(post))
-    assert len(bucket.voices) == VOICES
+    assert len(bucket.voice_hashes) == 8 * MOST
     assert len(bucket.texts[0]) == TEXTS
     assert len(bucket.sources) == SOURCES + 1
     assert sum(bucket.sources.values()) == 2_000

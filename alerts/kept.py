@@ -1,0 +1,66 @@
+"""Values of a stage's keyed state, decoded while they are worked on.
+
+Those used longest ago wait encoded, from where a restart takes them as well.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import MutableMapping
+from typing import Generic, TypeVar
+
+import msgspec
+
+from tingchao.alerts import shards
+
+Value = TypeVar("Value")
+
+
+class Kept(Generic[Value]):
+    """At most `limit` values are decoded between two batches. Keys are those of the state (see shards)."""
+
+    def __init__(self, memory: MutableMapping[str, bytes], kind: type[Value], limit: int) -> None:
+        self._memory, self._limit = memory, limit
+        self._decoder = msgspec.msgpack.Decoder(kind)
+        self._open: OrderedDict[str, Value] = OrderedDict()  # used longest ago first
+        self._changed: set[str] = set()
+
+    def get(self, key: str) -> Value | None:
+        """The value; whoever alters it says so by `changed`."""
+        value = self._open.get(key)
+        if value is not None:
+            self._open.move_to_end(key)
+        elif key in self._memory:
+            value = self._open[key] = self._decoder.decode(shards.get(self._memory, key))
+        return value
+
+    def add(self, key: str, value: Value) -> Value:
+        """A new value, or another one."""
+        self._open[key] = value
+        self._changed.add(key)
+        return value
+
+    def changed(self, key: str) -> None:
+        """What `get` gave is another now."""
+        self._changed.add(key)
+
+    def drop(self, key: str) -> None:
+        """Forget the value, if there is one."""
+        self._open.pop(key, None)
+        self._changed.discard(key)
+        shards.delete(self._memory, key)
+
+    def save(self) -> None:
+        """Write what changed into the keyed state."""
+        for key in self._changed:
+            shards.put(self._memory, key, _ENCODER.encode(self._open[key]))
+        self._changed.clear()
+        self.shrink()
+
+    def shrink(self) -> None:
+        """Leave no more decoded than the limit, of those that did not change."""
+        while len(self._open) > self._limit and (oldest := next(iter(self._open))) not in self._changed:
+            del self._open[oldest]
+
+
+_ENCODER = msgspec.msgpack.Encoder()

@@ -1,0 +1,56 @@
+"""Counts a bucket of five minutes over the newest day of something, in little memory."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tingchao.alerts.windows import BUCKET
+
+LENGTH = 288  # buckets kept: a day
+_MOST = 2**32 - 1
+
+
+class Spread(msgspec.Struct, array_like=True, gc=False):
+    """The counts of the buckets from `first` on, four bytes each; the order in which they are added does not matter."""
+
+    first: int = 0
+    counts: bytearray = msgspec.field(default_factory=bytearray)
+
+    def add(self, at: int, many: int) -> None:
+        """Count so many at a time (seconds); nothing if that is more than a day before the newest."""
+        bucket = at // BUCKET
+        if not self.counts:
+            self.first = bucket
+        length = len(self.counts) // 4
+        if (before := self.first - bucket) > 0:
+            if length + before > LENGTH:
+                return
+            self.counts[:0] = bytes(4 * before)
+            self.first, length = bucket, length + before
+        after = bucket - self.first + 1 - length
+        if after > LENGTH:  # all there was is older than a day
+            self.first, self.counts, after = bucket, bytearray(), 1
+        self.counts += bytes(4 * max(0, after))
+        counts, place = memoryview(self.counts).cast("I"), bucket - self.first
+        counts[place] = min(_MOST, counts[place] + many)
+        if len(counts) > LENGTH:
+            self._drop(len(counts) - LENGTH)
+
+    def _drop(self, number: int) -> None:
+        """Forget so many of the oldest buckets, and those after them that are empty."""
+        kept = self.counts[4 * number :]
+        number += (len(kept) - len(kept.lstrip(b"\0"))) // 4
+        self.first, self.counts = self.first + number, self.counts[4 * number :]
+
+    def between(self, first: int, last: int) -> int:
+        """The sum of the buckets `first` to `last`."""
+        return sum(memoryview(self.counts).cast("I")[max(0, first - self.first) : max(0, last + 1 - self.first)])
+
+    @property
+    def total(self) -> int:
+        return sum(memoryview(self.counts).cast("I"))
+
+    @property
+    def peak(self) -> int:
+        """An hour, in the fastest bucket."""
+        return max(memoryview(self.counts).cast("I"), default=0) * 3600 // BUCKET
