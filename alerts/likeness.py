@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection
+from functools import lru_cache
 from typing import NamedTuple
 
 _WIDTH = 3  # characters of a gram
@@ -80,8 +81,9 @@ def _cut(one: str, other: str) -> bool:
     return one.startswith(other) or other.startswith(one)
 
 
-def _grams(bare: str) -> set[str]:
-    return {bare[at : at + _WIDTH] for at in range(max(1, len(bare) - _WIDTH + 1))}
+@lru_cache(maxsize=128)  # a text is compared with several, and one that is repeated with each repost
+def _grams(bare: str) -> frozenset[str]:
+    return frozenset([bare[at : at + _WIDTH] for at in range(max(1, len(bare) - _WIDTH + 1))])
 
 
 class _Numbers(NamedTuple):
