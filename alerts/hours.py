@@ -55,7 +55,7 @@ class Hours:
         self._hours = Kept(memory, Hour, max(_DECODED, topics * _A_TOPIC))
         self._summed: set[tuple[str, int]] = set()  # days whose totals are not yet in the keyed state
         self._fresh: dict[str, dict[int, int]] = {}  # topic -> bucket -> counted since the rules were asked of it
-        self._touched: set[str] = set()  # topics counted in since `grown` was asked
+        self._touched: set[str] = set()  # topics counted in since `due` was asked
         self._posts: dict[str, dict[int, int]] = {}
         self._days: dict[tuple[str, int], Day] = {}
         self._totals: dict[str, dict[int, Total]] = {}
@@ -170,15 +170,13 @@ class Hours:
         """The buckets with something that was counted since `sum_up`."""
         return self._fresh.get(topic, {})
 
-    def waiting(self) -> list[str]:
-        """The topics with such buckets, in order."""
-        self._touched.clear()
-        return sorted(self._fresh)
+    def due(self, *, all_of_them: bool) -> list[str]:
+        """The topics of which something was counted since `sum_up`, in order.
 
-    def grown(self) -> list[str]:
-        """Those of them, in order, of which enough was counted that the rules may say something else."""
+        Without `all_of_them` those of which enough was counted that the rules may say something else.
+        """
         touched, self._touched = self._touched, set()
-        return [topic for topic in sorted(touched) if self._has_grown(topic)]
+        return sorted(self._fresh) if all_of_them else sorted(filter(self._has_grown, touched))
 
     def _has_grown(self, topic: str) -> bool:
         """Whether what is fresh is enough beside the hour that ends with the newest bucket that has some."""

@@ -212,7 +212,7 @@ class Watch:
 
     def _ask(self, *, all_of_them: bool = False) -> list[Output]:
         """Candidates of the topics that have grown, or of all to which anything was added."""
-        topics = self._hours.waiting() if all_of_them else self._hours.grown()
+        topics = self._hours.due(all_of_them=all_of_them)
         if not topics:
             return []
         self._events.place()
