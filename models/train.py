@@ -29,6 +29,7 @@ from tingchao.models.meaning import packed_rows
 from tingchao.models.scores import HEADS, SENTIMENTS, SIGNALS
 from tingchao.models.table import packed_weights
 from tingchao.models.tasks import Flags, Task, column, feelings, tasks_of
+from tingchao.models.taught import taught
 from tingchao.models.vectors import WordVectors, word_matrix, word_vectors
 
 Say = Callable[[str], None]
@@ -112,8 +113,10 @@ def _trained(
 
 def _material(texts: list[str], pool: list[str], seed: int, say: Say) -> tuple[Vocabulary, WordVectors, Material]:
     """What both learners see of all texts, and the features and words that they know."""
-    some = np.sort(np.random.default_rng(seed).permutation(len(pool))[:POOL])
-    both = [*texts, *(pool[at] for at in some)]
+    known, chances = taught(pool)
+    drawn = np.random.default_rng(seed).permutation(len(pool))[:POOL]
+    some = np.concatenate((known, np.setdiff1d(drawn, known)))
+    both = [*texts, *(pool[at] for at in some.tolist())]
     say(f"choosing features of {len(both)} texts")
     vocabulary = Vocabulary(chosen(both, FEWEST, MOST))
     features = matrix_of(vocabulary, both)
@@ -122,7 +125,7 @@ def _material(texts: list[str], pool: list[str], seed: int, say: Say) -> tuple[V
     matrix = word_matrix(both, words)
     seen = matrix[: len(texts)]
     vectors = np.concatenate((_spread(seen, words.vectors), _spread(seen, borrowed(words.hashes))), axis=1)
-    return vocabulary, words, Material(features, matrix, vectors, len(texts))
+    return vocabulary, words, Material(features, matrix, vectors, len(texts), chances)
 
 
 def _spread(seen: csr_matrix, vectors: Matrix) -> Matrix:
