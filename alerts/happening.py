@@ -52,7 +52,7 @@ class Happening(msgspec.Struct, gc=False):
     teller_hashes: bytes = b""  # voices with words of their own
     sources: dict[str, int] = msgspec.field(default_factory=dict)
     times: Spread = msgspec.field(default_factory=Spread)  # of its posts
-    marks: bytes = b""  # smallest hashes of its texts
+    mark_hashes: bytes = b""  # of its texts
     judged: int = 0  # posts that the models could judge
     negative: int = 0  # thousandths: expected number of negative posts
     gravest: int = 0  # thousandths: the expected severity of the gravest post that may tell of a signal
@@ -71,7 +71,7 @@ class Happening(msgspec.Struct, gc=False):
             self.teller_hashes = smallest.added(self.teller_hashes, voice)
         count_source(self.sources, first.source)
         self.times.add(first.at, 1)
-        self.marks = smallest.added(self.marks, mark, MARKS)
+        self.mark_hashes = smallest.added(self.mark_hashes, mark, MARKS)
         if meaning is not None:
             self._read(meaning, copy=copy)
 

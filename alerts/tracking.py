@@ -106,5 +106,5 @@ def _record(event: Happening, posts: int) -> Event:
         signals={SIGNALS[signal]: round(mass / UNIT, 2) for signal, mass in sorted(event.signals.items())},
         reactions=event.reactions,
         reactions_peak=event.gains.peak,
-        marks=b64encode(event.marks).decode(),
+        marks=b64encode(event.mark_hashes).decode(),
     )

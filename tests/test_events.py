@@ -198,7 +198,7 @@ def test_scopes_never_meet() -> None:
     one, other = events.add([told(0, FIRE, scope="a"), told(1, FIRE, scope="b")])
     assert other.copy_of is None
     assert one.event != other.event
-    marks = [event.marks for name in (one.event, other.event) if (event := events.event(name)) is not None]
+    marks = [event.mark_hashes for name in (one.event, other.event) if (event := events.event(name)) is not None]
     assert same(*marks)
 
 
@@ -268,6 +268,24 @@ def test_posts_of_the_same_moment_may_come_in_any_order(order: Sequence[int], ex
 
 
 # ---------------------------------------------------------------- restarts and bounds
+
+
+def test_events_that_were_kept_in_an_earlier_form_are_read() -> None:
+    memory: dict[str, bytes] = {}
+    events = Events(memory, ROOMY)
+    events.add([told(0, FIRE)])
+    events.save()
+    (key,) = (key for key in memory if key.startswith("v/"))
+    event, bag = msgspec.msgpack.decode(memory[key])
+    for name in ("voice_hashes", "teller_hashes", "mark_hashes", "times", "gains", "signals"):
+        del event[name]
+    older = {"voices": [1], "tellers": [1], "marks": [7], "spread": {5: 1}}
+    memory[key] = msgspec.msgpack.encode((event | older, bag))
+    again = Events(memory, ROOMY)
+    (place,) = again.add([told(1, f"转发//{FIRE}")])
+    found = again.event(place.event)
+    assert found is not None
+    assert (found.name, found.posts, found.texts, found.distinct_voices) == (event["name"], 2, 1, 1)
 
 
 @given(st.lists(st.integers(0, 59), min_size=1, max_size=120), st.lists(st.integers(1, 40), max_size=6))

@@ -332,6 +332,15 @@ def test_hours_of_before_a_measure_was_counted_are_unknown_not_zero() -> None:
     assert later.past("metro", 500_000, 500_001)[0].tolist() == [5, 5, 200, *older[3:], *[UNKNOWN] * 3]
 
 
+def test_buckets_that_were_kept_in_an_earlier_form_are_read() -> None:
+    memory, number = Memory({}), 500_000
+    bucket = {"posts": 2, "judged": 2, "negative": 300, "voices": [1, 2], "sources": {"forum": 2}}
+    kept = {"touched": 3600 * number, "buckets": {12 * number: bucket}}
+    memory[f"h/metro/{number}"] = msgspec.msgpack.encode(kept)
+    window = Hours(memory).window("metro", 12 * number, 1)
+    assert (window.posts, window.voices, window.sources) == (2, 0, {"forum": 2})
+
+
 def test_a_measure_without_known_hours_has_no_baseline() -> None:
     memory, first = Memory({}), 500_000 // 24 * 24
     older = [4, 4, 0] + [0] * len(SIGNALS)
