@@ -5,7 +5,7 @@ The same facts as JSON have stable names. Neither names a voice or an author: vo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
@@ -240,10 +240,8 @@ def _precedent(one: Precedent, language: str) -> str:
 
 
 def _what(alert: Alert, language: str) -> Iterator[str]:
-    likely = [(name, mass) for name, mass in alert.signals.items() if mass >= _SHOWN]
-    for name, mass in sorted(likely, key=lambda item: -item[1]):
-        signal = text(f"signal.{name}", language)
-        yield text("alert.what.signal", language, signal=signal, mass=f"{mass:.1f}")
+    likely = _signals(alert.signals, "alert.what.signal", language)
+    yield from likely
     if not likely:
         yield text("alert.what.none", language)
     words = list(dict.fromkeys(word for one in alert.evidence for word in one.words))
@@ -252,6 +250,12 @@ def _what(alert: Alert, language: str) -> Iterator[str]:
     if likely:
         yield text("alert.what.severity", language, severity=f"{alert.severity:.1f}")
     yield text("alert.what.negative", language, share=f"{alert.negative_share:.0%}")
+
+
+def _signals(masses: Mapping[str, float], key: str, language: str) -> list[str]:
+    """A sentence for each signal that stands out, the most first."""
+    told = sorted((item for item in masses.items() if item[1] >= _SHOWN), key=lambda item: -item[1])
+    return [text(key, language, signal=text(f"signal.{name}", language), mass=f"{mass:.1f}") for name, mass in told]
 
 
 def _sure(alert: Alert, language: str) -> Iterator[str]:
@@ -285,11 +289,8 @@ def _event(alert: Alert, language: str) -> Iterator[str]:
         first=local(event.first_at),
         source=event.first_source,
     )
-    told = [(name, mass) for name, mass in event.signals.items() if mass >= _SHOWN]
     parts = [text("alert.who.event_negative", language, share=f"{event.negative_share:.0%}")]
-    for name, mass in sorted(told, key=lambda item: -item[1]):
-        signal = text(f"signal.{name}", language)
-        parts.append(text("alert.who.event_signal", language, signal=signal, mass=f"{mass:.1f}"))
+    parts += _signals(event.signals, "alert.who.event_signal", language)
     if event.reactions:
         parts.append(text("alert.who.event_reactions", language, reactions=event.reactions, peak=event.reactions_peak))
     yield text("alert.who.of_event", language) + text("alert.join", language).join(parts) + text("alert.stop", language)

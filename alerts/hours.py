@@ -6,7 +6,7 @@ restart takes it as well. State keys: `h/topic/hour` (buckets), `t/topic/day` (t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping
 
 import msgspec
 import numpy as np
@@ -155,7 +155,7 @@ class Hours:
         self._open(topic, number, at)
 
     def counted(self, topic: str, number: int, bucket: Bucket) -> None:
-        """Bring `posts` and `fresh` up to date with a bucket."""
+        """Bring `posts` and `due` up to date with a bucket."""
         posts = self._posts.get(topic)
         if posts is None:
             posts = self._posts[topic] = {}
@@ -165,10 +165,6 @@ class Hours:
             fresh = self._fresh[topic] = {}
         fresh[number] = bucket.fresh
         self._touched.add(topic)
-
-    def fresh(self, topic: str) -> Collection[int]:
-        """The buckets with something that was counted since `sum_up`."""
-        return self._fresh.get(topic, {})
 
     def due(self, *, all_of_them: bool) -> list[str]:
         """The topics of which something was counted since `sum_up`, in order.
@@ -186,12 +182,14 @@ class Hours:
         return sum(fresh.values()) >= GROWN * hour
 
     def sum_up(self, topic: str) -> list[int]:
-        """Bring the totals of a topic up to date, for the rules to be asked of it; the hours that changed."""
-        fresh = self._fresh.pop(topic, {})
-        changed = sorted({bucket // PER_HOUR for bucket in fresh})
+        """Bring the totals of a topic up to date, for the rules to be asked of it.
+
+        Returns the buckets with something that was counted since it was called before, in order.
+        """
+        fresh = sorted(self._fresh.pop(topic, ()))
         for bucket in fresh:
             self._opened(topic, bucket // PER_HOUR).buckets[bucket].fresh = 0
-        for number in changed:
+        for number in {bucket // PER_HOUR for bucket in fresh}:
             hour = self._opened(topic, number)
             total = _total(hour)
             self._set_total(topic, number, total)
@@ -200,7 +198,7 @@ class Hours:
             day.hours[number] = total
             self._hours.changed(_key(topic, number))
             self._summed.add((topic, number // 24))
-        return changed
+        return fresh
 
     def save(self) -> None:
         """Write what changed into the keyed state."""

@@ -51,8 +51,8 @@ class Judging:
 
         `at`: the time of writing, in seconds.
         """
-        buckets = list(self._hours.fresh(topic))
-        self._measure.changed(topic, self._hours.sum_up(topic))
+        buckets = self._hours.sum_up(topic)
+        self._measure.changed(topic, buckets[0] // PER_HOUR)
         posts = self._hours.posts(topic)
         newest = max(posts, default=0)  # most of what comes in is added there, and no window ends behind it
         found: list[tuple[int, Candidate]] = []

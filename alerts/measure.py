@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -73,13 +73,11 @@ class Measure:
         self._surges = Surges(hours, dark, self._first_hour)
         self._known: dict[str, dict[tuple[int, int, int, bool], Usual | UsualShare | None]] = {}
 
-    def changed(self, topic: str, hours: Sequence[int]) -> None:
-        """Forget the baselines that rest on these hours of a topic."""
-        if not hours:
-            return
-        self._surges.changed(topic, min(hours))
+    def changed(self, topic: str, hour: int) -> None:
+        """Forget the baselines of a topic that rest on this hour or a later one."""
+        self._surges.changed(topic, hour)
         if known := self._known.get(topic):
-            self._known[topic] = {key: value for key, value in known.items() if key[0] <= min(hours)}
+            self._known[topic] = {key: value for key, value in known.items() if key[0] <= hour}
 
     def forget(self) -> None:
         """Forget all baselines."""

@@ -47,10 +47,6 @@ class Spread(msgspec.Struct, array_like=True, gc=False):
         return sum(memoryview(self.counts).cast("I")[max(0, first - self.first) : max(0, last + 1 - self.first)])
 
     @property
-    def total(self) -> int:
-        return sum(memoryview(self.counts).cast("I"))
-
-    @property
     def peak(self) -> int:
         """An hour, in the fastest bucket."""
         return max(memoryview(self.counts).cast("I"), default=0) * 3600 // BUCKET

@@ -15,7 +15,7 @@ import msgspec
 import rjieba
 
 from tingchao.alerts import shards
-from tingchao.pipeline.records import Mention
+from tingchao.pipeline.records import Mention, full_text
 from tingchao.pipeline.stage import Memory
 
 _PARTS = 64
@@ -63,7 +63,7 @@ class Terms:
     def hear(self, mention: Mention, published: int, text: int, voice: int) -> None:
         """A mention that was counted; `text` and `voice` as hashes."""
         topic = self._topics.setdefault(mention.topic, _Topic(published))
-        said = mention.excerpt if mention.excerpt.startswith(mention.title) else f"{mention.title}\n{mention.excerpt}"
+        said = full_text(mention.title, mention.excerpt)
         for term in sorted(set(_terms(said))):
             known = self._hear(mention.topic, term, published // _DAY)
             if not known and published - topic.began >= _COLD and len(topic.new) < _NEW:

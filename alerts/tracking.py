@@ -10,7 +10,7 @@ from tingchao.alerts.happening import Happening, Meaning, same
 from tingchao.alerts.windows import UNIT
 from tingchao.config.signals import SIGNALS
 from tingchao.pipeline.clock import from_millis
-from tingchao.pipeline.records import Candidate, Event, Mention
+from tingchao.pipeline.records import Candidate, Event, Mention, full_text
 
 LEAD = 0.3  # share of a window's posts from which it is about an event; below it is talk of many things
 _SOURCES = 20  # named
@@ -77,7 +77,7 @@ def _told(mention: Mention, when: float, at: float, meaning: Meaning | None, gai
         now=int(at),
         source=mention.source,
         voice=mention.voice,
-        text=mention.excerpt if mention.excerpt.startswith(mention.title) else f"{mention.title}\n{mention.excerpt}",
+        text=full_text(mention.title, mention.excerpt),
         sketch=mention.sketch,
         meaning=meaning,
         gained=gained,

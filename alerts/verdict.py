@@ -16,8 +16,7 @@ from tingchao.pipeline.clock import Clock
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.log import Log
 from tingchao.pipeline.query import Query
-from tingchao.pipeline.records import Alert, Evidence, Judgement, Verdict, decode
-from tingchao.pipeline.score import full_text
+from tingchao.pipeline.records import Alert, Evidence, Judgement, Verdict, decode, full_text
 from tingchao.pipeline.store import Store
 
 JUDGEMENTS: tuple[Judgement, ...] = get_args(Judgement)
@@ -93,8 +92,8 @@ def _text(store: Store, post: Evidence) -> str:
     )
     for hit in store.search(query):
         if hit.post.id == post.id:
-            return full_text(hit.post)
-    return post.excerpt if post.excerpt.startswith(post.title) else f"{post.title}\n{post.excerpt}"
+            return full_text(hit.post.title, hit.post.text)
+    return full_text(post.title, post.excerpt)
 
 
 def examples(log: Log) -> list[Verdict]:

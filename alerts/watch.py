@@ -116,33 +116,33 @@ class Watch:
         if mention.scores.advert > ADVERT:
             self._hours.touch(topic, hour, now)
             return "revision" if known else "advert"
+        text = hashed(mention.signature or mention.id)
         fresh = not known and mention.fetched_at - mention.published_at <= _FRESH
         if gained := self._reactions.gained(topic, hour, ident, mention.counts, fresh=fresh):
-            self._react(mention, gained, now)
+            self._react(mention, text, gained, now)
         if known:
             if gained:
                 self._events.gain(mention, min(mention.fetched_at.timestamp(), at), at, gained)
             return "revision"
-        found = weights(mention)
-        text = hashed(mention.signature or mention.id)
+        found, voice = weights(mention), hashed(mention.voice or mention.source)
         counted = self._hours.bucket(topic, bucket, now)
-        counted.add(mention, hashed(mention.voice or mention.source), text, found)
+        counted.add(mention, voice, text, found)
         self._hours.counted(topic, bucket, counted)
         self._shelves.offer(bucket, mention, text, found, now)
         self._events.hear(mention, published, at, found, gained)
         self._absences.hear(topic, mention.source, published)
         if self._terms is not None:
-            self._terms.hear(mention, int(published), text, hashed(mention.voice or mention.source))
+            self._terms.hear(mention, int(published), text, voice)
         return "late" if at - published > self._lateness.total_seconds() else "counted"
 
-    def _react(self, mention: Mention, gained: int, now: int) -> None:
+    def _react(self, mention: Mention, text: int, gained: int, now: int) -> None:
         """A post was seen to have gained reactions, when it was fetched."""
         number = min(int(mention.fetched_at.timestamp()), now) // BUCKET
         bucket = self._hours.bucket(mention.topic, number, now)
         bucket.reactions += gained
         bucket.fresh += gained
         self._hours.counted(mention.topic, number, bucket)
-        self._shelves.react(number, mention, hashed(mention.signature or mention.id), gained, now)
+        self._shelves.react(number, mention, text, gained, now)
 
     def _tick(self, at: datetime) -> Iterator[Output]:
         """What is due by the clock: topics begin, the window that ends now is judged, what is old is forgotten."""

@@ -103,8 +103,8 @@ def _taught(material: Material, tasks: dict[str, Task], first: Fit, seed: int) -
     deep = raw[:, [COLUMNS.index(f"deep {name}") for name in TAUGHT]]
     logits = _TABLE_SCALE * table + _DEEP_SCALE * deep
     count, own = len(material.taught), len(SIGNALS)
-    teacher = np.clip(material.taught, _SURE, 1 - _SURE)
-    logits[:count, :own] = (logits[:count, :own] + np.log(teacher / (1 - teacher))[:, :own]) / 2
+    teacher = np.clip(material.taught[:, :own], _SURE, 1 - _SURE)
+    logits[:count, :own] = (logits[:count, :own] + np.log(teacher / (1 - teacher))) / 2
     chance = sigmoid(logits)
     chance[:count, own:] = material.taught[:, own:]
     interesting = chance[:, : len(SIGNALS)].max(axis=1) > _INTERESTING

@@ -37,9 +37,10 @@ def crossed_report(rows: Sequence[Row], numbers: Matrix, fold: npt.NDArray[np.in
     places = [at for at, row in enumerate(rows) if row.corpus == "annotated"]
     some, chance = [rows[at] for at in places], numbers[places].astype(np.float64)
     given = _given_by_others(some, chance, fold[places])
-    figures, new = annotated_figures("annotated, cross-fitted", some, chance, given), [unknown(row.key) for row in some]
+    new = [at for at, row in enumerate(some) if unknown(row.key)]
+    figures = annotated_figures("annotated, cross-fitted", some, chance, given)
     figures += annotated_figures(
-        "annotated, also new to the teacher", [row for row in some if unknown(row.key)], chance[new], given[new]
+        "annotated, also new to the teacher", [some[at] for at in new], chance[new], given[new]
     )
     found = Crossed(
         tuple(figures),

@@ -352,6 +352,11 @@ _encoder = msgspec.json.Encoder()
 T = TypeVar("T", bound=Record)
 
 
+def full_text(title: str, text: str) -> str:
+    """What is read of a post, or of its excerpt: title and text, the title once."""
+    return text if text.startswith(title) else f"{title}\n{text}"
+
+
 def encode(record: Record) -> bytes:
     """The record as JSON."""
     return _encoder.encode(record)

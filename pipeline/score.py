@@ -12,7 +12,7 @@ from tingchao.pipeline.grams import fold
 from tingchao.pipeline.ids import signature
 from tingchao.pipeline.log import output
 from tingchao.pipeline.matching import Matcher
-from tingchao.pipeline.records import EXCERPT, Mention, Post, Scored
+from tingchao.pipeline.records import EXCERPT, Mention, Post, Scored, full_text
 from tingchao.pipeline.shingles import sketches
 from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
 
@@ -58,7 +58,7 @@ class Score:
     def process(self, inputs: Sequence[Input]) -> Result:
         """Outcome scored, or abstained when the text is not one that the models can judge."""
         posts = [one.record for one in inputs if isinstance(one.record, Post)]
-        texts = [full_text(post) for post in posts]
+        texts = [full_text(post.title, post.text) for post in posts]
         folded = [fold(text) for text in texts]
         scored = [self._scored(*one) for one in zip(posts, folded, self._judge.score(texts), strict=True)]
         watched = [number for number, one in enumerate(scored) if one.topics]
@@ -74,7 +74,7 @@ class Score:
 
     def scored(self, posts: Sequence[Post]) -> list[Scored]:
         """The posts with scores, topics and signature."""
-        texts = [full_text(post) for post in posts]
+        texts = [full_text(post.title, post.text) for post in posts]
         folded = [fold(text) for text in texts]
         return [self._scored(*one) for one in zip(posts, folded, self._judge.score(texts), strict=True)]
 
@@ -129,8 +129,3 @@ def explained(scores: Scores) -> tuple[str, ...]:
     if scores.signals[likeliest] >= _LIKELY:
         return (SIGNALS[likeliest],)
     return ("negative",) if scores.negative >= _ANGRY else ()
-
-
-def full_text(post: Post) -> str:
-    """What is read of a post: title and text, the title once."""
-    return post.text if post.text.startswith(post.title) else f"{post.title}\n{post.text}"

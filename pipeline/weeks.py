@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 from tingchao.pipeline.clock import BEIJING, millis
 from tingchao.pipeline.query import Query
-from tingchao.pipeline.score import full_text
+from tingchao.pipeline.records import full_text
 from tingchao.pipeline.store import Store
 
 _PAGE = 500
@@ -22,6 +22,6 @@ def texts_by_week(store: Store, since: datetime, until: datetime) -> dict[tuple[
             day = hit.post.published_at.astimezone(BEIJING).date()
             texts = found.setdefault((hit.post.source, day - timedelta(days=day.weekday())), [])
             if len(texts) < _MOST:
-                texts.append(full_text(hit.post))
+                texts.append(full_text(hit.post.title, hit.post.text))
         after = millis(hits[-1].post.published_at), hits[-1].post.id
     return found

@@ -59,8 +59,7 @@ from tingchao.pipeline.intake import Intake, Raw
 from tingchao.pipeline.log import Log, output
 from tingchao.pipeline.matching import Matcher
 from tingchao.pipeline.query import Query
-from tingchao.pipeline.records import ACTIVE, TICK_KEY, Alert, Post, Scored
-from tingchao.pipeline.score import full_text
+from tingchao.pipeline.records import ACTIVE, TICK_KEY, Alert, Post, Scored, full_text
 from tingchao.pipeline.stage import outcomes
 
 _spec = importlib.util.spec_from_file_location("services", Path(__file__).with_name("services.py"))
@@ -392,7 +391,8 @@ class Storm:
         chosen = [post for post in posts if post.id in stored]
         for begin in range(0, len(chosen), 500):
             batch = chosen[begin : begin + 500]
-            for post, scores in zip(batch, scorer.score([full_text(post) for post in batch]), strict=True):
+            texts = [full_text(post.title, post.text) for post in batch]
+            for post, scores in zip(batch, scorer.score(texts), strict=True):
                 kept = stored[post.id].scores
                 pairs = [
                     (kept.negative, scores.negative),
@@ -405,7 +405,9 @@ class Storm:
 
     def _judge_windows(self, posts: Sequence[Post], log: Log) -> None:
         matcher = Matcher(self.settings.topics, self.settings.sources)
-        expected = Counter(topic for post in posts for topic in matcher.topics(fold(full_text(post)), post.source))
+        expected = Counter(
+            topic for post in posts for topic in matcher.topics(fold(full_text(post.title, post.text)), post.source)
+        )
         counted: Counter[str] = Counter()
         for memory in log.states("watch"):
             hours = Hours({key: value for key, value in memory.items() if not key.startswith("#")})

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tingchao.models import train
+from tingchao.models.corpora import part_of
 from tingchao.models.encoder import batches
-from tingchao.models.taught import TAUGHT, keep, taught
+from tingchao.models.taught import TAUGHT, keep, taught, unknown
 
 
 def test_what_was_kept_is_found_again_by_text(tmp_path: Path) -> None:
@@ -30,3 +34,8 @@ def test_a_batch_holds_texts_of_like_length_and_no_more_pieces_than_allowed() ->
     assert sorted(at for some in cut for at in some) == list(range(7))
     assert all(len(some) * max(lengths[at] for at in some) <= 18 for some in cut if len(some) > 1)
     assert sorted(cut[0])[:2] == [1, 3]
+
+
+@given(st.text(max_size=8))
+def test_what_is_new_to_the_teacher_is_one_part_of_cross_fitting(key: str) -> None:
+    assert unknown(key) == (part_of(key, train.FOLDS, seed=1) == 0), "as `train` with seed 0 cuts the parts"

@@ -13,6 +13,7 @@ from tingchao.pipeline import shows
 from tingchao.pipeline.clock import from_millis, millis
 from tingchao.pipeline.commands.base import AsJson, app, help_of, opened, out, say, t
 from tingchao.pipeline.errors import Poison
+from tingchao.pipeline.records import full_text
 from tingchao.pipeline.times import local
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _told(line: Line, number: int, at: int) -> Told | Poison:
     except Poison as err:
         return err
     when = at if post.published_at is None else millis(post.published_at) // 1000
-    text = post.text if post.text.startswith(post.title) else f"{post.title}\n{post.text}"
+    text = full_text(post.title, post.text)
     return Told("", str(number), when, max(at, when), post.source, post.author or "", text)
 
 
