@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import MutableMapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -17,7 +18,7 @@ from tingchao.alerts import shards
 from tingchao.alerts.copies import LONGEST, Copies, Slots, Text, slots
 from tingchao.alerts.happening import First, Happening, Meaning
 from tingchao.alerts.mixture import Bag, Mixtures, Places
-from tingchao.alerts.smallest import hashed
+from tingchao.alerts.smallest import hashed, hashed_voice
 from tingchao.alerts.windows import name_of
 from tingchao.pipeline.grams import fold
 from tingchao.pipeline.shingles import BANDS, Units, bands, links, read_sketch, terms, units
@@ -69,7 +70,8 @@ class Limits(NamedTuple):
 
 
 # A topic has a few events at a time and words of its own; measured on all of CrisisLexT26 as one scope, 2,048 places
-# instead of 16,384 cost 0.01 to 0.1 of F1. 2,000 topics with 12 events each take 120 MB.
+# instead of 16,384 cost 0.01 to 0.1 of F1. 2,000 topics with 12 events of one post each take 50 MB, of
+# several posts 150 MB.
 TOPICS = Limits(dims=2_048, events=12, texts=50_000)
 STREAM = Limits(dims=16_384, events=128, texts=200_000)  # one stream of everything
 
@@ -190,7 +192,7 @@ class Events:
 
     def _count(self, post: Told, read: _Read, name: str) -> None:
         first = First(post.at, post.id, name_of(post.source))
-        voice = hashed(post.voice or post.source)
+        voice = hashed_voice(post.voice or post.source)
         event = self._known[name]
         event.add(first, voice, read.mark, post.now, copy=read.original is not None, meaning=post.meaning)
         if post.gained:
@@ -265,4 +267,6 @@ def _places(found: Units, dims: int) -> list[Places]:
     text = np.repeat(np.arange(len(found.starts) - 1), np.diff(found.starts))[begins]
     every = np.sort(text * dims + (hashes[begins] % np.uint64(dims)).astype(np.intp))
     every = every[np.concatenate(([True], every[1:] != every[:-1]))] if len(every) else every
-    return np.split(every % dims, np.searchsorted(every, np.arange(1, len(found.starts) - 1) * dims))
+    bounds = np.searchsorted(every, np.arange(len(found.starts)) * dims).tolist()
+    every %= dims
+    return [every[start:end] for start, end in pairwise(bounds)]

@@ -7,6 +7,9 @@ pass of a Dirichlet-process mixture with an interpolated background (Jelinek-Mer
 Terms are hashed into a fixed number of places. Scopes know nothing of each other; one post of each is worked on at
 once, since a call of numpy costs as much as the sums of one post.
 
+Most events have one post, and share few of their terms with another. So a bit for each place and event says who told
+it, and only an event of several posts has counts.
+
 State keys: `b/scope` (terms of forgotten events), `g/scope/n` (the latest `_BURIED` of them one by one).
 """
 
@@ -39,6 +42,7 @@ _UNIT = 4096  # logarithms are summed as whole numbers of this unit, so that it 
 _UNTOLD = round(float(np.log(np.float32(BACKGROUND))) * _UNIT)  # of a term that an event does not have
 _NEVER = -(2**40)
 _ONCE = np.array([1], dtype="<u2").tobytes()
+_BITS = 8  # of a byte
 
 
 class Bag(msgspec.Struct, array_like=True):
@@ -46,7 +50,7 @@ class Bag(msgspec.Struct, array_like=True):
 
     slot: int
     places: bytes
-    counts: bytes
+    counts: bytes  # empty: each once
     mass: float
     last: float
 
@@ -61,11 +65,15 @@ class Mixtures:
         self._terms = np.zeros(16)
         self._buried: dict[str, int] = {}
         self._names: dict[str, list[str]] = {}  # a slot an event; '' is a free one
+        self._told = np.zeros((16 * dims, -(-most // _BITS)), dtype=np.uint8)  # a bit a slot: the event has the term
         self._rows = np.zeros((16, most), dtype=np.intp)  # of the events of a scope; row 0 is no event
-        self._counts = np.zeros((64, dims), dtype=np.uint16)  # a row an event
         self._sizes, self._mass, self._last = np.ones(64), np.zeros(64), np.zeros(64)
         self._free = list(range(63, 0, -1))
-        self._alone: dict[int, bytes] = {}  # places of the only post of an event, by row: most events have but one
+        self._alone: dict[int, bytes] = {}  # places of the only post of an event, by row
+        self._counts = np.zeros((16, dims), dtype=np.uint16)  # of the others
+        self._counts[0] = 1  # stands for all that are alone
+        self._counted = np.zeros(64, dtype=np.intp)  # the row in `counts` of each event
+        self._free_counts = list(range(15, 0, -1))
         for key in list(memory):
             if key.startswith("b/") and "#" not in key:
                 self._unearth(key[2:], np.frombuffer(shards.get(memory, key), dtype="<u4"))
@@ -87,18 +95,19 @@ class Mixtures:
             return [None] * len(scopes)
         rows = self._rows[numbers, :live]
         # The terms of all posts one after another: a table of posts and terms would be as wide as the longest post.
-        post, every = np.repeat(np.arange(len(scopes)), lengths), np.concatenate(places)
-        usual = (self._usual.take(numbers[post] * self._dims + every) + 1) / (self._terms[numbers] + lengths + _CALM)[
-            post
-        ]
+        every = np.concatenate(places)
+        known = np.repeat(numbers * self._dims, lengths) + every
+        bits = np.unpackbits(self._told[known], axis=1, count=live, bitorder="little")
+        term, slot = np.divmod(np.flatnonzero(bits.view(np.bool_)), live)  # few of the terms were told in an event
+        post = np.repeat(np.arange(len(scopes)), lengths)[term]
+        event = rows[post, slot]
+        usual = (self._usual.take(known[term]) + 1) / (self._terms[numbers] + lengths + _CALM)[post]
         weight = ((1 - BACKGROUND) / usual).astype(np.float32)
-        told = self._counts.take((rows * self._dims)[post] + every[:, None])
-        terms = np.zeros(rows.shape, dtype=np.int64) + _UNTOLD * lengths[:, None]
-        term, slot = np.nonzero(told)  # few of the terms of a post were told in an event
-        share = told[term, slot] * weight[term]
-        share /= np.maximum(self._sizes[rows[post[term], slot]], 1).astype(np.float32)
+        share = self._counts.take(self._counted[event] * self._dims + every[term]) * weight
+        share /= np.maximum(self._sizes[event], 1).astype(np.float32)
         logs = np.rint(np.log(share + np.float32(BACKGROUND)) * _UNIT).astype(np.int64) - _UNTOLD
-        np.add.at(terms, (post[term], slot), logs)
+        terms = np.zeros(rows.shape, dtype=np.int64) + _UNTOLD * lengths[:, None]
+        np.add.at(terms, (post, slot), logs)
         odds = terms + np.rint(np.log(np.maximum(self._now(rows, at[:, None]), 1e-6)) * _UNIT).astype(int)
         odds[rows == 0] = _NEVER
         best = odds.argmax(axis=1)
@@ -117,15 +126,17 @@ class Mixtures:
             return []
         numbers = [self._number(scope) for scope in scopes]
         quietest = self._now(self._rows[numbers], at[:, None]).argmin(axis=1).tolist()
-        gone = []
-        for scope, name, number, least, when in zip(scopes, names, numbers, quietest, at.tolist(), strict=True):
+        full = [
+            n
+            for n, scope in enumerate(scopes)
+            if len(self._names[scope]) == self._most and "" not in self._names[scope]
+        ]
+        gone = [self._names[scopes[n]][quietest[n]] for n in full]
+        self._bury([scopes[n] for n in full], [quietest[n] for n in full])
+        for scope, name, number, when in zip(scopes, names, numbers, at.tolist(), strict=True):
             known = self._names[scope]
             if "" not in known:
-                if len(known) < self._most:
-                    known.append("")
-                else:
-                    gone.append(known[least])
-                    self.drop(scope, known[least])
+                known.append("")
             slot, row = known.index(""), self._take_row()
             known[slot], self._rows[number, slot], self._last[row] = name, row, when
             self._alone[row] = b""
@@ -138,28 +149,32 @@ class Mixtures:
         if not scopes:
             return
         lengths = np.array([len(one) for one in places])
-        numbers, rows = self._where(scopes, names)
+        numbers, slots, rows = self._where(scopes, names)
         for row, own in zip(rows.tolist(), places, strict=True):
-            if self._alone.pop(row, None) == b"":
+            alone = self._alone.get(row)
+            if alone:
+                self._count(row)
+            elif alone is not None:
                 self._alone[row] = own.astype("<u2").tobytes()
         every = np.concatenate(places)
-        told, known = np.repeat(rows, lengths) * self._dims + every, np.repeat(numbers, lengths) * self._dims + every
-        self._counts.reshape(-1)[told] += 1
+        known = np.repeat(numbers * self._dims, lengths) + every
+        self._told[known, np.repeat(slots // _BITS, lengths)] |= np.repeat(_bit(slots), lengths)
         self._usual.reshape(-1)[known] += 1
         self._sizes[rows] += lengths
         self._terms[numbers] += lengths
         self._heard(rows, at)
+        counted = np.repeat(self._counted[rows] * self._dims, lengths)
+        told = (counted + every)[counted > 0]
+        self._counts.reshape(-1)[told] += 1
         if len(told) and self._counts.reshape(-1)[told].max() >= _MOST:
-            for scope, row in zip(scopes, rows.tolist(), strict=True):
-                if self._counts[row].max() >= _MOST:
-                    self._counts[row] >>= 1
-                    self._sizes[row] = self._counts[row].sum()
-                    self._merge(scope)
+            for scope, slot, row in zip(scopes, slots.tolist(), rows.tolist(), strict=True):
+                if (self._counts[self._counted[row]] >= _MOST).any():
+                    self._halve(scope, slot, row)
 
     def again(self, scopes: Sequence[str], names: Sequence[str], at: NDArray[np.float64]) -> None:
         """Count posts that repeat others: their events are larger, their terms are known. Scopes are different ones."""
         if scopes:
-            self._heard(self._where(scopes, names)[1], at)
+            self._heard(self._where(scopes, names)[2], at)
 
     def live(self, scope: str) -> list[str]:
         """The events of a scope that posts may still join."""
@@ -167,24 +182,15 @@ class Mixtures:
 
     def drop(self, scope: str, name: str) -> None:
         """No post joins the event any more; its terms stay usual."""
-        slot = self._names[scope].index(name)
-        number = self._scopes[scope]
-        row = int(self._rows[number, slot])
-        found, counts = self._terms_of(row)
-        self._memory[f"g/{scope}/{self._buried.get(scope, 0)}"] = found + counts
-        self._buried[scope] = self._buried.get(scope, 0) + 1
-        self._names[scope][slot], self._rows[number, slot] = "", 0
-        self._counts[row], self._sizes[row], self._mass[row] = 0, 0, 0
-        self._alone.pop(row, None)
-        self._free.append(row)
-        if self._buried[scope] >= _BURIED:
-            self._merge(scope)
+        self._bury([scope], [self._names[scope].index(name)])
 
     def bag(self, scope: str, name: str) -> Bag:
         """What is kept of the event's terms."""
         slot = self._names[scope].index(name)
-        row = int(self._rows[self._scopes[scope], slot])
-        return Bag(slot, *self._terms_of(row), float(self._mass[row]), float(self._last[row]))
+        row = self._rows.item(self._scopes[scope], slot)
+        alone = self._alone.get(row)
+        places, counts = self._terms_of(row) if alone is None else (alone, b"")
+        return Bag(slot, places, counts, self._mass.item(row), self._last.item(row))
 
     def restore(self, scope: str, name: str, bag: Bag) -> None:
         """An event as `bag` gave it."""
@@ -192,16 +198,65 @@ class Mixtures:
         names += [""] * (bag.slot + 1 - len(names))
         row = self._take_row()
         names[bag.slot], self._rows[number, bag.slot] = name, row
-        counts = _dense(*_sparse(bag.places + bag.counts), self._dims)
-        self._counts[row] = counts
+        places = np.frombuffer(bag.places, dtype="<u2")
+        counts = np.frombuffer(bag.counts, dtype="<u2") if bag.counts else np.ones_like(places)
+        self._told[number * self._dims + places.astype(np.intp), bag.slot // _BITS] |= _bit(np.array(bag.slot))
+        self._alone[row] = bag.places
+        if (counts > 1).any():
+            self._count(row)
+            self._counts[self._counted[row], places] = counts
         self._sizes[row], self._mass[row], self._last[row] = counts.sum(), bag.mass, bag.last
-        self._unearth(scope, counts)
+        self._unearth(scope, _dense(places, counts, self._dims))
+
+    def _bury(self, scopes: Sequence[str], slots: Sequence[int]) -> None:
+        """No post joins an event of each scope any more. The scopes are different ones."""
+        if not scopes:
+            return
+        numbers = np.array([self._scopes[scope] for scope in scopes])
+        rows = self._rows[numbers, slots]
+        gone = []
+        for scope, slot, row in zip(scopes, slots, rows.tolist(), strict=True):
+            found, counts = self._terms_of(row)
+            self._memory[f"g/{scope}/{self._buried.get(scope, 0)}"] = found + counts
+            self._buried[scope] = self._buried.get(scope, 0) + 1
+            self._names[scope][slot] = ""
+            if self._alone.pop(row, None) is None:
+                self._free_counts.append(int(self._counted[row]))
+            self._free.append(row)
+            gone.append(np.frombuffer(found, dtype="<u2"))
+        lengths = [len(one) for one in gone]
+        known = np.repeat(numbers * self._dims, lengths) + np.concatenate(gone)
+        self._told[known, np.repeat(slots, lengths) // _BITS] &= ~np.repeat(_bit(np.array(slots)), lengths)
+        self._rows[numbers, slots], self._sizes[rows], self._mass[rows], self._counted[rows] = 0, 0, 0, 0
+        for scope in scopes:
+            if self._buried[scope] >= _BURIED:
+                self._merge(scope)
+
+    def _count(self, row: int) -> None:
+        """From now on the terms of the event are counted."""
+        if not self._free_counts:
+            most = len(self._counts)
+            self._counts, self._free_counts = _doubled(self._counts), list(range(2 * most - 1, most - 1, -1))
+        self._counted[row] = counted = self._free_counts.pop()
+        self._counts[counted] = 0
+        self._counts[counted, np.frombuffer(self._alone.pop(row), dtype="<u2")] = 1
+
+    def _halve(self, scope: str, slot: int, row: int) -> None:
+        """Count the terms of an event half."""
+        counts = self._counts[self._counted[row]]
+        counts >>= 1
+        self._sizes[row] = counts.sum()
+        none = self._scopes[scope] * self._dims + np.flatnonzero(counts == 0)
+        self._told[none, slot // _BITS] &= ~_bit(np.array(slot))
+        self._merge(scope)
 
     def _merge(self, scope: str) -> None:
         """Write the terms of all forgotten events of a scope as one; of too many the older ones count half."""
         number = self._scopes[scope]
-        rows = self._rows[number][self._rows[number] > 0]
-        gone = self._usual[number] - self._counts[rows].sum(axis=0, dtype=np.uint32)
+        gone = self._usual[number].copy()
+        for row in self._rows[number][self._rows[number] > 0].tolist():
+            places, counts = _sparse(b"".join(self._terms_of(row)))
+            gone[places] -= counts
         if gone.sum() > _LONG_AGO:
             self._usual[number] -= gone - gone // 2
             gone //= 2
@@ -216,16 +271,18 @@ class Mixtures:
         self._terms[number] += counts.sum()
 
     def _terms_of(self, row: int) -> tuple[bytes, bytes]:
-        if alone := self._alone.get(row):
+        alone = self._alone.get(row)
+        if alone is not None:
             return alone, _ONCE * (len(alone) // len(_ONCE))
-        found = np.flatnonzero(self._counts[row])
-        return found.astype("<u2").tobytes(), self._counts[row, found].astype("<u2").tobytes()
+        counts = self._counts[self._counted[row]]
+        found = np.flatnonzero(counts)
+        return found.astype("<u2").tobytes(), counts[found].astype("<u2").tobytes()
 
-    def _where(self, scopes: Sequence[str], names: Sequence[str]) -> tuple[Slots, Slots]:
-        """Numbers of the scopes and rows of the events."""
-        numbers = [self._scopes[scope] for scope in scopes]
-        slots = [self._names[scope].index(name) for scope, name in zip(scopes, names, strict=True)]
-        return np.array(numbers), self._rows[numbers, slots]
+    def _where(self, scopes: Sequence[str], names: Sequence[str]) -> tuple[Slots, Slots, Slots]:
+        """Numbers of the scopes, and slots and rows of the events."""
+        numbers = np.array([self._scopes[scope] for scope in scopes])
+        slots = np.array([self._names[scope].index(name) for scope, name in zip(scopes, names, strict=True)])
+        return numbers, slots, self._rows[numbers, slots]
 
     def _heard(self, rows: Slots, at: NDArray[np.float64]) -> None:
         self._mass[rows] = self._now(rows, at) + 1
@@ -243,16 +300,21 @@ class Mixtures:
             self._names[scope] = []
             if number == len(self._terms):
                 self._usual, self._terms = _doubled(self._usual), _doubled(self._terms)
-                self._rows = _doubled(self._rows)
+                self._rows, self._told = _doubled(self._rows), _doubled(self._told)
         return number
 
     def _take_row(self) -> int:
         if not self._free:
-            rows = len(self._counts)
+            rows = len(self._sizes)
             self._free = list(range(2 * rows - 1, rows - 1, -1))
-            self._counts, self._sizes = _doubled(self._counts), _doubled(self._sizes)
+            self._sizes, self._counted = _doubled(self._sizes), _doubled(self._counted)
             self._mass, self._last = _doubled(self._mass), _doubled(self._last)
         return self._free.pop()
+
+
+def _bit(slots: Slots) -> NDArray[np.uint8]:
+    """The bit of each slot in its byte."""
+    return np.left_shift(1, slots % _BITS).astype(np.uint8)
 
 
 def _doubled(array: NDArray[Number]) -> NDArray[Number]:

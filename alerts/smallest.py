@@ -5,11 +5,12 @@ Kept as bytes, sorted, eight to a hash: a set of Python's takes ten times as muc
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
+from functools import lru_cache
+from hashlib import blake2b
 
 MOST = 128  # hashes kept: exact up to here, then an estimate within about 9 % (1/sqrt(128))
 _WIDTH = 8
@@ -18,11 +19,19 @@ _SPACE = 2.0**64
 
 def hashed(text: str) -> int:
     """64 bits, evenly spread."""
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=_WIDTH).digest())
+    return int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=_WIDTH).digest())
+
+
+@lru_cache(maxsize=10_000)  # a voice is counted in a bucket, and again in an event with others of its batch
+def hashed_voice(voice: str) -> int:
+    """The same, of a voice or of a source that stands for it."""
+    return hashed(voice)
 
 
 def added(kept: bytes, one: int, most: int = MOST) -> bytes:
     """The `most` smallest of those kept and one more."""
+    if not kept:
+        return one.to_bytes(_WIDTH, sys.byteorder)
     if len(kept) >= most * _WIDTH and one >= int.from_bytes(kept[-_WIDTH:], sys.byteorder):
         return kept
     hashes = array("Q", kept)

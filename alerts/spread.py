@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 
 from tingchao.alerts.windows import BUCKET
 
+_WIDTH = 4  # bytes of a count
 LENGTH = 288  # buckets kept: a day
 _MOST = 2**32 - 1
 
@@ -20,7 +23,8 @@ class Spread(msgspec.Struct, array_like=True, gc=False):
         """Count so many at a time (seconds); nothing if that is more than a day before the newest."""
         bucket = at // BUCKET
         if not self.counts:
-            self.first = bucket
+            self.first, self.counts = bucket, bytearray(min(_MOST, many).to_bytes(_WIDTH, sys.byteorder))
+            return
         length = len(self.counts) // 4
         if (before := self.first - bucket) > 0:
             if length + before > LENGTH:

@@ -21,7 +21,7 @@ from tingchao.alerts.judging import CURVE, Judging, length_of
 from tingchao.alerts.measure import Measure
 from tingchao.alerts.reactions import Reactions
 from tingchao.alerts.seen import Seen
-from tingchao.alerts.smallest import hashed
+from tingchao.alerts.smallest import hashed, hashed_voice
 from tingchao.alerts.terms import Terms
 from tingchao.alerts.tracking import Tracker
 from tingchao.alerts.windows import ADVERT, BUCKET, HOUR, PER_HOUR, weights
@@ -124,7 +124,7 @@ class Watch:
             if gained:
                 self._events.gain(mention, min(mention.fetched_at.timestamp(), at), at, gained)
             return "revision"
-        found, voice = weights(mention), hashed(mention.voice or mention.source)
+        found, voice = weights(mention), hashed_voice(mention.voice or mention.source)
         counted = self._hours.bucket(topic, bucket, now)
         counted.add(mention, voice, text, found)
         self._hours.counted(topic, bucket, counted)

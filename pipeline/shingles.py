@@ -8,6 +8,7 @@ adjacent Han characters, or one word, are a term.
 from __future__ import annotations
 
 import base64
+import binascii
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -28,8 +29,10 @@ _SEED = 20260101
 _Hashes = NDArray[np.uint64]
 _Places = NDArray[np.int64]
 # What names an address or an account, not what is told. A name may be cut off; 全文, 查看全文 and 展开 are buttons.
+# Each alternative begins with one character, so that the rest of a text is passed over without trying them.
 _LINK = re.compile(r"https?:[a-z0-9_./?=&%#:~+;,!-]*|@[a-z0-9_-]{1,30}")
-_NOT_TOLD = re.compile(rf"{_LINK.pattern}|\[\w{{1,8}}\]|(?:\.\.\.|…)+(?:(?:查看|阅读|展开)?全文|展开)|<[a-z]{{3,12}}>")
+_MORE = r"(?:\.\.\.|…)*(?:(?:查看|阅读|展开)?全文|展开)"
+_NOT_TOLD = re.compile(rf"{_LINK.pattern}|\[\w{{1,8}}\]|\.\.\.{_MORE}|…{_MORE}|<[a-z]{{3,12}}>")
 _NEWLINE = 10
 _PLANES = 0x33500  # up to the last Han extension; what lies above tells nothing
 
@@ -122,7 +125,7 @@ def sketches(folded: Sequence[str]) -> list[str]:
 
 def read_sketch(sketch: str) -> NDArray[np.uint16]:
     """The numbers of a sketch. Raises ValueError when it is none."""
-    numbers = np.frombuffer(base64.b64decode(sketch, validate=True), dtype="<u2")
+    numbers = np.frombuffer(binascii.a2b_base64(sketch, strict_mode=True), dtype="<u2")
     if len(numbers) != BANDS:
         raise ValueError(f"sketch of {len(numbers)} numbers, expected {BANDS}")
     return numbers

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tingchao.alerts import mixture
 from tingchao.alerts.events import Events, Limits, Placed, Told
 from tingchao.alerts.happening import First, Happening, Meaning, same
 from tingchao.alerts.likeness import alike, contradict, other_links
@@ -286,6 +287,32 @@ def test_events_that_were_kept_in_an_earlier_form_are_read() -> None:
     found = again.event(place.event)
     assert found is not None
     assert (found.name, found.posts, found.texts, found.distinct_voices) == (event["name"], 2, 1, 1)
+
+
+def test_terms_that_were_kept_with_a_count_each_are_read() -> None:
+    memory: dict[str, bytes] = {}
+    events = Events(memory, ROOMY)
+    events.add([told(0, FIRE), told(1, FLOOD)])
+    events.save()
+    for key in [key for key in memory if key.startswith("v/")]:
+        event, (slot, places, counts, *rest) = msgspec.msgpack.decode(memory[key])
+        assert places
+        assert not counts, "each term once"
+        older = (slot, places, array("H", [1] * (len(places) // 2)).tobytes(), *rest)
+        memory[key] = msgspec.msgpack.encode((event, older))
+    posts = [told(2 + n, text, minute=1) for n, text in enumerate((*REPORTS, FLOOD[:20] + "水很大"))]
+    assert Events(memory, ROOMY).add(posts) == events.add(posts)
+
+
+def test_the_terms_of_a_great_event_count_half_and_a_restart_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mixture, "_MOST", 4)
+    memory: dict[str, bytes] = {}
+    straight, resumed = Events({}, ROOMY), Events(memory, ROOMY)
+    for round_ in range(12):
+        posts = [told(9 * round_ + n, f"{text}{round_}", minute=round_) for n, text in enumerate((*REPORTS, FLOOD))]
+        assert resumed.add(posts) == straight.add(posts)
+        resumed.save()
+        resumed = Events(memory, ROOMY)
 
 
 @given(st.lists(st.integers(0, 59), min_size=1, max_size=120), st.lists(st.integers(1, 40), max_size=6))
