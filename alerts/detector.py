@@ -48,7 +48,7 @@ class Found:
 
     strength: float
     expected: float  # in the longest window
-    p: float  # chance that any window holds as much as it does, if nothing had changed
+    p: float  # chance that any window holds as much as it does, if nothing had changed; 1 where it is not strong
     enough: bool = True  # whether the longest window holds as much as the rule asks for
 
     @property
@@ -100,8 +100,11 @@ def judge(counts: Sequence[tuple[float, float]], usually: Normal, enough: bool) 
     rate, level = usually.usual.expected, usually.level
     ratios = [log((seen + level * length + _ONE) / ((rate + level) * length + _ONE)) for seen, length in counts]
     strength = sum(ratios) / len(ratios) / max(usually.swing, _LEAST)
+    expected = rate * counts[-1][1]
+    if not enough or strength < STRONG:  # most; chances take longer than all else, and no longer matter
+        return Found(strength, expected, 1.0, enough)
     chances = [Usual(rate * length, usually.usual.size).tail(seen) for seen, length in counts]
-    return Found(strength, rate * counts[-1][1], min(1.0, len(chances) * min(chances)), enough)
+    return Found(strength, expected, min(1.0, len(chances) * min(chances)), enough)
 
 
 class Told:

@@ -132,14 +132,20 @@ class Hours:
 
     def window(self, topic: str, last: int, length: int) -> Window:
         """The window of `length` buckets that ends with bucket `last`."""
-        buckets = []
         first = last - length + 1
+        return Window(first * BUCKET, (last + 1) * BUCKET, self._within(topic, first, last))
+
+    def _within(self, topic: str, first: int, last: int) -> Iterator[Bucket]:
         posts = self.posts(topic)
         for number in range(first // PER_HOUR, last // PER_HOUR + 1):
             hour = self._hours.get(_key(topic, number))
             if hour is not None:
-                buckets += [bucket for n, bucket in hour.buckets.items() if first <= n <= last and n in posts]
-        return Window(first * BUCKET, (last + 1) * BUCKET, buckets)
+                yield from [bucket for n, bucket in hour.buckets.items() if first <= n <= last and n in posts]
+
+    def posts_within(self, topic: str, first: int, last: int) -> int:
+        """Posts in the buckets `first` to `last`."""
+        posts = self.posts(topic)
+        return sum([posts.get(number, 0) for number in range(first, last + 1)])
 
     def told(self, topic: str, rule: str) -> dict[int, float]:
         """Last bucket of a window -> what was observed when a candidate of the rule was written for it."""
@@ -176,10 +182,9 @@ class Hours:
 
     def _has_grown(self, topic: str) -> bool:
         """Whether what is fresh is enough beside the hour that ends with the newest bucket that has some."""
-        fresh, posts = self._fresh[topic], self._posts[topic]
+        fresh = self._fresh[topic]
         last = max(fresh)
-        hour = sum([posts.get(number, 0) for number in range(last - PER_HOUR + 1, last + 1)])
-        return sum(fresh.values()) >= GROWN * hour
+        return sum(fresh.values()) >= GROWN * self.posts_within(topic, last - PER_HOUR + 1, last)
 
     def sum_up(self, topic: str) -> list[int]:
         """Bring the totals of a topic up to date, for the rules to be asked of it.
@@ -277,11 +282,20 @@ _NOTHING: Total = [0] * _WIDTH
 
 
 def _total(hour: Hour) -> Total:
-    window = Window(0, HOUR, list(hour.buckets.values()))
-    total = [window.posts, window.judged, window.negative]
-    signals = {signal for bucket in hour.buckets.values() for signal in bucket.texts}
-    total += [window.mass(signal) if signal in signals else 0 for signal in range(len(SIGNALS))]
-    total += [window.outlets, window.gravity, window.reactions]
+    total = [0] * _WIDTH
+    signals: set[int] = set()
+    for bucket in hour.buckets.values():
+        total[POSTS] += bucket.posts
+        total[JUDGED] += bucket.judged
+        total[NEGATIVE] += bucket.negative
+        total[GRAVITY] += bucket.gravity
+        total[REACTIONS] += bucket.reactions
+        signals.update(bucket.texts)
+    window = Window(0, HOUR, hour.buckets.values())
+    total[OUTLETS] = window.outlets
+    for signal in signals:
+        if signal < len(SIGNALS):
+            total[FIRST_SIGNAL + signal] = window.mass(signal)
     if not hour.before:
         return total
     before = _widened(hour.before)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
+from typing import NamedTuple
 
 from tingchao.alerts.detector import CALM, SCALES
 from tingchao.alerts.evidence import REACTED, Shelves
 from tingchao.alerts.holding import Holding
-from tingchao.alerts.hours import Hours
+from tingchao.alerts.hours import Hours, Total
 from tingchao.alerts.measure import Gate, Measure, gate_of, has_term, signal_number, told_by
 from tingchao.alerts.terms import Terms
 from tingchao.alerts.tracking import Tracker
@@ -22,6 +23,13 @@ from tingchao.pipeline.records import Candidate, Reason
 GROWTH = 1.25  # a rule that goes on holding is told again when it observes so many times as much ...
 AGAIN = 2  # ... or so many buckets (10 minutes of event time) further on
 CURVE = 6 * PER_HOUR  # buckets that an alert draws
+
+
+class _Open(NamedTuple):
+    """The gates that some hours pass, and what these hold at most."""
+
+    gates: Sequence[Gate]
+    most: Total
 
 
 class Judging:
@@ -59,54 +67,58 @@ class Judging:
         for length, gates in self._rules.items():
             ends = {end for b in buckets for end in range(b, min(b + length, newest + 1)) if end in posts}
             # Most windows fail by what the hours that they touch hold in all, and many touch the same hours.
-            known: dict[tuple[int, int], list[Rule]] = {}
+            known: dict[tuple[int, int], _Open] = {}
             for end in sorted(ends):
                 hours = (end - length + 1) // PER_HOUR, end // PER_HOUR
-                rules = known.get(hours)
-                if rules is None:
-                    rules = known[hours] = self._may_hold(topic, hours, gates)
-                if rules:
-                    found += ((end, one) for one in self._judge(topic, end, length, rules, at))
+                opened = known.get(hours)
+                if opened is None:
+                    opened = known[hours] = self._may_hold(topic, hours, gates)
+                if opened.gates:
+                    found += [(end, one) for one in self._judge(topic, end, length, opened, at)]
         return [one for _, one in sorted(found, key=itemgetter(0))]
 
     def quiet(self, topic: str, end: int, at: float) -> Iterator[Candidate]:
         """Candidates of the windows that end with bucket `end`, to which nothing was added: only what is new."""
         for length, gates in self._rules.items():
             hours = (end - length + 1) // PER_HOUR, end // PER_HOUR
-            rules = self._may_hold(topic, hours, gates)
-            told = {rule.name for rule in rules if self._told(topic, rule.name, end, length) is not None}
-            if rules := [rule for rule in rules if rule.name not in told]:
-                yield from self._judge(topic, end, length, rules, at)
+            may, most = self._may_hold(topic, hours, gates)
+            may = [gate for gate in may if self._told(topic, gate.rule.name, end, length) is None]
+            if may:
+                yield from self._judge(topic, end, length, _Open(may, most), at)
 
-    def _may_hold(self, topic: str, hours: tuple[int, int], gates: Sequence[Gate]) -> list[Rule]:
+    def _may_hold(self, topic: str, hours: tuple[int, int], gates: Sequence[Gate]) -> _Open:
         """The rules that can hold in windows within the hours."""
         most = self._hours.at_most(topic, *hours)
-        return [gate.rule for gate in gates if gate.lets(topic, most)]
+        return _Open([gate for gate in gates if gate.lets(topic, most)], most)
 
-    def _judge(self, topic: str, end: int, length: int, rules: Sequence[Rule], at: float) -> Iterator[Candidate]:
+    def _judge(self, topic: str, end: int, length: int, opened: _Open, at: float) -> Iterator[Candidate]:
         """Candidates of the rules that hold in the window of `length` buckets that ends with bucket `end`."""
-        counts = self._hours.posts(topic)
-        posts = sum(counts.get(number, 0) for number in range(end - length + 1, end + 1))
-        rules = [rule for rule in rules if posts >= rule.fewest]
-        if not rules:
-            return
+        posts = self._hours.posts_within(topic, end - length + 1, end)
         window = self._hours.window(topic, end, length)
-        for rule in rules:
-            found = self._found(rule, topic, window, end)
+        for gate in opened.gates:
+            if posts < gate.rule.fewest:
+                continue
+            found = self._found(gate, topic, window, end, posts, opened.most)
             if found is not None:
                 reason, told = found
-                self._hours.tell(topic, rule.name, end, told, int(at))
-                yield from self._holding.found(rule, self.candidate(topic, rule, window, reason), at)
+                self._hours.tell(topic, gate.rule.name, end, told, int(at))
+                yield from self._holding.found(gate.rule, self.candidate(topic, gate.rule, window, reason), at)
 
-    def _found(self, rule: Rule, topic: str, window: Window, end: int) -> tuple[Reason, float] | None:
+    def _found(
+        self, gate: Gate, topic: str, window: Window, end: int, posts: int, most: Total
+    ) -> tuple[Reason, float] | None:
         """Why the rule is to be told now, and how much of it: the strength of a surge, else what was observed."""
+        rule = gate.rule
         if rule.kind == "baseline":
             return self._measure.surge(rule, topic, window)
-        told = self._told(topic, rule.name, end, AGAIN)
         lowered = self._holding.lowered(rule, topic)
+        told = self._told(topic, rule.name, end, AGAIN)
+        least = max(lowered.threshold or 0.0, 0.0 if told is None else told * GROWTH)
+        if not gate.reaches(most, posts, least):
+            return None
         if self._goes_on(topic, lowered, end):
             lowered = lowered.model_copy(update={"ratio": None, "p": None})
-        reason = self.holds(lowered, topic, window, 0.0 if told is None else told * GROWTH)
+        reason = self.holds(lowered, topic, window, least)
         return None if reason is None else (reason, reason.observed)
 
     def holds(self, rule: Rule, topic: str, window: Window, least: float) -> Reason | None:
@@ -124,6 +136,8 @@ class Judging:
     def _told(self, topic: str, rule: str, end: int, near: int) -> float | None:
         """The most that was observed when the rule was told less than `near` buckets away."""
         told = self._hours.told(topic, rule)
+        if not told:
+            return None
         return max((told[number] for number in range(end - near + 1, end + near) if number in told), default=None)
 
     def _goes_on(self, topic: str, rule: Rule, end: int) -> bool:

@@ -32,6 +32,7 @@ from tingchao.pipeline.records import Event, Reason
 
 _COLD_SURE = 0.5  # without a history a count says that much and no more
 _PLACES = {"negative_share": NEGATIVE, "sources": OUTLETS, "severity": GRAVITY, "engagement": REACTIONS}  # in a Total
+_ROUNDING = 1e-9  # more than what the order of multiplications changes
 _WHOLE = frozenset({POSTS, OUTLETS, REACTIONS})  # places that count; the others hold thousandths
 _MEANS = {NEGATIVE: 1.0, GRAVITY: 3.0}  # means over the posts that could be judged, and the most that each can be
 
@@ -52,6 +53,18 @@ class Gate(NamedTuple):
             and most[self.place] >= self.least
             and (self.topics is None or topic in self.topics)
         )
+
+    def reaches(self, most: Total, posts: int, least: float) -> bool:
+        """Whether `least` can be observed in a window with so many posts, where there is at most so much.
+
+        Asked before the window is summed: most windows fail by what the hours that they touch hold in all.
+        """
+        if self.rule.kind == "signal":
+            return least <= (1.0 if self.rule.single else most[self.place] / UNIT)
+        if self.rule.kind == "negative_share":  # the posts that could not be judged, and all the negative ones, in it
+            judged = posts - (most[POSTS] - most[JUDGED])
+            return most[NEGATIVE] >= least * judged * UNIT * (1 - _ROUNDING)
+        return True
 
 
 def gate_of(rule: Rule) -> Gate:
@@ -86,12 +99,12 @@ class Measure:
 
     def surge(self, rule: Rule, topic: str, window: Window) -> tuple[Reason, float] | None:
         """Why a rule of kind baseline is to be told now, and how strong the surge is; None when it is not."""
-        if window.posts < rule.min_posts or not window.has_voices(rule.min_voices):
-            return None
         found = self._surges.find(rule, topic, window, live=self._is_live(topic, window))
-        observed = _observed(rule, window, signal_number(rule))
         if found is None or not self._surges.tells(rule, topic, found, window.end // BUCKET - 1):
             return None
+        if window.posts < rule.min_posts or not window.has_voices(rule.min_voices):
+            return None
+        observed = _observed(rule, window, signal_number(rule))
         return _reason(rule, window, observed, found.expected, found.p), found.strength
 
     def holds(self, rule: Rule, topic: str, window: Window, least: float) -> Reason | None:

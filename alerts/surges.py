@@ -72,6 +72,5 @@ class Surges:
     def _count(self, topic: str, window: Window, length: int, place: int) -> float:
         last = window.end // BUCKET - 1
         if place == POSTS:
-            posts = self._hours.posts(topic)
-            return float(sum(posts.get(number, 0) for number in range(last - length + 1, last + 1)))
+            return float(self._hours.posts_within(topic, last - length + 1, last))
         return self._hours.window(topic, last, length).mass(place - FIRST_SIGNAL) / UNIT

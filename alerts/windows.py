@@ -7,7 +7,7 @@ order of arrival never changes it and a further post never lowers it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from math import prod
 
@@ -111,14 +111,29 @@ def count_source(sources: dict[str, int], source: str) -> None:
 
 
 class Window:
-    """The sum of the buckets of one window; what costs time is summed only when asked for."""
+    """The sum of the buckets of one window; they are taken, and summed, only when something is asked for."""
 
-    def __init__(self, start: int, end: int, buckets: Sequence[Bucket]) -> None:
+    def __init__(self, start: int, end: int, buckets: Iterable[Bucket]) -> None:
         """Seconds since 1970: `start` belongs to the window, `end` does not."""
-        self.start, self.end, self._buckets = start, end, buckets
-        self.posts = sum(b.posts for b in buckets)
-        self.judged = sum(b.judged for b in buckets)
-        self.negative = sum(b.negative for b in buckets)
+        self.start, self.end, self._given = start, end, buckets
+
+    @cached_property
+    def _buckets(self) -> Sequence[Bucket]:
+        return list(self._given)
+
+    @cached_property
+    def posts(self) -> int:
+        return sum([b.posts for b in self._buckets])
+
+    @cached_property
+    def judged(self) -> int:
+        """Posts that the models could judge."""
+        return sum([b.judged for b in self._buckets])
+
+    @cached_property
+    def negative(self) -> int:
+        """Thousandths: expected number of negative posts."""
+        return sum([b.negative for b in self._buckets])
 
     @property
     def severity(self) -> float:

@@ -20,7 +20,7 @@ from tingchao.alerts import shards, watch
 from tingchao.alerts.baseline import Past, Usual, UsualShare, usual, usual_share
 from tingchao.alerts.dark import Dark
 from tingchao.alerts.hours import UNKNOWN, Hours
-from tingchao.alerts.measure import Measure
+from tingchao.alerts.measure import Measure, gate_of
 from tingchao.alerts.reactions import Reactions
 from tingchao.alerts.seen import Seen
 from tingchao.alerts.smallest import MOST, distinct, hashed
@@ -639,6 +639,21 @@ def test_different_voices_are_counted_exactly_up_to_a_limit_and_in_any_order(
     assert together == distinct([whole.voice_hashes])
     if len(voices) < MOST:
         assert together == len(voices)
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.floats(0, 1), st.booleans()), max_size=6))
+def test_what_the_hours_hold_rules_out_no_window_whose_share_reaches_the_threshold(
+    parts: list[tuple[int, int, float, bool]],
+) -> None:
+    buckets = [
+        (Bucket(posts=judged + other, judged=judged, negative=round(share * judged * 1000)), inside)
+        for judged, other, share, inside in parts
+    ]
+    whole, window = Window(0, 7200, [b for b, _ in buckets]), Window(0, 3600, [b for b, inside in buckets if inside])
+    gate = gate_of(ANGER)
+    most = [whole.posts, whole.judged, whole.negative]
+    assert gate.reaches(most, window.posts, 0.6) or window.negative_share < 0.6
+    assert gate.reaches(most, window.posts, window.negative_share)
 
 
 def test_the_estimate_of_many_voices_is_within_a_third() -> None:
