@@ -6,7 +6,7 @@ restart takes it as well. State keys: `h/topic/hour` (buckets), `t/topic/day` (t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 
 import msgspec
 import numpy as np
@@ -29,6 +29,7 @@ BASELINE = 28 * 24  # hours of totals that a baseline looks back on: four weeks,
 # chance takes 10,000 posts (two standard deviations of a Poisson count); below 50 an hour each post is asked about.
 GROWN = 0.02
 _DECODED, _A_TOPIC = 1000, 3  # hours kept decoded between two batches, at least, and so many a topic; 2 to 5 KB each
+_DAYS = 2  # days of totals kept decoded a topic; 10 KB each, and one of 28 days encoded takes less than 1 KB
 
 
 class Hour(msgspec.Struct, omit_defaults=True):
@@ -53,15 +54,13 @@ class Hours:
     def __init__(self, memory: MutableMapping[str, bytes], topics: int = 1) -> None:
         self._memory = memory
         self._hours = Kept(memory, Hour, max(_DECODED, topics * _A_TOPIC))
-        self._summed: set[tuple[str, int]] = set()  # days whose totals are not yet in the keyed state
+        self._days = Kept(memory, Day, max(_DECODED, topics * _DAYS))
         self._fresh: dict[str, dict[int, int]] = {}  # topic -> bucket -> counted since the rules were asked of it
         self._touched: set[str] = set()  # topics counted in since `due` was asked
         self._posts: dict[str, dict[int, int]] = {}
-        self._days: dict[tuple[str, int], Day] = {}
-        self._totals: dict[str, dict[int, Total]] = {}
-        self._tables: dict[str, dict[int, NDArray[np.float64]]] = {}  # the totals once more, a table a day
+        self._dates: dict[str, set[int]] = {}  # topic -> days with totals
+        self._all_posts: dict[int, int] = {}  # an hour, over all topics
         self._told: dict[tuple[str, str], dict[int, float]] = {}
-        self._firsts: dict[str, int] = {}
         self._load()
 
     def _load(self) -> None:
@@ -80,47 +79,45 @@ class Hours:
                     self._told.setdefault((topic, rule), {}).update(told)
                 self._hours.shrink()
             else:
-                day = _DAY.decode(self._memory[key])
-                self._days[topic, int(number)] = day
-                for hour_number, total in day.hours.items():
-                    day.hours[hour_number] = _widened(total)
-                    self._set_total(topic, hour_number, day.hours[hour_number])
+                self._dates.setdefault(topic, set()).add(int(number))
+                for hour_number, total in self._totals_of(topic, int(number)).items():
+                    self._all_posts[hour_number] = self._all_posts.get(hour_number, 0) + total[POSTS]
 
     def posts(self, topic: str) -> dict[int, int]:
         """Posts a bucket, of the buckets that have any; 0 where older posts gained reactions only."""
         return self._posts.get(topic, {})
 
-    def totals(self, topic: str) -> dict[int, Total]:
-        """The totals by hour, also of hours whose buckets are gone."""
-        return self._totals.get(topic, {})
+    def total(self, topic: str, number: int) -> Total | None:
+        """The total of an hour, also of one whose buckets are gone; None when there was nothing."""
+        day = self._days.get(_day_key(topic, number // 24))
+        total = None if day is None else day.hours.get(number)
+        return None if total is None else _widened(total)
 
-    def all_posts(self) -> dict[int, int]:
+    def all_posts(self) -> Mapping[int, int]:
         """Posts an hour, over all topics."""
-        total: dict[int, int] = {}
-        for totals in self._totals.values():
-            for hour, values in totals.items():
-                total[hour] = total.get(hour, 0) + values[POSTS]
-        return total
+        return self._all_posts
 
     def at_most(self, topic: str, first: int, last: int) -> Total:
         """The sum of the hours `first` to `last`: an upper bound of what any window within them holds."""
-        totals = self.totals(topic)
-        touched = [totals[number] for number in range(first, last + 1) if number in totals]
+        totals = (self.total(topic, number) for number in range(first, last + 1))
+        touched = [total for total in totals if total is not None]
         if len(touched) == 1:
             return touched[0]
         return list(map(sum, zip(*touched, strict=True))) if touched else _NOTHING
 
-    def past(self, topic: str, first: int, end: int) -> NDArray[np.float64]:
-        """The totals of the hours from `first` on, without `end`, one row an hour; zeros where there was nothing."""
-        tables = self._tables.get(topic, {})
-        days = [tables.get(day, _EMPTY) for day in range(first // 24, -(-end // 24))]
-        return np.concatenate(days)[first % 24 : first % 24 + end - first]
+    def past(self, topic: str, first: int, end: int, place: int) -> NDArray[np.float64]:
+        """One place of the totals of the hours from `first` on, without `end`; zeros where there was nothing."""
+        values = np.zeros(end - first)
+        for day in range(first // 24, -(-end // 24)):
+            for number, total in self._totals_of(topic, day).items():
+                if first <= number < end:
+                    values[number - first] = total[place] if place < len(total) else UNKNOWN
+        return values
 
     def first(self, topic: str, before: int) -> int:
         """The first hour that has anything; `before` when none has."""
-        if topic not in self._firsts:
-            self._firsts[topic] = min(self.totals(topic), default=before)
-        return self._firsts[topic]
+        dates = self._dates.get(topic)
+        return min(self._totals_of(topic, min(dates))) if dates else before
 
     def bucket(self, topic: str, number: int, at: int) -> Bucket:
         """The bucket to add to; `save` writes it."""
@@ -197,20 +194,14 @@ class Hours:
         for number in {bucket // PER_HOUR for bucket in fresh}:
             hour = self._opened(topic, number)
             total = _total(hour)
-            self._set_total(topic, number, total)
-            day = self._days.setdefault((topic, number // 24), Day(hour.touched))
-            day.touched = max(day.touched, hour.touched)
-            day.hours[number] = total
+            self._set_total(topic, number, total, hour.touched)
             self._hours.changed(_key(topic, number))
-            self._summed.add((topic, number // 24))
         return fresh
 
     def save(self) -> None:
         """Write what changed into the keyed state."""
         self._hours.save()
-        for topic, day in self._summed:
-            self._memory[f"t/{topic}/{day}"] = _ENCODER.encode(self._days[topic, day])
-        self._summed.clear()
+        self._days.save()
 
     def drop(self, before: int) -> list[tuple[str, int]]:
         """Forget buckets whose hour ended, and was last touched, before `before` (seconds); totals four weeks later.
@@ -230,23 +221,32 @@ class Hours:
             self._hours.drop(_key(topic, number))
             dropped.append((topic, number))
         for topic, number in self._old("t", before - BASELINE * HOUR, 24 * HOUR):
-            if self._days[topic, number].touched >= before:
+            day = self._days.look(_day_key(topic, number))
+            if day is None or day.touched >= before:
                 continue
-            for hour_number in self._days.pop((topic, number)).hours:
-                self._totals[topic].pop(hour_number, None)
-            self._tables[topic].pop(number, None)
-            self._firsts.pop(topic, None)
-            del self._memory[f"t/{topic}/{number}"]
+            for hour_number, total in day.hours.items():
+                self._all_posts[hour_number] -= total[POSTS]
+                if not self._all_posts[hour_number]:
+                    del self._all_posts[hour_number]
+            self._days.drop(_day_key(topic, number))
+            self._dates[topic].discard(number)
         return dropped
 
-    def _set_total(self, topic: str, number: int, total: Total) -> None:
-        self._totals.setdefault(topic, {})[number] = total
-        tables = self._tables.setdefault(topic, {})
-        if number // 24 not in tables:
-            tables[number // 24] = np.zeros_like(_EMPTY)
-        tables[number // 24][number % 24] = total
-        if number < self._firsts.get(topic, number):
-            self._firsts[topic] = number
+    def _set_total(self, topic: str, number: int, total: Total, touched: int) -> None:
+        key = _day_key(topic, number // 24)
+        day = self._days.get(key)
+        if day is None:
+            day = self._days.add(key, Day(touched))
+            self._dates.setdefault(topic, set()).add(number // 24)
+        before = day.hours.get(number)
+        self._all_posts[number] = self._all_posts.get(number, 0) + total[POSTS] - (before[POSTS] if before else 0)
+        day.touched, day.hours[number] = max(day.touched, touched), total
+        self._days.changed(key)
+
+    def _totals_of(self, topic: str, number: int) -> Mapping[int, Total]:
+        """The totals of a day by the hour, some of them perhaps of an earlier form, and shorter."""
+        day = self._days.look(_day_key(topic, number))
+        return {} if day is None else day.hours
 
     def _old(self, kind: str, before: int, seconds: int) -> Iterator[tuple[str, int]]:
         for key in [key for key in self._memory if key.startswith(f"{kind}/") and "#" not in key]:
@@ -259,7 +259,7 @@ class Hours:
         key = _key(topic, number)
         hour = self._hours.get(key)
         if hour is None:
-            hour = self._hours.add(key, Hour(at, {}, {}, list(self.totals(topic).get(number, ()))))
+            hour = self._hours.add(key, Hour(at, {}, {}, self.total(topic, number) or []))
         hour.touched = max(hour.touched, at)
         self._hours.changed(key)
         return hour
@@ -274,10 +274,10 @@ def _key(topic: str, number: int) -> str:
     return f"h/{topic}/{number}"
 
 
-_ENCODER = msgspec.msgpack.Encoder()
-_DAY = msgspec.msgpack.Decoder(Day)
+def _day_key(topic: str, number: int) -> str:
+    return f"t/{topic}/{number}"
 
-_EMPTY = np.zeros((24, _WIDTH))
+
 _NOTHING: Total = [0] * _WIDTH
 
 
@@ -304,4 +304,6 @@ def _total(hour: Hour) -> Total:
 
 def _widened(total: Total) -> Total:
     """A total as long as today's, also of a time in which less was counted."""
+    if len(total) == _WIDTH:
+        return total
     return total + [UNKNOWN] * (_WIDTH - len(total))

@@ -34,6 +34,13 @@ class Kept(Generic[Value]):
             value = self._open[key] = self._decoder.decode(shards.get(self._memory, key))
         return value
 
+    def look(self, key: str) -> Value | None:
+        """The value, not to be altered: what waits encoded is not kept decoded for it."""
+        value = self._open.get(key)
+        if value is None and key in self._memory:
+            return self._decoder.decode(shards.get(self._memory, key))
+        return value
+
     def add(self, key: str, value: Value) -> Value:
         """A new value, or another one."""
         self._open[key] = value

@@ -154,13 +154,14 @@ class Measure:
         if end - first < COLD:
             return None
         middle = end + 0.5 + length / 2  # windows begin half an hour after `end` on the average
-        past = self._hours.past(topic, first, end)
+        past = self._hours.past(topic, first, end, place)
         # Of the time before a measure was counted only hours without posts are known, which are not what is usual.
-        begin = int(np.flatnonzero(past[:, place] < 0).max(initial=-1)) + 1
+        begin = int(np.flatnonzero(past < 0).max(initial=-1)) + 1
         first, past = first + begin, past[begin:]
         if place in _MEANS:
-            return usual_share(past[:, place] / UNIT / _MEANS[place], past[:, JUDGED], first, middle)
-        values = past[:, place] / (1 if place in _WHOLE else UNIT)
+            judged = self._hours.past(topic, first, end, JUDGED)
+            return usual_share(past / UNIT / _MEANS[place], judged, first, middle)
+        values = past / (1 if place in _WHOLE else UNIT)
         if place == OUTLETS:  # half an hour has more than half the sources of an hour
             length = max(1.0, length)
         return usual(Past(values, first, HOUR, self._dark.known(first, end)), middle - 0.5, length)

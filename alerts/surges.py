@@ -61,7 +61,7 @@ class Surges:
         first = max(self._first(topic, end, live), end - MEMORY)
         if first >= end:
             return None
-        values = self._hours.past(topic, first, end)[:, place] / (1 if place == POSTS else UNIT)
+        values = self._hours.past(topic, first, end, place) / (1 if place == POSTS else UNIT)
         past = Past(values, first, HOUR, self._dark.known(first, end))
         swings = self._swings.setdefault(topic, {})
         key = end // 24 * 24, place, first

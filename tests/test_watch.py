@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -323,13 +324,35 @@ def test_hours_of_before_a_measure_was_counted_are_unknown_not_zero() -> None:
     at = 500_000 * 3600
     older = [4, 4, 0] + [0] * len(SIGNALS)
     memory[f"t/metro/{500_000 // 24}"] = msgspec.msgpack.encode({"touched": at, "hours": {500_000: older}})
-    assert Hours(memory).past("metro", 500_000, 500_001)[0].tolist() == [*older, *[UNKNOWN] * 3]
+
+    def past(hours: Hours) -> list[float]:
+        return [hours.past("metro", 500_000, 500_001, place).item() for place in range(len(older) + 3)]
+
+    assert past(Hours(memory)) == [*older, *[UNKNOWN] * 3]
     later = Hours(memory)
     bucket = later.bucket("metro", at // 300, at)
     bucket.add(POST, 1, 1, [])
     later.counted("metro", at // 300, bucket)
     later.sum_up("metro")
-    assert later.past("metro", 500_000, 500_001)[0].tolist() == [5, 5, 200, *older[3:], *[UNKNOWN] * 3]
+    assert past(later) == [5, 5, 200, *older[3:], *[UNKNOWN] * 3]
+
+
+def test_days_of_totals_wait_encoded_and_are_known_until_they_are_dropped() -> None:
+    memory, topics, days = Memory({}), 3, 30
+    first = 500_000 // 24 * 24
+    for topic, day in itertools.product(range(topics), range(days)):
+        total = [1 + day, 1, 0] + [0] * (len(SIGNALS) + 3)
+        hours = {first + 24 * day + n: total for n in range(24)}
+        memory[f"t/t{topic}/{first // 24 + day}"] = msgspec.msgpack.encode({"touched": 0, "hours": hours})
+    hours = Hours(memory)
+    assert hours.past("t1", first, first + 24 * days, 0).tolist() == [1 + n // 24 for n in range(24 * days)]
+    assert hours.first("t1", 0) == first
+    assert hours.all_posts()[first + 24] == 2 * topics
+    hours.drop((first + 24 * (days + 1)) * 3600)  # totals four weeks later
+    assert hours.first("t1", 0) == first + 24 * 3
+    assert min(hours.all_posts()) == first + 24 * 3
+    assert not hours.past("t1", first, first + 72, 0).any()
+    assert sum(key.startswith("t/") for key in memory) == topics * (days - 3)
 
 
 def test_buckets_that_were_kept_in_an_earlier_form_are_read() -> None:
@@ -521,7 +544,9 @@ def test_a_totals_hour_that_comes_back_is_added_to_and_not_replaced(world: World
     world.run()
     world.run(mention("late", T0 + MINUTE))
     hours = Hours(Memory(world.log.state("watch")))
-    assert hours.totals("metro")[int(T0.timestamp()) // 3600][0] == 31
+    total = hours.total("metro", int(T0.timestamp()) // 3600)
+    assert total is not None
+    assert total[0] == 31
 
 
 # Nothing depends on batches, order or restarts
@@ -614,8 +639,9 @@ def totals(posts: Sequence[Mention]) -> list[object]:
     for first in range(0, len(posts), 50):
         stage.process([Input(one, T0 + DAY) for one in posts[first : first + 50]])
     hours = Hours(memory)
-    found: list[object] = [sorted(hours.totals("metro").items())]
-    for number in sorted(hours.posts("metro")):
+    numbers = sorted(hours.posts("metro"))
+    found: list[object] = [hours.total("metro", hour) for hour in range(numbers[0] // 12, numbers[-1] // 12 + 1)]
+    for number in numbers:
         window = hours.window("metro", number, 12)
         found.append((window.posts, window.voices, window.negative, window.masses(), window.sources, window.sure(0)))
     return found
