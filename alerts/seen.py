@@ -1,6 +1,6 @@
 """Which posts of a topic were counted already, so that a later revision of one changes no count.
 
-In memory most ids of a topic stand in one sorted array and only the newest in a set: a set takes ten times as much.
+In memory the ids of a topic stand in sorted arrays: a set takes ten times as much.
 State keys: `s/topic/hour/n`, 64-bit hashes of ids, by the hour of event time under which they were counted; a small
 record is appended to, a full one is left alone, so that a batch writes little.
 """
@@ -8,14 +8,14 @@ record is appended to, a full one is left alone, so that a batch writes little.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
-from collections.abc import MutableMapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, MutableMapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 _PIECE = 4096  # bytes; a record is rewritten while it is smaller
-_FRESH = 256  # ids that stay in the set in any case ...
-_SHARE = 16  # ... and as many as this part of the sorted ones, so that an id is sorted some times at most
+_BLOCK = 1024  # ids of one array at most, so that little is moved when one is inserted
 
 
 class Seen:
@@ -26,13 +26,14 @@ class Seen:
         self._ids: dict[str, _Ids] = {}
         self._pieces: dict[tuple[str, int], int] = {}  # how many records a topic and hour has
         self._new: dict[tuple[str, int], array[int]] = {}
+        known: dict[str, list[bytes]] = {}
         for key in memory:
             if key.startswith("s/"):
                 topic, hour, number = key.removeprefix("s/").rsplit("/", 2)
-                self._of(topic).fresh.update(array("Q", memory[key]))
+                known.setdefault(topic, []).append(memory[key])
                 self._pieces[topic, int(hour)] = max(self._pieces.get((topic, int(hour)), 0), int(number) + 1)
-        for ids in self._ids.values():
-            ids.settle()
+        for topic, pieces in known.items():
+            self._ids[topic] = _Ids(np.sort(np.frombuffer(b"".join(pieces), dtype=np.uint64)))
 
     def add(self, topic: str, one: int, hour: int) -> bool:
         """Remember an id; False when it was known."""
@@ -68,37 +69,35 @@ class Seen:
     def _of(self, topic: str) -> _Ids:
         ids = self._ids.get(topic)
         if ids is None:
-            ids = self._ids[topic] = _Ids()
+            ids = self._ids[topic] = _Ids(np.zeros(0, dtype=np.uint64))
         return ids
 
 
 class _Ids:
-    """The ids of one topic: each is fresh or sorted."""
+    """The ids of one topic, in sorted blocks."""
 
-    def __init__(self) -> None:
-        self.fresh: set[int] = set()
-        self._sorted: array[int] = array("Q")
+    def __init__(self, ids: NDArray[np.uint64]) -> None:
+        """`ids` are sorted."""
+        parts = [ids[start : start + _BLOCK // 2] for start in range(0, max(1, len(ids)), _BLOCK // 2)]
+        self._blocks = [array("Q", part.tobytes()) for part in parts]
+        self._firsts = [0, *(int(part[0]) for part in parts[1:])]  # the least id that may stand in each block
 
     def add(self, one: int) -> bool:
         """False when it was there."""
-        if one in self.fresh:
+        number = bisect_right(self._firsts, one) - 1
+        block = self._blocks[number]
+        place = bisect_left(block, one)
+        if place < len(block) and block[place] == one:
             return False
-        place = bisect_left(self._sorted, one)
-        if place < len(self._sorted) and self._sorted[place] == one:
-            return False
-        self.fresh.add(one)
-        if len(self.fresh) > _FRESH + len(self._sorted) // _SHARE:
-            self.settle()
+        block.insert(place, one)
+        if len(block) > _BLOCK:
+            half = len(block) // 2
+            self._blocks[number : number + 1] = block[:half], block[half:]
+            self._firsts.insert(number + 1, block[half])
         return True
 
-    def settle(self) -> None:
-        """Sort the fresh ones in."""
-        self._keep(np.sort(np.concatenate((np.array(self._sorted), np.array([*self.fresh], dtype=np.uint64)))))
-        self.fresh = set()
-
-    def remove(self, gone: array[int]) -> None:
-        self.fresh.difference_update(gone)
-        self._keep(np.setdiff1d(np.array(self._sorted), np.array(gone), assume_unique=True))
-
-    def _keep(self, ids: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> None:
-        self._sorted = array("Q", ids.tobytes())
+    def remove(self, gone: Iterable[int]) -> None:
+        """Forget ids that are there."""
+        for one in gone:
+            block = self._blocks[bisect_right(self._firsts, one) - 1]
+            del block[bisect_left(block, one)]

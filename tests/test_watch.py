@@ -818,8 +818,14 @@ def test_seen_ids_survive_a_restart_and_go_with_their_hour() -> None:
 
 
 def test_seen_ids_are_those_of_a_plain_set_however_they_are_kept() -> None:
-    seen, plain, draw = Seen(Memory({})), set[int](), random.Random(1)
-    for n in range(6_000):
-        one = draw.choice((0, 2**64 - 1, draw.randrange(4_000) << 50))
+    memory, draw = Memory({}), random.Random(1)
+    seen, plain = Seen(memory), dict[int, int]()  # id -> hour
+    for n in range(12_000):
+        one = draw.choice((0, 2**64 - 1, draw.randrange(2**14) << 50))
         assert seen.add("metro", one, n // 2_000) is (one not in plain)
-        plain.add(one)
+        plain.setdefault(one, n // 2_000)
+        if n % 3_000 == 2_999:
+            seen.save()
+            seen = draw.choice((seen, Seen(memory)))
+            seen.drop("metro", n // 4_000)
+            plain = {one: hour for one, hour in plain.items() if hour != n // 4_000}
