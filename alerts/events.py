@@ -188,16 +188,16 @@ class Events:
         for n in turn:
             if (text := read[n].own) is not None:
                 text.owner = names[n]
-            self._count(posts[n], read[n], names[n])
+            self._count(posts[n], read[n], self._known[names[n]])
 
-    def _count(self, post: Told, read: _Read, name: str) -> None:
-        first = First(post.at, post.id, name_of(post.source))
+    def _count(self, post: Told, read: _Read, event: Happening) -> None:
+        # An event that begins with the post has its first already.
+        first = First(post.at, post.id, name_of(post.source)) if event.posts else event.first
         voice = hashed_voice(post.voice or post.source)
-        event = self._known[name]
         event.add(first, voice, read.mark, post.now, copy=read.original is not None, meaning=post.meaning)
         if post.gained:
             event.gain(post.at, post.gained)
-        self._changed.add(name)
+        self._changed.add(event.name)
 
     def _begin(self, numbers: Sequence[int], posts: Sequence[Told], names: list[str]) -> None:
         """Posts, of different scopes, begin an event each."""

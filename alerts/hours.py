@@ -99,8 +99,12 @@ class Hours:
 
     def at_most(self, topic: str, first: int, last: int) -> Total:
         """The sum of the hours `first` to `last`: an upper bound of what any window within them holds."""
-        totals = (self.total(topic, number) for number in range(first, last + 1))
-        touched = [total for total in totals if total is not None]
+        touched = []
+        for number in range(first // 24, last // 24 + 1):
+            day = self._days.get(_day_key(topic, number))
+            if day is not None:
+                hours = range(max(first, 24 * number), min(last, 24 * number + 23) + 1)
+                touched += [_widened(day.hours[hour]) for hour in hours if hour in day.hours]
         if len(touched) == 1:
             return touched[0]
         return list(map(sum, zip(*touched, strict=True))) if touched else _NOTHING
@@ -189,12 +193,12 @@ class Hours:
         Returns the buckets with something that was counted since it was called before, in order.
         """
         fresh = sorted(self._fresh.pop(topic, ()))
-        for bucket in fresh:
-            self._opened(topic, bucket // PER_HOUR).buckets[bucket].fresh = 0
         for number in {bucket // PER_HOUR for bucket in fresh}:
             hour = self._opened(topic, number)
-            total = _total(hour)
-            self._set_total(topic, number, total, hour.touched)
+            for bucket in fresh:
+                if bucket // PER_HOUR == number:
+                    hour.buckets[bucket].fresh = 0
+            self._set_total(topic, number, _total(hour), hour.touched)
             self._hours.changed(_key(topic, number))
         return fresh
 

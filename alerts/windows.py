@@ -77,14 +77,14 @@ def weights(mention: Mention) -> list[tuple[int, int]]:
     if scores.abstained or scores.advert > ADVERT:
         return []
     live = scores.live * UNIT
-    if live < FLOOR:
+    if live < FLOOR or max(scores.signals, default=0.0) * UNIT < FLOOR:
         return []
     return [(n, round(min(p * UNIT, live))) for n, p in enumerate(scores.signals) if p * UNIT >= FLOOR]
 
 
 def name_of(source: str) -> str:
     """As its posts are counted under; one object, since it is kept many times."""
-    return sys.intern(source[:NAME])
+    return sys.intern(source if len(source) <= NAME else source[:NAME])
 
 
 def keep_strongest(found: dict[int, int], key: int, weight: int, limit: int) -> None:

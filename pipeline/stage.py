@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -48,37 +48,31 @@ class Stage(Protocol):
         """Raises Retry (nothing happened, try again) or Poison (one of these inputs can never work)."""
 
 
-class Memory(MutableMapping[str, bytes]):
-    """A stage's keyed state; remembers which keys changed since the last commit."""
+class Memory(dict[str, bytes]):
+    """A stage's keyed state; remembers which keys changed since the last commit.
 
-    def __init__(self, values: dict[str, bytes]) -> None:
-        self._values = values
+    A dict, since stages read it several times a record and what a class of Python answers takes five times as long.
+    """
+
+    def __init__(self, values: Mapping[str, bytes]) -> None:
+        super().__init__(values)
         self._changed: set[str] = set()
 
-    def __getitem__(self, key: str) -> bytes:
-        return self._values[key]
-
-    def __contains__(self, key: object) -> bool:  # that of MutableMapping raises and catches KeyError
-        return key in self._values
-
     def __setitem__(self, key: str, value: bytes) -> None:
-        self._values[key] = value
+        super().__setitem__(key, value)
         self._changed.add(key)
 
     def __delitem__(self, key: str) -> None:
-        del self._values[key]
+        super().__delitem__(key)
         self._changed.add(key)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
+    # A dict's other ways of changing would not be noticed, and no stage needs them.
+    pop = popitem = setdefault = update = clear = __ior__ = None  # type: ignore[assignment]
 
     def changes(self) -> dict[str, bytes | None]:
         """Changed keys with their value, None for deleted ones; asking forgets them."""
         changed, self._changed = self._changed, set()
-        return {key: self._values.get(key) for key in changed}
+        return {key: self.get(key) for key in changed}
 
 
 class Plan(NamedTuple):

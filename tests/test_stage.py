@@ -523,6 +523,12 @@ def test_memory_tells_changes_once() -> None:
     assert memory.changes() == {}
 
 
+@pytest.mark.parametrize("way", ["pop", "popitem", "setdefault", "update", "clear", "__ior__"])
+def test_memory_is_not_changed_in_ways_that_it_would_not_notice(way: str) -> None:
+    with pytest.raises(TypeError):
+        getattr(Memory({"a": b"1"}), way)("a")
+
+
 @given(steps=st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.binary(max_size=2), st.booleans())))
 def test_changes_applied_in_order_give_the_memory(steps: list[tuple[str, bytes | None, bool]]) -> None:
     memory, stored = Memory({"a": b"1"}), {"a": b"1"}
