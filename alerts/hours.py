@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tingchao.alerts.kept import Kept
+from tingchao.alerts.tally import Tally
 from tingchao.alerts.windows import BUCKET, HOUR, PER_HOUR, Bucket, Window
 from tingchao.config.signals import SIGNALS
 
@@ -57,7 +58,7 @@ class Hours:
         self._days = Kept(memory, Day, max(_DECODED, topics * _DAYS))
         self._fresh: dict[str, dict[int, int]] = {}  # topic -> bucket -> counted since the rules were asked of it
         self._touched: set[str] = set()  # topics counted in since `due` was asked
-        self._posts: dict[str, dict[int, int]] = {}
+        self._posts: dict[str, Tally] = {}
         self._dates: dict[str, set[int]] = {}  # topic -> days with totals
         self._all_posts: dict[int, int] = {}  # an hour, over all topics
         self._told: dict[tuple[str, str], dict[int, float]] = {}
@@ -71,7 +72,9 @@ class Hours:
             topic, _, number = rest.rpartition("/")
             if kind == "h":
                 hour = self._opened(topic, int(number))
-                self._posts.setdefault(topic, {}).update((n, b.posts) for n, b in hour.buckets.items())
+                posts = self._posts.setdefault(topic, Tally())
+                for n, bucket in hour.buckets.items():
+                    posts.put(n, bucket.posts)
                 if fresh := {n: b.fresh for n, b in hour.buckets.items() if b.fresh}:
                     self._fresh.setdefault(topic, {}).update(fresh)
                     self._touched.add(topic)
@@ -83,9 +86,9 @@ class Hours:
                 for hour_number, total in self._totals_of(topic, int(number)).items():
                     self._all_posts[hour_number] = self._all_posts.get(hour_number, 0) + total[POSTS]
 
-    def posts(self, topic: str) -> dict[int, int]:
+    def posts(self, topic: str) -> Tally:
         """Posts a bucket, of the buckets that have any; 0 where older posts gained reactions only."""
-        return self._posts.get(topic, {})
+        return self._posts.get(topic, _NO_POSTS)
 
     def total(self, topic: str, number: int) -> Total | None:
         """The total of an hour, also of one whose buckets are gone; None when there was nothing."""
@@ -143,11 +146,6 @@ class Hours:
             if hour is not None:
                 yield from [bucket for n, bucket in hour.buckets.items() if first <= n <= last and n in posts]
 
-    def posts_within(self, topic: str, first: int, last: int) -> int:
-        """Posts in the buckets `first` to `last`."""
-        posts = self.posts(topic)
-        return sum([posts.get(number, 0) for number in range(first, last + 1)])
-
     def told(self, topic: str, rule: str) -> dict[int, float]:
         """Last bucket of a window -> what was observed when a candidate of the rule was written for it."""
         return self._told.get((topic, rule), {})
@@ -165,8 +163,8 @@ class Hours:
         """Bring `posts` and `due` up to date with a bucket."""
         posts = self._posts.get(topic)
         if posts is None:
-            posts = self._posts[topic] = {}
-        posts[number] = bucket.posts
+            posts = self._posts[topic] = Tally()
+        posts.put(number, bucket.posts)
         fresh = self._fresh.get(topic)
         if fresh is None:
             fresh = self._fresh[topic] = {}
@@ -185,7 +183,7 @@ class Hours:
         """Whether what is fresh is enough beside the hour that ends with the newest bucket that has some."""
         fresh = self._fresh[topic]
         last = max(fresh)
-        return sum(fresh.values()) >= GROWN * self.posts_within(topic, last - PER_HOUR + 1, last)
+        return sum(fresh.values()) >= GROWN * self._posts[topic].between(last - PER_HOUR + 1, last)
 
     def sum_up(self, topic: str) -> list[int]:
         """Bring the totals of a topic up to date, for the rules to be asked of it.
@@ -217,8 +215,8 @@ class Hours:
             hour = self._opened(topic, number)
             if hour.touched >= before:
                 continue
-            for bucket in hour.buckets:
-                self._posts[topic].pop(bucket, None)
+            if topic in self._posts:
+                self._posts[topic].drop(number)
             for rule, told in hour.told.items():
                 for last in told:
                     self._told[topic, rule].pop(last, None)
@@ -282,6 +280,7 @@ def _day_key(topic: str, number: int) -> str:
     return f"t/{topic}/{number}"
 
 
+_NO_POSTS = Tally()
 _NOTHING: Total = [0] * _WIDTH
 
 

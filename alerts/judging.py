@@ -62,7 +62,7 @@ class Judging:
         buckets = self._hours.sum_up(topic)
         self._measure.changed(topic, buckets[0] // PER_HOUR)
         posts = self._hours.posts(topic)
-        newest = max(posts, default=0)  # most of what comes in is added there, and no window ends behind it
+        newest = posts.newest  # most of what comes in is added there, and no window ends behind it
         found: list[tuple[int, Candidate]] = []
         for length, gates in self._rules.items():
             ends = {end for b in buckets for end in range(b, min(b + length, newest + 1)) if end in posts}
@@ -93,7 +93,7 @@ class Judging:
 
     def _judge(self, topic: str, end: int, length: int, opened: _Open, at: float) -> Iterator[Candidate]:
         """Candidates of the rules that hold in the window of `length` buckets that ends with bucket `end`."""
-        posts = self._hours.posts_within(topic, end - length + 1, end)
+        posts = self._hours.posts(topic).between(end - length + 1, end)
         window = self._hours.window(topic, end, length)
         for gate in opened.gates:
             if posts < gate.rule.fewest:
@@ -150,7 +150,6 @@ class Judging:
     def candidate(self, topic: str, rule: Rule, window: Window, reason: Reason) -> Candidate:
         signal = signal_number(rule)
         first, last = window.start // BUCKET, window.end // BUCKET
-        posts = self._hours.posts(topic)
         return Candidate(
             topic=topic,
             reason=reason,
@@ -163,7 +162,7 @@ class Judging:
             severity=round(window.severity, 2),
             signals={name: round(mass, 2) for name, mass in window.masses().items()},
             evidence=self._shelves.pick(topic, range(first, last), REACTED if rule.kind == "engagement" else signal),
-            curve=tuple(posts.get(number, 0) for number in range(last - CURVE, last)),
+            curve=tuple(self._hours.posts(topic).each(last - CURVE, last - 1)),
             bucket=BUCKET,
             event=self._events.leading(topic, first, last - 1, window.posts),
             quiet=_quiet(rule),

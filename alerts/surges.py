@@ -72,5 +72,5 @@ class Surges:
     def _count(self, topic: str, window: Window, length: int, place: int) -> float:
         last = window.end // BUCKET - 1
         if place == POSTS:
-            return float(self._hours.posts_within(topic, last - length + 1, last))
+            return float(self._hours.posts(topic).between(last - length + 1, last))
         return self._hours.window(topic, last, length).mass(place - FIRST_SIGNAL) / UNIT

@@ -412,7 +412,8 @@ class Storm:
         for memory in log.states("watch"):
             hours = Hours({key: value for key, value in memory.items() if not key.startswith("#")})
             for topic in self.topics:
-                counted[topic] += sum(hours.posts(topic).values())
+                held = hours.posts(topic)
+                counted[topic] += sum(held.between(number, number) for number in held)
         self._must(counted == expected, f"windows hold {dict(counted)}, expected {dict(expected)}")
         self.say(f"windows: {dict(counted)}")
 

@@ -25,6 +25,7 @@ from tingchao.alerts.measure import Measure, gate_of
 from tingchao.alerts.reactions import Reactions
 from tingchao.alerts.seen import Seen
 from tingchao.alerts.smallest import MOST, distinct, hashed
+from tingchao.alerts.tally import Tally
 from tingchao.alerts.watch import Watch
 from tingchao.alerts.windows import OTHERS, SOURCES, TEXTS, Bucket, Window, weights
 from tingchao.config.rules import Rule
@@ -375,6 +376,24 @@ def test_a_measure_without_known_hours_has_no_baseline() -> None:
     assert measure.baseline(MANY, "metro", window) is not None
     assert measure.baseline(SPREAD, "metro", window) is None
     assert measure.baseline(GRAVE, "metro", window) is None
+
+
+@given(st.dictionaries(st.integers(5_900_000, 5_900_090), st.integers(0, 9)), st.integers(0, 90), st.integers(0, 90))
+def test_a_tally_is_a_dictionary_of_buckets(posts: dict[int, int], start: int, length: int) -> None:
+    tally, first = Tally(), 5_900_000 + start
+    for number, count in posts.items():
+        tally.put(number, 99)
+        tally.put(number, count)
+    last = first + length - 1
+    assert list(tally) == sorted(posts)
+    assert [number in tally for number in range(first, first + length)] == [
+        number in posts for number in range(first, first + length)
+    ]
+    assert tally.each(first, last) == [posts.get(number, 0) for number in range(first, first + length)]
+    assert tally.between(first, last) == sum(tally.each(first, last))
+    assert tally.newest == max(posts, default=0)
+    tally.drop(first // 12)
+    assert list(tally) == sorted(number for number in posts if number // 12 != first // 12)
 
 
 def test_sources_beyond_those_kept_apart_never_lower_the_count() -> None:
