@@ -60,7 +60,7 @@ class Shelves:
 
     def __init__(self, memory: MutableMapping[str, bytes], topics: int = 1) -> None:
         self._limit = max(_SHELVES, _A_TOPIC * topics)
-        self._shelves = Kept(memory, Shelf, max(_OPEN, topics))
+        self._shelves = Kept(memory, msgspec.msgpack.Decoder(Shelf).decode, max(_OPEN, topics))
         self._touched: dict[str, int] = {}
         for key in list(memory):
             if key.startswith("e/") and "#" not in key:

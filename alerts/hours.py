@@ -7,6 +7,7 @@ restart takes it as well. State keys: `h/topic/hour` (buckets), `t/topic/day` (t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -33,8 +34,8 @@ _DECODED, _A_TOPIC = 1000, 3  # hours kept decoded between two batches, at least
 _DAYS = 2  # days of totals kept decoded a topic; 10 KB each, and one of 28 days encoded takes less than 1 KB
 
 
-class Hour(msgspec.Struct, omit_defaults=True):
-    """The buckets of one topic and one hour of event time."""
+class Hour(msgspec.Struct, array_like=True):
+    """The buckets of one topic and one hour of event time. New fields stand last."""
 
     touched: int  # seconds: when something was last added, by the clock
     buckets: dict[int, Bucket] = {}  # by their number since 1970
@@ -54,8 +55,8 @@ class Hours:
 
     def __init__(self, memory: MutableMapping[str, bytes], topics: int = 1) -> None:
         self._memory = memory
-        self._hours = Kept(memory, Hour, max(_DECODED, topics * _A_TOPIC))
-        self._days = Kept(memory, Day, max(_DECODED, topics * _DAYS))
+        self._hours = Kept(memory, _read, max(_DECODED, topics * _A_TOPIC))
+        self._days = Kept(memory, msgspec.msgpack.Decoder(Day).decode, max(_DECODED, topics * _DAYS))
         self._fresh: dict[str, dict[int, int]] = {}  # topic -> bucket -> counted since the rules were asked of it
         self._touched: set[str] = set()  # topics counted in since `due` was asked
         self._posts: dict[str, Tally] = {}
@@ -282,6 +283,30 @@ def _day_key(topic: str, number: int) -> str:
 
 _NO_POSTS = Tally()
 _NOTHING: Total = [0] * _WIDTH
+
+
+class _Named(msgspec.Struct):
+    """An hour of the form of before: its fields, and those of its buckets, have their names beside them."""
+
+    touched: int
+    buckets: dict[int, dict[str, Any]] = {}
+    told: dict[str, dict[int, float]] = {}
+    before: Total = []
+
+
+_HOUR, _NAMED = msgspec.msgpack.Decoder(Hour), msgspec.msgpack.Decoder(_Named)
+_MAP = 0x80  # the upper half of the first byte of a map of up to 15 fields, in msgpack
+
+
+def _read(kept: bytes) -> Hour:
+    if kept[0] & 0xF0 != _MAP:
+        return _HOUR.decode(kept)
+    named = _NAMED.decode(kept)
+    buckets = {
+        number: Bucket(**{name: value for name, value in fields.items() if name in Bucket.__struct_fields__})
+        for number, fields in named.buckets.items()
+    }
+    return Hour(named.touched, buckets, named.told, named.before)
 
 
 def _total(hour: Hour) -> Total:

@@ -6,7 +6,7 @@ Those used longest ago wait encoded, from where a restart takes them as well.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Generic, TypeVar
 
 import msgspec
@@ -17,11 +17,13 @@ Value = TypeVar("Value")
 
 
 class Kept(Generic[Value]):
-    """At most `limit` values are decoded between two batches. Keys are those of the state (see shards)."""
+    """At most `limit` values are decoded between two batches. Keys are those of the state (see shards).
 
-    def __init__(self, memory: MutableMapping[str, bytes], kind: type[Value], limit: int) -> None:
-        self._memory, self._limit = memory, limit
-        self._decoder = msgspec.msgpack.Decoder(kind)
+    `read` makes a value of its bytes.
+    """
+
+    def __init__(self, memory: MutableMapping[str, bytes], read: Callable[[bytes], Value], limit: int) -> None:
+        self._memory, self._read, self._limit = memory, read, limit
         self._open: OrderedDict[str, Value] = OrderedDict()  # used longest ago first
         self._changed: set[str] = set()
 
@@ -31,14 +33,14 @@ class Kept(Generic[Value]):
         if value is not None:
             self._open.move_to_end(key)
         elif key in self._memory:
-            value = self._open[key] = self._decoder.decode(shards.get(self._memory, key))
+            value = self._open[key] = self._read(shards.get(self._memory, key))
         return value
 
     def look(self, key: str) -> Value | None:
         """The value, not to be altered: what waits encoded is not kept decoded for it."""
         value = self._open.get(key)
         if value is None and key in self._memory:
-            return self._decoder.decode(shards.get(self._memory, key))
+            return self._read(shards.get(self._memory, key))
         return value
 
     def add(self, key: str, value: Value) -> Value:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 
+import msgspec
+
 from tingchao.alerts.kept import Kept
 from tingchao.pipeline.records import Counts
 
@@ -23,7 +25,7 @@ class Reactions:
     """The posts of all topics of one partition."""
 
     def __init__(self, memory: MutableMapping[str, bytes], topics: int = 1) -> None:
-        self._hours = Kept(memory, dict[int, int], max(_OPEN, topics))
+        self._hours = Kept(memory, msgspec.msgpack.Decoder(dict[int, int]).decode, max(_OPEN, topics))
 
     def gained(self, topic: str, hour: int, post: int, counts: Counts, *, fresh: bool) -> int:
         """Reactions since the post was last seen; all of them for one that is new and `fresh`.

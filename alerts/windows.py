@@ -34,8 +34,8 @@ OTHERS = "…"  # the name under which sources beyond those kept apart are count
 SURE = 0.99  # nothing that counts texts can be surer
 
 
-class Bucket(msgspec.Struct, omit_defaults=True):
-    """What was said of a topic in five minutes. Advertising is not in it."""
+class Bucket(msgspec.Struct, array_like=True):
+    """What was said of a topic in five minutes. Advertising is not in it. New fields stand last."""
 
     posts: int = 0
     judged: int = 0  # posts that the models could judge

@@ -359,10 +359,20 @@ def test_days_of_totals_wait_encoded_and_are_known_until_they_are_dropped() -> N
 def test_buckets_that_were_kept_in_an_earlier_form_are_read() -> None:
     memory, number = Memory({}), 500_000
     bucket = {"posts": 2, "judged": 2, "negative": 300, "voices": [1, 2], "sources": {"forum": 2}}
-    kept = {"touched": 3600 * number, "buckets": {12 * number: bucket}}
+    later = bucket | {"voice_hashes": bytes(8), "texts": {0: {7: 900}}, "fresh": 1}
+    told = {"safety": {12 * number: 2.5}}
+    kept = {"touched": 3600 * number, "buckets": {12 * number: bucket, 12 * number + 1: later}, "told": told}
     memory[f"h/metro/{number}"] = msgspec.msgpack.encode(kept)
-    window = Hours(memory).window("metro", 12 * number, 1)
-    assert (window.posts, window.voices, window.sources) == (2, 0, {"forum": 2})
+    for _ in range(2):
+        hours = Hours(memory)
+        window = hours.window("metro", 12 * number, 1)
+        assert (window.posts, window.voices, window.sources) == (2, 0, {"forum": 2})
+        window = hours.window("metro", 12 * number + 1, 1)
+        assert (window.posts, window.voices, window.mass(0)) == (2, 1, 900)
+        assert hours.told("metro", "safety") == {12 * number: 2.5}
+        hours.touch("metro", number, 3600 * number)
+        hours.save()  # as it is kept now
+    assert len(memory[f"h/metro/{number}"]) < len(msgspec.msgpack.encode(kept)) / 2
 
 
 def test_a_measure_without_known_hours_has_no_baseline() -> None:
