@@ -226,10 +226,10 @@ def _prepared(posts: Sequence[Told]) -> tuple[list[str], Units, NDArray[np.uint1
     folded = [fold(_with_parts(post.text)) for post in posts]
     found = units(folded)
     drawn = bands(found) if any(not post.sketch for post in posts) else None
-    sketches = np.zeros((len(posts), BANDS), dtype="<u2")
-    for number, post in enumerate(posts):
-        sketches[number] = read_sketch(post.sketch) if drawn is None or post.sketch else drawn[number]
-    return folded, found, sketches
+    rows = [
+        read_sketch(post.sketch) if drawn is None or post.sketch else drawn[number] for number, post in enumerate(posts)
+    ]
+    return folded, found, np.array(rows, dtype="<u2").reshape(-1, BANDS)
 
 
 def _compared(post: Told, bare: str, folded: str) -> tuple[str, str]:

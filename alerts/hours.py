@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tingchao.alerts.kept import Kept
 from tingchao.alerts.tally import Tally
-from tingchao.alerts.windows import BUCKET, HOUR, PER_HOUR, Bucket, Window
+from tingchao.alerts.windows import BUCKET, HOUR, PER_HOUR, SOURCES, Bucket, Window
 from tingchao.config.signals import SIGNALS
 
 # Places in a Total; negative, signals and gravity in thousandths. New ones stand last: older totals are shorter.
@@ -197,7 +197,8 @@ class Hours:
             for bucket in fresh:
                 if bucket // PER_HOUR == number:
                     hour.buckets[bucket].fresh = 0
-            self._set_total(topic, number, _total(hour), hour.touched)
+            known = self.total(topic, number)
+            self._set_total(topic, number, _total(hour, known or _NOTHING), hour.touched)
             self._hours.changed(_key(topic, number))
         return fresh
 
@@ -309,7 +310,8 @@ def _read(kept: bytes) -> Hour:
     return Hour(named.touched, buckets, named.told, named.before)
 
 
-def _total(hour: Hour) -> Total:
+def _total(hour: Hour, known: Total) -> Total:
+    """The sum of the buckets; `known` is what it was before something was added to them."""
     total = [0] * _WIDTH
     signals: set[int] = set()
     for bucket in hour.buckets.values():
@@ -320,7 +322,8 @@ def _total(hour: Hour) -> Total:
         total[REACTIONS] += bucket.reactions
         signals.update(bucket.texts)
     window = Window(0, HOUR, hour.buckets.values())
-    total[OUTLETS] = window.outlets
+    # So many sources cannot become more, unless some are of buckets that are gone.
+    total[OUTLETS] = SOURCES if known[OUTLETS] == SOURCES and not hour.before else window.outlets
     for signal in signals:
         if signal < len(SIGNALS):
             total[FIRST_SIGNAL + signal] = window.mass(signal)

@@ -138,7 +138,7 @@ class Judging:
         told = self._hours.told(topic, rule)
         if not told:
             return None
-        return max((told[number] for number in range(end - near + 1, end + near) if number in told), default=None)
+        return max([told[number] for number in range(end - near + 1, end + near) if number in told], default=None)
 
     def _goes_on(self, topic: str, rule: Rule, end: int) -> bool:
         """Whether the rule was told so shortly before that what it tells of need not be unusual, since it goes on."""
