@@ -139,6 +139,8 @@ class Copies:
         if self._first % BLOCK == 0:
             shards.delete(self._memory, f"c/{self._first // BLOCK - 1}")
             self._changed.discard(self._first // BLOCK - 1)
+        else:  # or a restart would know the text again
+            self._changed.add(self._first // BLOCK)
 
     def _candidates(self, scope: str, bare: str, slots: Slots) -> list[int]:
         """Texts of the scope that share numbers of the sketch, those that share most first.

@@ -67,7 +67,7 @@ class Mixtures:
         self._names: dict[str, list[str]] = {}  # a slot an event; '' is a free one
         self._told = np.zeros((16 * dims, -(-most // _BITS)), dtype=np.uint8)  # a bit a slot: the event has the term
         self._rows = np.zeros((16, most), dtype=np.intp)  # of the events of a scope; row 0 is no event
-        self._sizes, self._mass, self._last = np.ones(64), np.zeros(64), np.zeros(64)
+        self._sizes, self._mass, self._last = np.zeros(64), np.zeros(64), np.zeros(64)
         self._free = list(range(63, 0, -1))
         self._alone: dict[int, bytes] = {}  # places of the only post of an event, by row
         self._counts = np.zeros((16, dims), dtype=np.uint16)  # of the others

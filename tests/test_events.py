@@ -332,6 +332,20 @@ def test_restarts_and_batches_change_nothing(picks: list[int], cuts: list[int]) 
     assert found == straight[: len(found)]
 
 
+@pytest.mark.parametrize("seed", [0, 3, 5, 9])
+def test_a_restart_after_each_few_posts_of_many_scopes_changes_nothing(seed: int) -> None:
+    words = ("地铁三号线", "停运", "换乘", "乙站", "信号故障", "排队", "公交", "早高峰", "甲县", "仓库")
+    words += ("起火", "疏散", "暴雨", "水位", "村子", "老人", "学校", "镇上", "转移", "通报")
+    rng, memory = random.Random(seed), dict[str, bytes]()
+    straight, restarted = Events({}, SMALL), Events(memory, SMALL)
+    for minute in range(20):
+        said = ["".join(rng.choices(words, k=rng.randrange(1, 8))) for _ in range(9)]
+        posts = [told(9 * minute + n, text, minute=minute, scope=f"t{n % 3}") for n, text in enumerate(said)]
+        assert restarted.add(posts) == straight.add(posts)
+        restarted.save()
+        restarted = Events(memory, SMALL)
+
+
 def test_state_is_small_keyed_and_bounded() -> None:
     memory: dict[str, bytes] = {}
     events = Events(memory, SMALL)
@@ -362,6 +376,19 @@ def test_only_what_changed_is_written_again() -> None:
     events.add([told(2, f"转发//{FIRE}", minute=1)])
     events.save()
     assert memory.written == {f"v/t/{fire}"}
+
+
+def test_a_text_that_was_dropped_is_not_known_again_after_a_restart() -> None:
+    memory: dict[str, bytes] = {}
+    events, texts = Events(memory, SMALL), variants(random.Random(3))
+    events.add([told(n, texts[n], minute=n) for n in range(45)])
+    events.save()
+    events.drop(1_760_000_000 + 60 * 10)
+    events.save()
+    again = [told(100 + n, texts[9 - n], minute=50 + n) for n in range(5)]
+    restarted = Events(dict(memory), SMALL).add(again)
+    assert restarted == events.add(again)
+    assert [place.copy_of for place in restarted] == [None] * 5
 
 
 def test_what_is_old_is_dropped_with_its_state() -> None:
