@@ -23,13 +23,13 @@ that a text passes on or refutes an unverified claim), and it must not decide an
 Text is normalised (width, case, traditional characters, invisible marks, characters put between others), words that
 were respelled to dodge a filter are restored (of like sound or shape, split, broken up by signs; only the words of
 `dodged.txt`), it is cut once and read by two learners: logistic regressions over hashed words, pairs of words and runs
-of characters, and a small network over words, whose rows start from word vectors (our own from half a million texts
-beside those that a large model gives to single words) and learn with it. Sentiment is a mixture of experts for posts,
-reviews and news. Signals, severity and `live` learn, beside the labels, from {taught} unlabelled texts what a large
-model says of them, which had learned from labels; in a second round the regressions also learn from others with the
-first round's probabilities. Calibration and thresholds are fitted on cross-fitted outputs, without the texts of
-`labels.jsonl`, which were mostly chosen for being hard; probabilities of signals and `live` hold for texts drawn at
-random from the sets below.
+of characters, and two small networks over words, one for sentiment and one for the rest, whose rows start from word
+vectors (our own from half a million texts beside those that a large model gives to single words) and learn with them.
+Sentiment is a mixture of experts for posts, reviews and news. Signals, severity and `live` learn, beside the labels,
+from {taught} unlabelled texts what a large model says of them, which had learned from labels; in a second round the
+regressions also learn from others with the first round's probabilities. Calibration and thresholds are fitted on
+cross-fitted outputs, without the texts of `labels.jsonl`, which were mostly chosen for being hard; probabilities of
+signals and `live` hold for texts drawn at random from the sets below.
 
 ## Data, and the licences as their sources state them
 | set | used for | licence as stated |

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix, diags
 from sklearn.linear_model import LogisticRegression
 
-from tingchao.models.layers import COLUMNS, TABLE, Matrix, sigmoid
-from tingchao.models.network import Network, fitted_network
+from tingchao.models.layers import COLUMNS, FEELS, TABLE, TELLS, Matrix, sigmoid
+from tingchao.models.network import Network, fitted_network, joined
 from tingchao.models.scores import SIGNALS
 from tingchao.models.tasks import Flags, Floats, Task, questions_of
 from tingchao.models.taught import TAUGHT
@@ -28,6 +28,8 @@ _QUIET = 15_000  # so many others
 _TRUST = 0.3  # what an unlabelled text counts beside a labelled one
 _WORTH = 0.02  # a chance below that is taken for 0
 _SURE = 1e-3  # the teacher is never surer
+_FEELS_WIDTH, _TELLS_WIDTH = 112, 144  # units of the two networks
+_SHOWN = 4  # times that an epoch shows a text with labels of signals; one that only the large model read is shown once
 
 
 class Material(NamedTuple):
@@ -54,17 +56,7 @@ class Fit(NamedTuple):
 
 def fit(material: Material, tasks: dict[str, Task], seed: int) -> Fit:
     """Both rounds."""
-    count = material.labelled
-    questions = questions_of(tasks, count)
-    some = np.flatnonzero(questions.times)
-    network = fitted_network(
-        material.words[some],
-        material.vectors,
-        questions.truth[some],
-        questions.asked[some],
-        questions.times[some],
-        seed,
-    )
+    network = _network(material, tasks, seed)
     weights = np.zeros((material.features.shape[1], len(TABLE)), dtype=np.float32)
     bias = np.zeros(len(TABLE), dtype=np.float32)
     for number, name in enumerate(TABLE):
@@ -74,6 +66,24 @@ def fit(material: Material, tasks: dict[str, Task], seed: int) -> Fit:
         number = TABLE.index(name)
         weights[:, number], bias[number] = _column(material.features, task, seed)
     return Fit(weights, bias, network)
+
+
+def _network(material: Material, tasks: dict[str, Task], seed: int) -> Network:
+    """Two side by side: one feels, the other, taught by the large model too, tells of signals.
+
+    One network for both felt less well the more it was taught.
+    """
+    known = material.labelled + len(material.taught)
+    feels, tells = questions_of(tasks, FEELS, known), questions_of(tasks, TELLS, known)
+    tells.times[:] *= _SHOWN
+    tells.truth[material.labelled :] = material.taught
+    tells.asked[material.labelled :] = 1
+    tells.times[material.labelled :] = 1
+    parts = []
+    for questions, width in ((feels, _FEELS_WIDTH), (tells, _TELLS_WIDTH)):
+        some = np.flatnonzero(questions.times)
+        parts.append(fitted_network(material.words[some], material.vectors, questions.only(some), width, seed))
+    return joined(parts)
 
 
 def _column(features: csr_matrix, task: Task, seed: int) -> tuple[Floats, float]:

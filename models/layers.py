@@ -31,8 +31,10 @@ TABLE = (
     *(f"neutral {name}" for name in NEUTRAL),
     *SINGLE,
 )
-# What the network on the word vectors gives: the same questions asked of the meaning of the words.
-DEEP = ("deep polarity", "deep neutral smp", "deep neutral annotated", *(f"deep {name}" for name in SINGLE[:-1]))
+# What the networks on the word vectors give: the same questions asked of the meaning of the words.
+FEELS = ("deep polarity", "deep neutral smp", "deep neutral annotated")
+TELLS = tuple(f"deep {name}" for name in SINGLE[:-1])
+DEEP = (*FEELS, *TELLS)
 COLUMNS = (*TABLE, *DEEP)
 _GATES, _POLARITY, _NEUTRAL = len(KINDS), len(POLARITY), len(NEUTRAL)
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tingchao.models.corpora import Row
-from tingchao.models.layers import DEEP, KINDS, POLARITY, Matrix
+from tingchao.models.layers import KINDS, POLARITY, Matrix
 from tingchao.models.scores import SIGNALS
 
 Floats = npt.NDArray[np.float64]
@@ -28,7 +28,6 @@ _GATE_TEXTS = 4000  # a kind, so that reviews do not outweigh the rest
 # For the advert head: texts of spam, and of each usual kind; how much an advert that is a post counts beside a message.
 _SPAM_TEXTS, _USUAL_TEXTS, _POSTED = 6000, 15_000, 10.0
 _USUAL = ("weibo", "usual", "virus", "car", "annotated", "read", "review")
-_SHOWN = 4  # times that an epoch of the network shows an annotated text: as often as the others, all together
 
 
 class Task(NamedTuple):
@@ -46,11 +45,15 @@ class Task(NamedTuple):
 
 
 class Questions(NamedTuple):
-    """What the network learns: one column a name of DEEP."""
+    """What a network learns: one column a question."""
 
-    truth: Matrix
-    asked: Matrix  # 1 where the row answers
+    truth: Matrix  # from 0 to 1
+    asked: Matrix  # how much the row's answer counts, 0 where it has none
     times: npt.NDArray[np.int64]  # how often an epoch shows the row
+
+    def only(self, kept: Rows) -> Questions:
+        """The questions to some rows."""
+        return Questions(self.truth[kept], self.asked[kept], self.times[kept])
 
 
 def column(rows: Sequence[Row], pick: Callable[[Row], Any]) -> npt.NDArray[Any]:
@@ -116,12 +119,10 @@ def _task(rows: Rows, truth: npt.NDArray[Any], strength: float, weight: Floats |
     return Task(rows, truth.astype(np.bool_), np.ones(len(rows)) if weight is None else weight, strength)
 
 
-def questions_of(tasks: dict[str, Task], count: int) -> Questions:
-    """The same tasks as one table of targets for `count` rows."""
-    truth, asked = np.zeros((count, len(DEEP)), dtype=np.float32), np.zeros((count, len(DEEP)), dtype=np.float32)
-    for number, name in enumerate(DEEP):
+def questions_of(tasks: dict[str, Task], names: Sequence[str], count: int) -> Questions:
+    """The tasks of some names of layers.DEEP as one table of targets for `count` rows."""
+    truth, asked = np.zeros((count, len(names)), dtype=np.float32), np.zeros((count, len(names)), dtype=np.float32)
+    for number, name in enumerate(names):
         task = tasks["polarity all" if name == "deep polarity" else name.removeprefix("deep ")]
         truth[task.rows, number], asked[task.rows, number] = task.truth, 1
-    times: npt.NDArray[np.int64] = np.where(asked.any(axis=1), 1, 0)
-    times[tasks["live"].rows] = _SHOWN
-    return Questions(truth, asked, times)
+    return Questions(truth, asked, np.where(asked.any(axis=1), 1, 0))

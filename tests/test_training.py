@@ -22,9 +22,10 @@ from tingchao.models.corpora import JUDGES_ONLY, DataError, corpora, grouped, pa
 from tingchao.models.evaluate import Floor, evaluate, pin, read_floors
 from tingchao.models.feedback import VERDICTS, Example, challenge
 from tingchao.models.meaning import packed_rows
-from tingchao.models.network import fitted_network
+from tingchao.models.network import Network, fitted_network, joined
 from tingchao.models.scorer import Scorer
 from tingchao.models.scores import SIGNALS
+from tingchao.models.tasks import Questions
 from tingchao.models.train import Trained, is_held, train
 
 # One telling word a signal, and words around them; a tiny world in which a model can learn everything.
@@ -231,7 +232,7 @@ def test_the_network_learns_what_is_asked_and_only_that() -> None:
     truth = np.stack((inputs[:, 0] * inputs[:, 1] > 0, inputs[:, 2] > 0), axis=1).astype(np.float32)
     asked = np.tile(np.array([1, 0], dtype=np.float32), (3000, 1))
     words, vectors = csr_matrix(inputs), np.eye(20, dtype=np.float32)
-    network = fitted_network(words, vectors, truth, asked, np.full(3000, 4), seed=0)
+    network = fitted_network(words, vectors, Questions(truth, asked, np.full(3000, 4)), width=64, seed=0)
     right = (network.outputs(words) > 0) == truth
     assert right[:, 0].mean() > 0.8
     assert right[:, 1].mean() < 0.6
@@ -243,8 +244,21 @@ def test_the_network_tells_words_apart_whose_vectors_are_alike() -> None:
     vectors = np.ones((6, 4), dtype=np.float32)
     truth = (texts[:, :1] > texts[:, 1:2]).astype(np.float32)
     words = csr_matrix(texts)
-    network = fitted_network(words, vectors, truth, np.ones_like(truth), np.full(3000, 4), seed=0)
+    questions = Questions(truth, np.ones_like(truth), np.full(3000, 4))
+    network = fitted_network(words, vectors, questions, width=64, seed=0)
     assert ((network.outputs(words) > 0) == truth).mean() > 0.9
+
+
+def test_joined_networks_give_what_each_gives() -> None:
+    generator = np.random.default_rng(0)
+
+    def network(width: int, targets: int) -> Network:
+        shapes = (6, width), (width,), (width, targets), (targets,)
+        return Network(*(generator.normal(size=shape).astype(np.float32) for shape in shapes))
+
+    parts, words = [network(5, 2), network(8, 3)], csr_matrix(generator.normal(size=(10, 6)).astype(np.float32))
+    apart = np.concatenate([part.outputs(words) for part in parts], axis=1)
+    np.testing.assert_allclose(joined(parts).outputs(words), apart, rtol=1e-4, atol=1e-5)
 
 
 def test_word_rows_survive_packing() -> None:
