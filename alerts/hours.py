@@ -197,8 +197,7 @@ class Hours:
             for bucket in fresh:
                 if bucket // PER_HOUR == number:
                     hour.buckets[bucket].fresh = 0
-            known = self.total(topic, number)
-            self._set_total(topic, number, _total(hour, known or _NOTHING), hour.touched)
+            self._add_up(topic, number, hour)
             self._hours.changed(_key(topic, number))
         return fresh
 
@@ -236,15 +235,17 @@ class Hours:
             self._dates[topic].discard(number)
         return dropped
 
-    def _set_total(self, topic: str, number: int, total: Total, touched: int) -> None:
+    def _add_up(self, topic: str, number: int, hour: Hour) -> None:
+        """Bring the total of an hour up to date."""
         key = _day_key(topic, number // 24)
         day = self._days.get(key)
         if day is None:
-            day = self._days.add(key, Day(touched))
+            day = self._days.add(key, Day(hour.touched))
             self._dates.setdefault(topic, set()).add(number // 24)
-        before = day.hours.get(number)
-        self._all_posts[number] = self._all_posts.get(number, 0) + total[POSTS] - (before[POSTS] if before else 0)
-        day.touched, day.hours[number] = max(day.touched, touched), total
+        known = _widened(day.hours[number]) if number in day.hours else _NOTHING
+        total = _total(hour, known)
+        self._all_posts[number] = self._all_posts.get(number, 0) + total[POSTS] - known[POSTS]
+        day.touched, day.hours[number] = max(day.touched, hour.touched), total
         self._days.changed(key)
 
     def _totals_of(self, topic: str, number: int) -> Mapping[int, Total]:
@@ -312,6 +313,7 @@ def _read(kept: bytes) -> Hour:
 
 def _total(hour: Hour, known: Total) -> Total:
     """The sum of the buckets; `known` is what it was before something was added to them."""
+    # In one pass, not by a sum of Window's each: that took 8 us instead of 5, and nearly each mention asks for it.
     total = [0] * _WIDTH
     signals: set[int] = set()
     for bucket in hour.buckets.values():

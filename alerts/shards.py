@@ -9,17 +9,12 @@ PIECE = 60 * 1024  # bytes; below log.STATE_LIMIT
 
 def put(memory: MutableMapping[str, bytes], key: str, value: bytes) -> None:
     """Store the value; pieces that did not change are not written again."""
-    count = max(1, -(-len(value) // PIECE))
-    if count == 1:  # nearly always
-        if memory.get(key) != value:
-            memory[key] = value
-        _cut(memory, key, 1)
-        return
-    for number in range(count):
-        name, piece = _key(key, number), value[number * PIECE : (number + 1) * PIECE]
-        if name not in memory or memory[name] != piece:
+    pieces = [value[start : start + PIECE] for start in range(0, max(1, len(value)), PIECE)]
+    for number, piece in enumerate(pieces):
+        name = _key(key, number)
+        if memory.get(name) != piece:
             memory[name] = piece
-    _cut(memory, key, count)
+    _cut(memory, key, len(pieces))
 
 
 def get(memory: MutableMapping[str, bytes], key: str) -> bytes:

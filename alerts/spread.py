@@ -14,7 +14,7 @@ _MOST = 2**32 - 1
 
 
 class Spread(msgspec.Struct, array_like=True, gc=False):
-    """The counts of the buckets from `first` on, four bytes each; the order in which they are added does not matter."""
+    """The counts of the buckets from `first` on; the order in which they are added does not matter."""
 
     first: int = 0
     counts: bytearray = msgspec.field(default_factory=bytearray)
@@ -25,16 +25,16 @@ class Spread(msgspec.Struct, array_like=True, gc=False):
         if not self.counts:
             self.first, self.counts = bucket, bytearray(min(_MOST, many).to_bytes(_WIDTH, sys.byteorder))
             return
-        length = len(self.counts) // 4
+        length = len(self.counts) // _WIDTH
         if (before := self.first - bucket) > 0:
             if length + before > LENGTH:
                 return
-            self.counts[:0] = bytes(4 * before)
+            self.counts[:0] = bytes(_WIDTH * before)
             self.first, length = bucket, length + before
         after = bucket - self.first + 1 - length
         if after > LENGTH:  # all there was is older than a day
             self.first, self.counts, after = bucket, bytearray(), 1
-        self.counts += bytes(4 * max(0, after))
+        self.counts += bytes(_WIDTH * max(0, after))
         counts, place = memoryview(self.counts).cast("I"), bucket - self.first
         counts[place] = min(_MOST, counts[place] + many)
         if len(counts) > LENGTH:
@@ -42,9 +42,9 @@ class Spread(msgspec.Struct, array_like=True, gc=False):
 
     def _drop(self, number: int) -> None:
         """Forget so many of the oldest buckets, and those after them that are empty."""
-        kept = self.counts[4 * number :]
-        number += (len(kept) - len(kept.lstrip(b"\0"))) // 4
-        self.first, self.counts = self.first + number, self.counts[4 * number :]
+        kept = self.counts[_WIDTH * number :]
+        number += (len(kept) - len(kept.lstrip(b"\0"))) // _WIDTH
+        self.first, self.counts = self.first + number, self.counts[_WIDTH * number :]
 
     def between(self, first: int, last: int) -> int:
         """The sum of the buckets `first` to `last`."""

@@ -70,9 +70,18 @@ def same_event(candidate: Candidate, event: Event | None) -> bool:
 
 
 def _told(mention: Mention, when: float, at: float, meaning: Meaning | None, gained: int) -> Told:
-    text = full_text(mention.title, mention.excerpt)
-    topic, post, source, voice, sketch = mention.topic, mention.id, mention.source, mention.voice, mention.sketch
-    return Told(topic, post, int(when), int(at), source, voice, text, sketch, meaning, gained)
+    return Told(
+        scope=mention.topic,
+        id=mention.id,
+        at=int(when),
+        now=int(at),
+        source=mention.source,
+        voice=mention.voice,
+        text=full_text(mention.title, mention.excerpt),
+        sketch=mention.sketch,
+        meaning=meaning,
+        gained=gained,
+    )
 
 
 def _record(event: Happening, posts: int) -> Event:

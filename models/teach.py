@@ -45,7 +45,6 @@ _SAMPLE, _TOGETHER = 600, 20  # texts whose mean is standardised at the outset, 
 _INTERESTING = 0.1  # texts of the pools in which the small model gives some signal at least this chance are read, and
 _QUIET, _FELT = 20_000, 10_000  # so many others, and posts that may feel something: neutral has less chance than
 _FEEL = 0.85
-_MOST = 76_000  # texts that are read: twenty minutes
 _POSTS = ("rumour_ced, reposts", "cctv_weibo2020", "weibo2018, topics", "rumour_ced")
 
 
@@ -71,7 +70,7 @@ def _answers(row: Row) -> tuple[list[float], list[float]]:
     """What the teacher should say of a row, and how much each question counts."""
     truth, asked = np.zeros(_FEELINGS + len(TAUGHT)), np.zeros(_FEELINGS + len(TAUGHT))
     if row.sentiment is not None:
-        truth[:_FEELINGS], asked[0] = [row.sentiment == 2, *[row.sentiment == 1] * 2], row.sentiment != 1
+        truth[:_FEELINGS], asked[0] = [row.sentiment == 2, *[row.sentiment == 1] * (_FEELINGS - 1)], row.sentiment != 1
         if row.corpus in _NEUTRAL:
             asked[_NEUTRAL[row.corpus]] = 1
     if row.signals is not None and row.severity is not None:
@@ -181,8 +180,7 @@ def _to_read(shared: Path) -> list[str]:
     rest = [(text, score) for text, score in zip(free, scores, strict=True) if max(score.signals) <= _INTERESTING]
     quiet = [text for text, _ in rest[:_QUIET]]
     felt = [text for text, score in rest[_QUIET:] if text in posts and score.neutral < _FEEL]
-    mixed = [*loud, *quiet, *felt[:_FELT]]
-    return [mixed[at] for at in np.random.default_rng(1).permutation(len(mixed))[:_MOST].tolist()]
+    return [*loud, *quiet, *felt[:_FELT]]
 
 
 def main(shared: Path) -> None:

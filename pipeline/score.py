@@ -57,10 +57,7 @@ class Score:
 
     def process(self, inputs: Sequence[Input]) -> Result:
         """Outcome scored, or abstained when the text is not one that the models can judge."""
-        posts = [one.record for one in inputs if isinstance(one.record, Post)]
-        texts = [full_text(post.title, post.text) for post in posts]
-        folded = [fold(text) for text in texts]
-        scored = [self._scored(*one) for one in zip(posts, folded, self._judge.score(texts), strict=True)]
+        texts, folded, scored = self._read([one.record for one in inputs if isinstance(one.record, Post)])
         watched = [number for number, one in enumerate(scored) if one.topics]
         drawn = dict(zip(watched, sketches([folded[number] for number in watched]), strict=True))
         words = self._words(scored, texts)
@@ -74,9 +71,14 @@ class Score:
 
     def scored(self, posts: Sequence[Post]) -> list[Scored]:
         """The posts with scores, topics and signature."""
+        return self._read(posts)[2]
+
+    def _read(self, posts: Sequence[Post]) -> tuple[list[str], list[str], list[Scored]]:
+        """The text of each post, the same folded, and the post with what was found."""
         texts = [full_text(post.title, post.text) for post in posts]
         folded = [fold(text) for text in texts]
-        return [self._scored(*one) for one in zip(posts, folded, self._judge.score(texts), strict=True)]
+        scored = [self._scored(*one) for one in zip(posts, folded, self._judge.score(texts), strict=True)]
+        return texts, folded, scored
 
     def _scored(self, post: Post, folded: str, scores: Scores) -> Scored:
         return Scored(
