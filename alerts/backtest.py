@@ -109,7 +109,7 @@ def _beats(mentions: Sequence[Mention]) -> Iterator[tuple[list[Record], datetime
     step = timedelta(seconds=BUCKET)
     tick = datetime.fromtimestamp(mentions[0].fetched_at.timestamp() // BUCKET * BUCKET, UTC)
     for at, group in groupby(mentions, key=lambda one: one.fetched_at):
-        while tick <= at:
+        while tick < at:  # in the log, mentions of the same time stand before it: `score` wrote them first
             yield [Tick(at=tick)], tick
             tick += step
         yield list(group), at
