@@ -114,9 +114,13 @@ class Told:
         """`told`: time in seconds -> strength; what it holds may grow."""
         self._told = told
 
+    def lasts(self, now: int) -> bool:
+        """Whether a surge was told of within a day: what comes now belongs to it."""
+        return self._last(now) is not None
+
     def begins(self, found: Found, now: int) -> bool:
         """Whether it is a surge and another than those told before."""
-        return found.surge and self._last(now) is None
+        return found.surge and not self.lasts(now)
 
     def goes_on(self, found: Found, now: int) -> bool:
         """Whether it belongs to one told before and is to be told again."""

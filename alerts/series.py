@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,8 @@ from numpy.typing import NDArray
 
 from tingchao.alerts.detector import BELOW, QUIET, SCALES, Normal, Told, judge, normal, swing, whole_days
 from tingchao.alerts.season import HOUR, MEMORY, Past
+
+_RISE = 1.25  # times as strong, from which a rise is new again: it scores once, not in each row in which it grows
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Detector:
         self._rows: dict[int, float] = {}  # step -> value, as late as the longest window
         self._slots = _Slots()
         self._told: dict[int, float] = {}  # end of a row in seconds -> strength
-        self._strengths: deque[tuple[int, float]] = deque()  # the falling ones of the time of one surge
+        self._risen: tuple[int, float] = 0, 0.0  # end of the last row that was new, in seconds, and its strength
         self._newest: int | None = None  # step
         self._normal: tuple[int, Normal | None] | None = None  # slot before which the past ends
         self._swing: tuple[int, float] | None = None
@@ -98,23 +99,20 @@ class Detector:
         found = judge(windows, usually, windows[-1][0] >= self._least)
         now, told = (row + 1) * self._step, Told(self._told)
         alert = told.begins(found, now)
+        new = alert or (not told.lasts(now) and self._rises(now, found.strength))
+        if new:
+            self._risen = now, found.strength
         if alert or told.goes_on(found, now):
             self._told = {at: strength for at, strength in self._told.items() if at >= now - QUIET}
             self._told[now] = found.strength
-        new = self._greatest_so_far(now, found.strength)
         score = found.score if alert else min(found.score, BELOW) if new else found.score / 2
         expected = usually.usual.expected * self._step / self._slot
         return Verdict(round(expected, 3), round(score, 6), alert=alert)
 
-    def _greatest_so_far(self, now: int, strength: float) -> bool:
-        strengths = self._strengths
-        while strengths and strengths[0][0] < now - QUIET:
-            strengths.popleft()
-        greatest = not strengths or strength > strengths[0][1]
-        while strengths and strengths[-1][1] <= strength:
-            strengths.pop()
-        strengths.append((now, strength))
-        return greatest
+    def _rises(self, now: int, strength: float) -> bool:
+        """Whether it is well above what was new before, within the time of one surge."""
+        at, strongest = self._risen
+        return strength >= _RISE * strongest or at < now - QUIET
 
     def _count(self, row: int, value: float) -> None:
         self._slots.add(self._slot_of(row), value, row not in self._rows)

@@ -126,6 +126,22 @@ def test_the_score_is_one_half_or_more_where_an_alert_begins_and_less_where_noth
     assert all(0 <= one.score <= 1 for one in found)
 
 
+def test_nothing_more_is_new_while_a_surge_lasts() -> None:
+    values = counts(flat, 12)
+    values[250:256] = [300.0, 400.0, 600.0, 900.0, 1500.0, 3000.0]
+    found = run(values)
+    assert found[250].alert
+    assert all(one.score < 0.48 for one in found[251:256])
+
+
+def test_a_rise_that_is_no_surge_scores_once_until_it_is_well_above_that() -> None:
+    values = counts(flat, 12)
+    values[250:254] = [38.0, 39.0, 40.0, 41.0]
+    scores = [one.score for one in run(values)[250:254]]
+    assert scores[0] > 0.2
+    assert all(score < scores[0] for score in scores[1:])
+
+
 # Seasons
 
 
