@@ -19,13 +19,14 @@ from tingchao.alerts.baseline import Usual, usual
 from tingchao.alerts.season import HOUR, Numbers, Past, weights
 
 SCALES = (300, 1200, 3600, 7200)  # seconds; see the module
-STRONG = 1.8  # strength of a surge: NAB's score is 83 to 85 from 1.7 to 1.85, beyond it windows are missed
+STRONG = 1.9  # strength of a surge: on NAB 83 to 85 from 1.8 to 1.95, beyond it windows are missed
 UNLIKELY = 0.001  # chance of as many in the window that is least like chance, if nothing had changed
 CALM = 24 * HOUR  # seconds without a surge, after which the next one is another: a second wave of the same is no news
 QUIET = CALM + SCALES[-1]  # the same, from the end of one window to the end of the next
 _AGAIN = 600  # seconds after which a surge that goes on is told again ...
 _GROWTH = log(1.25)  # ... or at once when it is so much stronger
-_ONE = 1.0  # post, added to both sides of each ratio, so that one post where none is usual is no surge
+_HALF = 0.5  # post, added to both sides of a window's ratio: the logarithm is then the least biased (Haldane 1956)
+_ONE = 1.0  # post, the same for an hour of the past: one post where none is usual is no swing
 _SWING = 0.9  # quantile of the hourly log-ratios: outbreaks fill less than a tenth of the time
 _TYPICAL = 0.6  # swing of a topic of which nothing is known, worth `_PRIOR` hours
 _PRIOR = 96
@@ -98,7 +99,7 @@ def swing(past: Past) -> float:
 def judge(counts: Sequence[tuple[float, float]], usually: Normal, enough: bool) -> Found:  # noqa: FBT001 a plain fact
     """`counts`: (observed, length in slots) of each window, the longest last."""
     rate, level = usually.usual.expected, usually.level
-    ratios = [log((seen + level * length + _ONE) / ((rate + level) * length + _ONE)) for seen, length in counts]
+    ratios = [log((seen + level * length + _HALF) / ((rate + level) * length + _HALF)) for seen, length in counts]
     strength = sum(ratios) / len(ratios) / max(usually.swing, _LEAST)
     expected = rate * counts[-1][1]
     if not enough or strength < STRONG:  # most; chances take longer than all else, and no longer matter
