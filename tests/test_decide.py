@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mentions import scores
 
 from tingchao.alerts import decide, ledger, watch
 from tingchao.alerts.decide import FORGET, NEXT, Decide
@@ -19,7 +20,7 @@ from tingchao.alerts.smallest import hashed
 from tingchao.config.rules import Rule
 from tingchao.config.settings import Settings, load
 from tingchao.config.topics import Topic
-from tingchao.models.scores import SIGNALS, Scores
+from tingchao.models.scores import Scores
 from tingchao.pipeline import score
 from tingchao.pipeline.clock import ManualClock
 from tingchao.pipeline.errors import Refused
@@ -48,21 +49,6 @@ RULES = (
     Rule(name="many", kind="count", ratio=4.0, p=0.001, min_posts=10, min_voices=3),
 )
 METRO = Topic(name="metro", title="地铁运营", any=["地铁"])
-
-
-def scores(signal: str = "", p: float = 0.95) -> Scores:
-    return Scores(
-        negative=0.2,
-        neutral=0.8,
-        positive=0.0,
-        signals=tuple(p if name == signal else 0.01 for name in SIGNALS),
-        severity=2.0 if signal else 0.1,
-        live=0.95 if signal else 0.02,
-        advert=0.01,
-        given=(),
-        lang="zh",
-        abstained=False,
-    )
 
 
 class Desk:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mentions import scores
 
 from tingchao.alerts import decide, ledger, watch
 from tingchao.alerts.dark import Dark
@@ -18,7 +19,6 @@ from tingchao.alerts.series import Detector, Verdict
 from tingchao.alerts.series_file import verdicts
 from tingchao.config import calendar
 from tingchao.config.settings import load
-from tingchao.models.scores import SIGNALS, Scores
 from tingchao.pipeline.clock import ManualClock
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.log import output
@@ -320,14 +320,10 @@ def test_one_series_tells_the_same_through_watch_and_decide_and_as_a_series(tmp_
 
 
 def post(row: int, number: int, at: datetime) -> Mention:
-    scores = Scores(
-        negative=0.1, neutral=0.9, positive=0.0, signals=(0.0,) * len(SIGNALS), severity=0.0, live=0.0, advert=0.0,
-        given=(), lang="zh", abstained=False,
-    )  # fmt: skip
     name = f"{row}-{number}"
     return Mention(
         topic="metro", id=name, published_at=at, fetched_at=at, source="forum", voice=f"{hash(name) & 0xFFFF:016x}",
-        title=name, scores=scores,
+        title=name, scores=scores(),
     )  # fmt: skip
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mentions import scores
 
 from tingchao.alerts import card, decide, ledger, watch
 from tingchao.alerts.smallest import hashed
 from tingchao.config.rules import Rule
 from tingchao.config.settings import Settings, load
 from tingchao.config.topics import Topic
-from tingchao.models.scores import SIGNALS, Scores
 from tingchao.pipeline.clock import ManualClock
 from tingchao.pipeline.grams import fold
 from tingchao.pipeline.log import output
@@ -75,7 +75,7 @@ class Flow:
                     source=f"s{self.posts % 7}",
                     voice=hashed(name).to_bytes(8).hex(),
                     excerpt=text,
-                    scores=_alarming(),
+                    scores=scores("safety", negative=0.6),
                     signature=hashed(text).to_bytes(8).hex(),
                     sketch=sketches([fold(text)])[0],
                     counts=counts,
@@ -92,22 +92,6 @@ class Flow:
 
     def alerts(self) -> list[Alert]:
         return sorted(ledger.alerts(self.log).values(), key=lambda alert: alert.opened_at)
-
-
-def _alarming() -> Scores:
-    signals = tuple(0.95 if name == "safety" else 0.01 for name in SIGNALS)
-    return Scores(
-        negative=0.6,
-        neutral=0.4,
-        positive=0.0,
-        signals=signals,
-        severity=2.0,
-        live=0.95,
-        advert=0.01,
-        given=(),
-        lang="zh",
-        abstained=False,
-    )
 
 
 def test_a_candidate_names_the_event_its_window_is_about(tmp_path: Path) -> None:

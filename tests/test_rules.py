@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mentions import scores
 from msgspec import structs
 
 from tingchao.alerts.smallest import hashed
@@ -25,18 +26,7 @@ from tingchao.pipeline.stage import Input, Memory
 T0 = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 _SAFETY = SIGNALS.index("safety")
-SCORES = Scores(
-    negative=0.2,
-    neutral=0.8,
-    positive=0.0,
-    signals=tuple(0.01 for _ in SIGNALS),
-    severity=0.1,
-    live=0.02,
-    advert=0.01,
-    given=(),
-    lang="zh",
-    abstained=False,
-)
+SCORES = scores()
 
 
 def rule(name: str, kind: str, **given: Any) -> Rule:

@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from math import exp, lgamma, log
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mentions import mention, scores
 
-from tingchao.alerts import shards, watch
-from tingchao.alerts.baseline import Past, Usual, UsualShare, usual, usual_share
-from tingchao.alerts.dark import Dark
-from tingchao.alerts.hours import UNKNOWN, Hours
-from tingchao.alerts.measure import Measure, gate_of
-from tingchao.alerts.reactions import Reactions
-from tingchao.alerts.seen import Seen
-from tingchao.alerts.smallest import MOST, distinct, hashed
-from tingchao.alerts.tally import Tally
+from tingchao.alerts import watch
+from tingchao.alerts.hours import Hours
 from tingchao.alerts.watch import Watch
-from tingchao.alerts.windows import OTHERS, SOURCES, TEXTS, Bucket, Window, weights
 from tingchao.config.rules import Rule
 from tingchao.config.settings import Settings, load
-from tingchao.models.scores import SIGNALS, Scores
 from tingchao.pipeline.clock import ManualClock
 from tingchao.pipeline.log import STATE_LIMIT, Output, output
 from tingchao.pipeline.records import TICK_KEY, Candidate, Counts, Mention, Tick, decode, encode
@@ -44,30 +33,8 @@ MANY = Rule(name="many", kind="count", ratio=4.0, p=0.001, min_posts=10, min_voi
 ANGER = Rule(name="anger", kind="negative_share", threshold=0.6, min_posts=5)
 
 
-def scores(signal: str = "", p: float = 0.95, *, negative: float = 0.2, live: float = 0.95, **more: object) -> Scores:
-    signals = tuple(p if name == signal else 0.01 for name in SIGNALS)
-    fields = {"severity": 2.0 if signal else 0.1, "live": live if signal else 0.02, "advert": 0.01, "given": ()}
-    rest = {"lang": "zh", "abstained": False} | fields | more
-    return Scores(negative=negative, neutral=1 - negative, positive=0.0, signals=signals, **rest)  # type: ignore[arg-type]
-
-
-def mention(name: str, at: datetime, *, text: str = "", voice: str = "", **more: object) -> Mention:
-    fields: dict[str, object] = {"topic": "metro", "source": "forum", "scores": scores(), "fetched_at": at} | more
-    return Mention(
-        id=name,
-        published_at=at,
-        voice=hashed(voice or name).to_bytes(8).hex(),
-        title=text or f"帖子 {name}",
-        signature=hashed(text or name).to_bytes(8).hex(),
-        **fields,  # type: ignore[arg-type]
-    )
-
-
 def with_rules(*rules: Rule) -> Settings:
     return replace(load(), rules=rules)
-
-
-POST = mention("one", T0)
 
 
 class World:
@@ -305,116 +272,6 @@ def test_more_reactions_than_usual_at_this_hour_are_news(tmp_path: Path) -> None
     assert first.reason.observed == 660
 
 
-def test_the_reactions_of_so_many_posts_an_hour_are_remembered() -> None:
-    memory = Memory({})
-    seen = Reactions(memory)
-    for post in range(2000):
-        seen.gained("metro", 7, post, Counts(likes=post + 1), fresh=True)
-    seen.save()
-    again = Reactions(memory)
-    assert again.gained("metro", 7, 1999, Counts(likes=2010), fresh=False) == 10
-    assert again.gained("metro", 7, 3, Counts(likes=2010), fresh=False) == 0, "how many of them are new is not known"
-    assert again.gained("metro", 7, 3, Counts(likes=2011), fresh=False) == 1
-    assert sum(map(len, memory.values())) < 20_000
-    again.drop("metro", 7)
-    assert not memory
-
-
-def test_hours_of_before_a_measure_was_counted_are_unknown_not_zero() -> None:
-    memory = Memory({})
-    at = 500_000 * 3600
-    older = [4, 4, 0] + [0] * len(SIGNALS)
-    memory[f"t/metro/{500_000 // 24}"] = msgspec.msgpack.encode({"touched": at, "hours": {500_000: older}})
-
-    def past(hours: Hours) -> list[float]:
-        return [hours.past("metro", 500_000, 500_001, place).item() for place in range(len(older) + 3)]
-
-    assert past(Hours(memory)) == [*older, *[UNKNOWN] * 3]
-    later = Hours(memory)
-    bucket = later.bucket("metro", at // 300, at)
-    bucket.add(POST, 1, 1, [])
-    later.counted("metro", at // 300, bucket)
-    later.sum_up("metro")
-    assert past(later) == [5, 5, 200, *older[3:], *[UNKNOWN] * 3]
-
-
-def test_days_of_totals_wait_encoded_and_are_known_until_they_are_dropped() -> None:
-    memory, topics, days = Memory({}), 3, 30
-    first = 500_000 // 24 * 24
-    for topic, day in itertools.product(range(topics), range(days)):
-        total = [1 + day, 1, 0] + [0] * (len(SIGNALS) + 3)
-        hours = {first + 24 * day + n: total for n in range(24)}
-        memory[f"t/t{topic}/{first // 24 + day}"] = msgspec.msgpack.encode({"touched": 0, "hours": hours})
-    hours = Hours(memory)
-    assert hours.past("t1", first, first + 24 * days, 0).tolist() == [1 + n // 24 for n in range(24 * days)]
-    assert hours.first("t1", 0) == first
-    assert hours.all_posts()[first + 24] == 2 * topics
-    hours.drop((first + 24 * (days + 1)) * 3600)  # totals four weeks later
-    assert hours.first("t1", 0) == first + 24 * 3
-    assert min(hours.all_posts()) == first + 24 * 3
-    assert not hours.past("t1", first, first + 72, 0).any()
-    assert sum(key.startswith("t/") for key in memory) == topics * (days - 3)
-
-
-def test_buckets_that_were_kept_in_an_earlier_form_are_read() -> None:
-    memory, number = Memory({}), 500_000
-    bucket = {"posts": 2, "judged": 2, "negative": 300, "voices": [1, 2], "sources": {"forum": 2}}
-    later = bucket | {"voice_hashes": bytes(8), "texts": {0: {7: 900}}, "fresh": 1}
-    told = {"safety": {12 * number: 2.5}}
-    kept = {"touched": 3600 * number, "buckets": {12 * number: bucket, 12 * number + 1: later}, "told": told}
-    memory[f"h/metro/{number}"] = msgspec.msgpack.encode(kept)
-    for _ in range(2):
-        hours = Hours(memory)
-        window = hours.window("metro", 12 * number, 1)
-        assert (window.posts, window.voices, window.sources) == (2, 0, {"forum": 2})
-        window = hours.window("metro", 12 * number + 1, 1)
-        assert (window.posts, window.voices, window.mass(0)) == (2, 1, 900)
-        assert hours.told("metro", "safety") == {12 * number: 2.5}
-        hours.touch("metro", number, 3600 * number)
-        hours.save()  # as it is kept now
-    assert len(memory[f"h/metro/{number}"]) < len(msgspec.msgpack.encode(kept)) / 2
-
-
-def test_a_measure_without_known_hours_has_no_baseline() -> None:
-    memory, first = Memory({}), 500_000 // 24 * 24
-    older = [4, 4, 0] + [0] * len(SIGNALS)
-    for day in range(4):
-        hours = {first + 24 * day + n: older for n in range(0, 24, 2)}
-        memory[f"t/metro/{first // 24 + day}"] = msgspec.msgpack.encode({"touched": 0, "hours": hours})
-    measure = Measure(Hours(memory), Dark(Memory({})), {"metro": 0}, HOUR)
-    window = Window((first + 96) * 3600, (first + 97) * 3600, [])
-    assert measure.baseline(MANY, "metro", window) is not None
-    assert measure.baseline(SPREAD, "metro", window) is None
-    assert measure.baseline(GRAVE, "metro", window) is None
-
-
-@given(st.dictionaries(st.integers(5_900_000, 5_900_090), st.integers(0, 9)), st.integers(0, 90), st.integers(0, 90))
-def test_a_tally_is_a_dictionary_of_buckets(posts: dict[int, int], start: int, length: int) -> None:
-    tally, first = Tally(), 5_900_000 + start
-    for number, count in posts.items():
-        tally.put(number, 99)
-        tally.put(number, count)
-    last = first + length - 1
-    assert list(tally) == sorted(posts)
-    assert [number in tally for number in range(first, first + length)] == [
-        number in posts for number in range(first, first + length)
-    ]
-    assert tally.each(first, last) == [posts.get(number, 0) for number in range(first, first + length)]
-    assert tally.between(first, last) == sum(tally.each(first, last))
-    assert tally.newest == max(posts, default=0)
-    tally.drop(first // 12)
-    assert list(tally) == sorted(number for number in posts if number // 12 != first // 12)
-
-
-def test_sources_beyond_those_kept_apart_never_lower_the_count() -> None:
-    one, other = Bucket(), Bucket()
-    told = []
-    for n in range(90):
-        (one if n % 3 else other).add(mention(f"s{n}", T0, source=f"source {n}"), n, n, [])
-        told.append(Window(0, 300, [one, other]).outlets)
-    assert told == [min(n + 1, SOURCES) for n in range(90)]
-
-
 def test_two_hours_in_which_no_source_was_read_are_missing_not_zero_live_and_in_replay(tmp_path: Path) -> None:
     """Two posts an hour; three hours after the gap sixteen come, which the gap must not make rarer."""
     told, cut = {}, {24 + 2, 24 + 3}
@@ -645,22 +502,6 @@ def test_the_order_of_arrival_never_changes_the_final_counts(rng: random.Random)
     assert totals(posts) == totals(rng.sample(posts, len(posts)))
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.data())
-def test_a_further_post_never_lowers_a_count(data: st.DataObject) -> None:
-    bucket = Bucket()
-    before = (0, 0, 0, 0)
-    for n in range(data.draw(st.integers(1, 3 * MOST))):
-        voice, text = data.draw(st.integers(0, 2**64 - 1)), data.draw(st.integers(0, 60))
-        told = scores("safety", data.draw(st.floats(0.1, 1)), negative=data.draw(st.floats(0, 1)))
-        post = mention(f"m{n}", T0, source=f"s{n % 40}", scores=told)
-        bucket.add(post, voice, text, weights(post))
-        window = Window(0, 300, [bucket])
-        after = (window.posts, window.voices, window.negative, window.mass(0))
-        assert all(a >= b for a, b in zip(after, before, strict=True))
-        before = after
-
-
 def totals(posts: Sequence[Mention]) -> list[object]:
     """All counts that a stage holds after these posts."""
     memory = Memory({})
@@ -674,187 +515,3 @@ def totals(posts: Sequence[Mention]) -> list[object]:
         window = hours.window("metro", number, 12)
         found.append((window.posts, window.voices, window.negative, window.masses(), window.sources, window.sure(0)))
     return found
-
-
-# The parts
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.sets(st.integers(0, 2**64 - 1), max_size=3 * MOST), st.randoms(use_true_random=False))
-def test_different_voices_are_counted_exactly_up_to_a_limit_and_in_any_order(
-    voices: set[int], rng: random.Random
-) -> None:
-    buckets = [Bucket(), Bucket()]
-    for voice in rng.sample(sorted(voices), len(voices)):
-        rng.choice(buckets).add(POST, voice, 1, [])
-    together = Window(0, 600, buckets).voices
-    whole = Bucket()
-    for voice in voices:
-        whole.add(POST, voice, 1, [])
-    assert together == distinct([whole.voice_hashes])
-    if len(voices) < MOST:
-        assert together == len(voices)
-
-
-@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.floats(0, 1), st.booleans()), max_size=6))
-def test_what_the_hours_hold_rules_out_no_window_whose_share_reaches_the_threshold(
-    parts: list[tuple[int, int, float, bool]],
-) -> None:
-    buckets = [
-        (Bucket(posts=judged + other, judged=judged, negative=round(share * judged * 1000)), inside)
-        for judged, other, share, inside in parts
-    ]
-    whole, window = Window(0, 7200, [b for b, _ in buckets]), Window(0, 3600, [b for b, inside in buckets if inside])
-    gate = gate_of(ANGER)
-    most = [whole.posts, whole.judged, whole.negative]
-    assert gate.reaches(most, window.posts, 0.6) or window.negative_share < 0.6
-    assert gate.reaches(most, window.posts, window.negative_share)
-
-
-def test_the_estimate_of_many_voices_is_within_a_third() -> None:
-    bucket = Bucket()
-    for n in range(30_000):
-        bucket.add(POST, hashed(f"v{n}"), 1, [])
-    assert distinct([bucket.voice_hashes]) == pytest.approx(30_000, rel=0.3)
-
-
-def test_a_bucket_is_bounded_whatever_comes() -> None:
-    bucket = Bucket()
-    for n in range(2_000):
-        post = mention(f"m{n}", T0, source=f"source {n}", scores=scores("safety"))
-        bucket.add(post, hashed(f"v{n}"), hashed(f"t{n}"), weights(post))
-    assert len(bucket.voice_hashes) == 8 * MOST
-    assert len(bucket.texts[0]) == TEXTS
-    assert len(bucket.sources) == SOURCES + 1
-    assert sum(bucket.sources.values()) == 2_000
-    assert bucket.sources[OTHERS] == 2_000 - SOURCES
-
-
-def test_what_is_unlikely_or_not_live_weighs_nothing() -> None:
-    assert weights(mention("m", T0, scores=scores("safety", 0.04))) == []
-    assert weights(mention("m", T0, scores=scores("safety", 0.9, live=0.01))) == []
-    assert weights(mention("m", T0, scores=scores("safety", 0.9, live=0.5))) == [(0, 500)]
-
-
-def test_usual_follows_the_hour_of_the_day() -> None:
-    days = np.tile([1.0] * 12 + [20.0] * 12, 14)
-    night, noon = usual(Past(days, 0), 6.0, 1.0), usual(Past(days, 0), 18.0, 1.0)
-    assert night is not None
-    assert noon is not None
-    assert night.expected < 5
-    assert noon.expected == pytest.approx(20, rel=0.15)
-    assert night.tail(20) < 0.05 < noon.tail(20)
-
-
-@given(st.integers(0, 50), st.floats(0.1, 50), st.floats(0.1, 100))
-def test_the_tail_is_that_of_the_negative_binomial_distribution(k: int, mean: float, size: float) -> None:
-    p = mean / (mean + size)
-    mass = [exp(lgamma(n + size) - lgamma(size) - lgamma(n + 1) + size * log(1 - p) + n * log(p)) for n in range(k)]
-    assert Usual(mean, size).tail(k) == pytest.approx(1 - sum(mass), abs=1e-6)
-
-
-def test_bursty_hours_make_a_burst_less_surprising() -> None:
-    rng = np.random.default_rng(1)
-    even, bursty = (
-        usual(Past(rng.poisson(6, 672).astype(float), 0), 12, 1),
-        usual(Past(rng.negative_binomial(0.5, 0.5 / 6.5, 672).astype(float), 0), 12, 1),
-    )
-    assert even is not None
-    assert bursty is not None
-    assert even.expected == pytest.approx(6, rel=0.15)
-    assert even.tail(25) < 1e-4 < bursty.tail(25)
-
-
-def test_an_empty_history_expects_little_but_not_nothing() -> None:
-    quiet = usual(Past(np.zeros(672), 0), 12, 1)
-    assert quiet is not None
-    assert 0 < quiet.expected < 0.03
-    assert 1e-9 < quiet.tail(3) < 0.001
-
-
-def test_less_than_a_day_is_no_history() -> None:
-    assert usual(Past(np.ones(23), 0), 12, 1) is None
-    assert usual_share(np.zeros(48), np.full(48, 0.1), 0, 12) is None
-
-
-def share_chances(alike: float, posts: float) -> tuple[list[float], list[float]]:
-    """Where nothing changes, the chance of the last hour of two weeks; the second as if posts were independent."""
-    rng = np.random.default_rng(1)
-    found, independent = [], []
-    for _ in range(400):
-        judged = rng.poisson(posts, 337).astype(float)
-        spread = 1 / alike - 1
-        negative = rng.binomial(judged.astype(int), rng.beta(0.4 * spread, 0.6 * spread, 337)).astype(float)
-        usually = usual_share(negative[:-1], judged[:-1], 0, 336.5)
-        assert usually is not None
-        last, share = int(judged[-1]), negative[-1] / max(judged[-1], 1.0)
-        found.append(usually.tail(share, last))
-        independent.append(UsualShare(usually.expected).tail(share, last))
-    return found, independent
-
-
-@pytest.mark.parametrize("alike", [0.05, 0.2])
-def test_a_share_that_swings_from_hour_to_hour_is_seldom_called_unusual(alike: float) -> None:
-    found, independent = share_chances(alike, 40.0)
-    assert sum(p <= 0.01 for p in found) <= 10, "of 400, 4 are expected"
-    assert sum(p <= 0.01 for p in independent) > 20, "posts of one hour are not independent"
-
-
-def test_a_share_of_few_posts_says_little_and_one_of_many_much() -> None:
-    judged = np.full(336, 20.0)
-    usually = usual_share(0.2 * judged, judged, 0, 336.5)
-    assert usually is not None
-    assert usually.expected == pytest.approx(0.2, abs=0.01)
-    assert usually.tail(1.0, 1) == pytest.approx(usually.expected, rel=0.1), "one post of which one in five is so"
-    chances = [usually.tail(0.6, posts) for posts in (5, 20, 80)]
-    assert chances == sorted(chances, reverse=True)
-    assert chances[0] > 0.01 > 1e-6 > chances[-1]
-
-
-def test_hours_without_posts_say_nothing_of_a_share() -> None:
-    judged, gaps = np.full(336, 20.0), np.full(336, 20.0)
-    gaps[200:202] = 0.0
-    whole, missing = (usual_share(0.2 * n, n, 0, 336.5) for n in (judged, gaps))
-    assert whole is not None
-    assert missing is not None
-    assert missing.expected == pytest.approx(whole.expected, rel=0.001)
-    assert missing.tail(0.6, 30) == pytest.approx(whole.tail(0.6, 30), rel=0.2)
-
-
-def test_large_values_are_kept_in_pieces_and_come_back_whole() -> None:
-    memory = Memory({})
-    for size in (10, shards.PIECE, 3 * shards.PIECE + 5, shards.PIECE - 1):
-        value = random.Random(size).randbytes(size)
-        shards.put(memory, "k", value)
-        assert shards.get(memory, "k") == value
-        assert max(map(len, memory.values())) <= STATE_LIMIT
-        assert len(memory) == max(1, -(-size // shards.PIECE))
-    shards.delete(memory, "k")
-    assert not memory
-
-
-def test_seen_ids_survive_a_restart_and_go_with_their_hour() -> None:
-    memory = Memory({})
-    seen = Seen(memory)
-    assert [seen.add("metro", n % 3000, n // 1500) for n in range(4000)] == [True] * 3000 + [False] * 1000
-    seen.save()
-    seen = Seen(memory)
-    assert not seen.add("metro", 5, 7)
-    seen.drop("metro", 0)
-    assert seen.add("metro", 5, 7)
-    assert not seen.add("metro", 1500, 7)
-    assert max(map(len, memory.values())) <= STATE_LIMIT
-
-
-def test_seen_ids_are_those_of_a_plain_set_however_they_are_kept() -> None:
-    memory, draw = Memory({}), random.Random(1)
-    seen, plain = Seen(memory), dict[int, int]()  # id -> hour
-    for n in range(12_000):
-        one = draw.choice((0, 2**64 - 1, draw.randrange(2**14) << 50))
-        assert seen.add("metro", one, n // 2_000) is (one not in plain)
-        plain.setdefault(one, n // 2_000)
-        if n % 3_000 == 2_999:
-            seen.save()
-            seen = draw.choice((seen, Seen(memory)))
-            seen.drop("metro", n // 4_000)
-            plain = {one: hour for one, hour in plain.items() if hour != n // 4_000}
