@@ -98,34 +98,34 @@ class Judging:
         for gate in opened.gates:
             if posts < gate.rule.fewest:
                 continue
-            found = self._found(gate, topic, window, end, posts, opened.most)
+            found = self._found(gate, topic, window, posts, opened.most)
             if found is not None:
                 reason, told = found
                 self._hours.tell(topic, gate.rule.name, end, told, int(at))
                 yield from self._holding.found(gate.rule, self.candidate(topic, gate.rule, window, reason), at)
 
-    def _found(
-        self, gate: Gate, topic: str, window: Window, end: int, posts: int, most: Total
-    ) -> tuple[Reason, float] | None:
-        """Why the rule is to be told now, and how much of it: the strength of a surge, else what was observed."""
+    def _found(self, gate: Gate, topic: str, window: Window, posts: int, most: Total) -> tuple[Reason, float] | None:
+        """Why the rule is to be told now, and how much of it: the strength of a surge, else what was observed.
+
+        `posts`: in the window; `most`: what the hours that it touches hold. Both are known before it is summed.
+        """
         rule = gate.rule
         if rule.kind == "baseline":
             return self._measure.surge(rule, topic, window)
         lowered = self._holding.lowered(rule, topic)
-        told = self._told(topic, rule.name, end, AGAIN)
+        told = self._told(topic, rule.name, window.last, AGAIN)
         least = max(lowered.threshold or 0.0, 0.0 if told is None else told * GROWTH)
         if not gate.reaches(most, posts, least):
             return None
-        if self._goes_on(topic, lowered, end):
+        if self._goes_on(topic, lowered, window.last):
             lowered = lowered.model_copy(update={"ratio": None, "p": None})
         reason = self.holds(lowered, topic, window, least)
         return None if reason is None else (reason, reason.observed)
 
     def holds(self, rule: Rule, topic: str, window: Window, least: float) -> Reason | None:
         """The reason why a rule of any kind but baseline holds, with at least `least` observed."""
-        first, last = window.start // BUCKET, window.end // BUCKET
         if rule.kind == "event":
-            event = self._events.leading(topic, first, last - 1, window.posts)
+            event = self._events.leading(topic, window.first, window.last, window.posts)
             return None if event is None else told_by(rule, window, event, least)
         if rule.kind == "new_term":
             assert self._terms is not None
@@ -149,7 +149,8 @@ class Judging:
 
     def candidate(self, topic: str, rule: Rule, window: Window, reason: Reason) -> Candidate:
         signal = signal_number(rule)
-        first, last = window.start // BUCKET, window.end // BUCKET
+        first, last = window.first, window.last
+        shelf = REACTED if rule.kind == "engagement" else signal
         return Candidate(
             topic=topic,
             reason=reason,
@@ -161,10 +162,10 @@ class Judging:
             negative_share=round(window.negative_share, 3),
             severity=round(window.severity, 2),
             signals={name: round(mass, 2) for name, mass in window.masses().items()},
-            evidence=self._shelves.pick(topic, range(first, last), REACTED if rule.kind == "engagement" else signal),
-            curve=tuple(self._hours.posts(topic).each(last - CURVE, last - 1)),
+            evidence=self._shelves.pick(topic, range(first, last + 1), shelf),
+            curve=tuple(self._hours.posts(topic).each(last - CURVE + 1, last)),
             bucket=BUCKET,
-            event=self._events.leading(topic, first, last - 1, window.posts),
+            event=self._events.leading(topic, first, last, window.posts),
             quiet=_quiet(rule),
         )
 

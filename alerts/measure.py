@@ -25,7 +25,7 @@ from tingchao.alerts.hours import (
 )
 from tingchao.alerts.season import Past
 from tingchao.alerts.surges import Surges
-from tingchao.alerts.windows import BUCKET, HOUR, SURE, UNIT, Window
+from tingchao.alerts.windows import HOUR, SURE, UNIT, Window
 from tingchao.config.rules import Rule
 from tingchao.config.signals import SIGNALS
 from tingchao.pipeline.records import Event, Reason
@@ -100,7 +100,7 @@ class Measure:
     def surge(self, rule: Rule, topic: str, window: Window) -> tuple[Reason, float] | None:
         """Why a rule of kind baseline is to be told now, and how strong the surge is; None when it is not."""
         found = self._surges.find(rule, topic, window, live=self._is_live(topic, window))
-        if found is None or not self._surges.tells(rule, topic, found, window.end // BUCKET - 1):
+        if found is None or not self._surges.tells(rule, topic, found, window.last):
             return None
         if window.posts < rule.min_posts or not window.has_voices(rule.min_voices):
             return None

@@ -70,7 +70,7 @@ class Surges:
         return normal(past, end, BUCKET, swings[key])
 
     def _count(self, topic: str, window: Window, length: int, place: int) -> float:
-        last = window.end // BUCKET - 1
+        last = window.last
         if place == POSTS:
             return float(self._hours.posts(topic).between(last - length + 1, last))
         return self._hours.window(topic, last, length).mass(place - FIRST_SIGNAL) / UNIT

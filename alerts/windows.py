@@ -117,6 +117,16 @@ class Window:
         """Seconds since 1970: `start` belongs to the window, `end` does not."""
         self.start, self.end, self._given = start, end, buckets
 
+    @property
+    def first(self) -> int:
+        """The number of its first bucket."""
+        return self.start // BUCKET
+
+    @property
+    def last(self) -> int:
+        """The number of its last bucket."""
+        return self.end // BUCKET - 1
+
     @cached_property
     def _buckets(self) -> Sequence[Bucket]:
         return list(self._given)
