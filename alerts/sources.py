@@ -15,6 +15,7 @@ import msgspec
 
 from tingchao.config.settings import Settings
 from tingchao.config.sources import Source
+from tingchao.pipeline.backends import clustered
 from tingchao.pipeline.clock import BEIJING
 from tingchao.pipeline.flow import READS
 from tingchao.pipeline.log import Output, output
@@ -83,7 +84,7 @@ class Sources:
         self._memory = memory
         self._sources = {source.name: source for source in settings.sources if source.enabled}
         self._all = {name: _HEALTH.decode(value) for name, value in memory.items() if name != _UNREAD}
-        self._partitions = settings.main.kafka.partitions if settings.main.log.kind == "kafka" else 1
+        self._partitions = settings.main.kafka.partitions if clustered(settings) else 1
 
     def process(self, inputs: Sequence[Input]) -> Result:
         """Outcomes: good, bad, other (one article, or a source that is configured no longer), tick."""

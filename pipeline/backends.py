@@ -30,7 +30,7 @@ def locks(settings: Settings, db: Path, names: Sequence[str]) -> list[Role]:
 
 def open_log(settings: Settings, db: Path) -> Log:
     """The log; one object a thread."""
-    if settings.main.log.kind == "kafka":
+    if clustered(settings):
         return _kafka_log(settings.main.kafka)
     return SqliteLog(db)
 
@@ -62,7 +62,7 @@ def model_folder(settings: Settings, db: Path) -> Path:
 
 def setup(settings: Settings) -> Iterator[tuple[str, str, str]]:
     """Make topics and index templates, or bring them up to date: name, what was done, details. Raises Refused."""
-    if settings.main.log.kind == "kafka":
+    if clustered(settings):
         from tingchao.pipeline import kafka_topics  # noqa: PLC0415 as above
         from tingchao.pipeline.kafka_cluster import Cluster  # noqa: PLC0415 as above
 
