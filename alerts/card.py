@@ -18,7 +18,7 @@ from tingchao.alerts.representatives import representatives
 from tingchao.alerts.sources import about_sources
 from tingchao.alerts.windows import OTHERS, SURE
 from tingchao.config.language import catalogue, text
-from tingchao.pipeline.records import Alert, Evidence, Reason
+from tingchao.pipeline.records import Alert, Evidence, Reason, in_one_line
 from tingchao.pipeline.times import local
 
 _SHOWN = 0.5  # expected posts with a signal from which it is named
@@ -300,9 +300,7 @@ def _event(alert: Alert, language: str) -> Iterator[str]:
 
 def _post(number: int, one: Evidence, alert: Alert, language: str) -> str:
     """One post on one line; its number is what `tingchao alerts verdict --post` takes."""
-    said = " ".join(
-        f"{one.title} {one.excerpt}".split() if not one.excerpt.startswith(one.title) else one.excerpt.split()
-    )
+    said = in_one_line(one.title, one.excerpt)
     said = said if len(said) <= _EXCERPT else said[: _EXCERPT - 1] + "…"
     signals = (
         f"{text(f'signal.{name}', language)} {p:.0%}" for name, p in sorted(one.signals.items(), key=lambda i: -i[1])

@@ -10,7 +10,7 @@ from tingchao.alerts.verdict import JUDGEMENTS
 from tingchao.config.language import in_language, text
 from tingchao.config.signals import SIGNALS
 from tingchao.pipeline.errors import Refused, Retry
-from tingchao.pipeline.records import Alert, Evidence
+from tingchao.pipeline.records import Alert, Evidence, in_one_line
 
 _SAID = 60  # characters of a post beside its buttons; the card above shows more
 Say = Callable[[str], object]
@@ -53,7 +53,7 @@ class Judging:
     def _row(self, alert: Alert, post: Evidence | None) -> None:
         verdict = alert.verdict if post is None else alert.judged.get(post.id)
         whole = text("page.judge.whole", self._language)
-        said = whole if post is None else " ".join(f"{post.title} {post.excerpt}".split())[:_SAID]
+        said = whole if post is None else in_one_line(post.title, post.excerpt)[:_SAID]
         with ui.element("div").classes("judge-row"):
             ui.label(said).classes("judge-what")
             chosen = self._signals() if post is not None else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from tingchao.alerts.likeness import alike, contradict
-from tingchao.pipeline.records import Evidence
+from tingchao.pipeline.records import Evidence, full_text
 
 SHOWN = 3  # beside the first
 
@@ -34,5 +34,4 @@ def distinct(numbered: Iterable[tuple[int, Evidence]]) -> Iterator[tuple[int, Ev
 
 def _bare(one: Evidence) -> str:
     """Letters and digits; the title once, where the excerpt begins with it."""
-    words = one.excerpt if one.excerpt.startswith(one.title) else one.title + one.excerpt
-    return "".join(filter(str.isalnum, words.lower()))
+    return "".join(filter(str.isalnum, full_text(one.title, one.excerpt).lower()))

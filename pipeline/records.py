@@ -357,6 +357,11 @@ def full_text(title: str, text: str) -> str:
     return text if text.startswith(title) else f"{title}\n{text}"
 
 
+def in_one_line(title: str, text: str) -> str:
+    """The same for people, however many lines it has."""
+    return " ".join(full_text(title, text).split())
+
+
 def encode(record: Record) -> bytes:
     """The record as JSON."""
     return _encoder.encode(record)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tingchao.config.language import LANGUAGES, text
 from tingchao.models.scores import SIGNALS, Scores
-from tingchao.pipeline.records import Alert, Dead, Post, Scored
+from tingchao.pipeline.records import Alert, Dead, Post, Scored, in_one_line
 from tingchao.pipeline.times import local
 
 if TYPE_CHECKING:
@@ -122,13 +122,12 @@ def hits_table(hits: Iterable[Scored], language: str) -> Table:
     table = _table(language, "time", "source", "sentiment", "signals", "post")
     for hit in hits:
         post = hit.post
-        shown = f"{post.title}  {post.text}" if post.title and not post.text.startswith(post.title) else post.text
         table.add_row(
             local(post.published_at),
             post.source,
             text(f"cli.sentiment.{sentiment(hit.scores)}", language),
             " ".join(text(f"signal.{name}", language) for name in hit.scores.given),
-            shown.replace("\n", " ")[:120],
+            in_one_line(post.title, post.text)[:120],
         )
     return table
 
@@ -239,5 +238,4 @@ def post_dict(post: Post) -> dict[str, Any]:
 
 def post_line(post: Post) -> str:
     """Time, source and the beginning of the post on one line."""
-    shown = " ".join(f"{post.title}  {post.text}".split())
-    return f"{local(post.published_at)}  {post.source}  {shown[:100]}"
+    return f"{local(post.published_at)}  {post.source}  {in_one_line(post.title, post.text)[:100]}"

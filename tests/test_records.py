@@ -14,7 +14,19 @@ from hypothesis import strategies as st
 
 from tingchao.pipeline import records
 from tingchao.pipeline.errors import Poison
-from tingchao.pipeline.records import COMPACTED, TOPICS, VERSION, Counts, Post, Record, Scored, Tick, decode, encode
+from tingchao.pipeline.records import (
+    COMPACTED,
+    TOPICS,
+    VERSION,
+    Counts,
+    Post,
+    Record,
+    Scored,
+    Tick,
+    decode,
+    encode,
+    in_one_line,
+)
 
 KINDS = [*TOPICS.values(), Tick]
 NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
@@ -134,3 +146,16 @@ def test_topics_are_those_of_the_design() -> None:
 def test_a_later_fetch_is_a_greater_revision(make_post: Callable[..., Any]) -> None:
     revisions = [make_post(minute=minute).revision for minute in (0, 0.00002, 1, 60)]
     assert revisions == sorted(set(revisions))
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "said"),
+    [
+        ("地铁停运", "地铁停运\n 三号线  不开", "地铁停运 三号线 不开"),
+        ("地铁停运", "三号线不开", "地铁停运 三号线不开"),
+        ("", "三号线\t不开\n", "三号线 不开"),
+        ("地铁停运", "", "地铁停运"),
+    ],
+)
+def test_a_post_in_one_line_has_its_title_once(title: str, text: str, said: str) -> None:
+    assert in_one_line(title, text) == said
