@@ -75,6 +75,8 @@ class Limits(NamedTuple):
 TOPICS = Limits(dims=2_048, events=12, texts=50_000)
 STREAM = Limits(dims=16_384, events=128, texts=200_000)  # one stream of everything
 
+ONLY_WRITTEN = ("c/", "v/", "b/", "g/")  # keys of state whose values only a restart reads
+
 
 class Events:
     """The events of all scopes of one partition."""

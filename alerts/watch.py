@@ -14,6 +14,7 @@ import msgspec
 
 from tingchao.alerts.absence import Absences
 from tingchao.alerts.dark import Dark
+from tingchao.alerts.events import ONLY_WRITTEN
 from tingchao.alerts.evidence import Shelves
 from tingchao.alerts.holding import Holding
 from tingchao.alerts.hours import Hours
@@ -68,6 +69,7 @@ class Watch:
         self._hours, self._reactions = Hours(memory, topics), Reactions(memory, topics)
         self._seen, self._shelves = Seen(memory), Shelves(memory, topics)
         self._events = Tracker(memory)
+        memory.let_go(ONLY_WRITTEN)
         # When a topic was first watched: what came in at once from before it is only what sources still showed.
         self._began: dict[str, int] = msgspec.json.decode(memory.get("began", b"{}"))
         self._clock = msgspec.json.decode(memory.get("clock", b"{}"), type=_Clock) if "clock" in memory else _Clock()

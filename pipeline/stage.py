@@ -57,6 +57,15 @@ class Memory(dict[str, bytes]):
     def __init__(self, values: Mapping[str, bytes]) -> None:
         super().__init__(values)
         self._changed: set[str] = set()
+        self._unread: tuple[str, ...] = ()
+        self._to_empty: set[str] = set()
+
+    def let_go(self, prefixes: tuple[str, ...]) -> None:
+        """Values of keys that begin so are read only when a stage is made; from the next `changes` on they are empty.
+
+        The log has them, for a restart; in memory they would stand twice.
+        """
+        self._unread, self._to_empty = prefixes, {key for key in self if key.startswith(prefixes)}
 
     def __setitem__(self, key: str, value: bytes) -> None:
         super().__setitem__(key, value)
@@ -72,7 +81,13 @@ class Memory(dict[str, bytes]):
     def changes(self) -> dict[str, bytes | None]:
         """Changed keys with their value, None for deleted ones; asking forgets them."""
         changed, self._changed = self._changed, set()
-        return {key: self.get(key) for key in changed}
+        changes = {key: self.get(key) for key in changed}
+        if self._unread:
+            self._to_empty |= {key for key in changed if key.startswith(self._unread)}
+            for key in self._to_empty & self.keys():
+                super().__setitem__(key, b"")
+            self._to_empty.clear()
+        return changes
 
 
 class Plan(NamedTuple):

@@ -523,6 +523,20 @@ def test_memory_tells_changes_once() -> None:
     assert memory.changes() == {}
 
 
+def test_values_that_only_a_restart_reads_leave_memory_with_the_commit() -> None:
+    memory = Memory({"a/1": b"1", "a/2": b"2", "b": b"3"})
+    memory.let_go(("a/",))
+    del memory["a/2"]
+    memory["a/3"] = b"4"
+    assert (memory["a/1"], memory["a/3"]) == (b"1", b"4"), "until they are committed"
+    assert memory.changes() == {"a/2": None, "a/3": b"4"}
+    assert dict(memory) == {"a/1": b"", "a/3": b"", "b": b"3"}
+    memory["a/3"] = b"5"
+    del memory["a/1"]
+    assert memory.changes() == {"a/1": None, "a/3": b"5"}
+    assert dict(memory) == {"a/3": b"", "b": b"3"}
+
+
 @pytest.mark.parametrize("way", ["pop", "popitem", "setdefault", "update", "clear", "__ior__"])
 def test_memory_is_not_changed_in_ways_that_it_would_not_notice(way: str) -> None:
     with pytest.raises(TypeError):
