@@ -58,14 +58,14 @@ class Memory(dict[str, bytes]):
         super().__init__(values)
         self._changed: set[str] = set()
         self._unread: tuple[str, ...] = ()
-        self._to_empty: set[str] = set()
+        self._to_empty: list[str] = []
 
     def let_go(self, prefixes: tuple[str, ...]) -> None:
         """Values of keys that begin so are read only when a stage is made; from the next `changes` on they are empty.
 
         The log has them, for a restart; in memory they would stand twice.
         """
-        self._unread, self._to_empty = prefixes, {key for key in self if key.startswith(prefixes)}
+        self._unread, self._to_empty = prefixes, list(self)
 
     def __setitem__(self, key: str, value: bytes) -> None:
         super().__setitem__(key, value)
@@ -83,10 +83,11 @@ class Memory(dict[str, bytes]):
         changed, self._changed = self._changed, set()
         changes = {key: self.get(key) for key in changed}
         if self._unread:
-            self._to_empty |= {key for key in changed if key.startswith(self._unread)}
-            for key in self._to_empty & self.keys():
-                super().__setitem__(key, b"")
-            self._to_empty.clear()
+            empty = super().__setitem__
+            for key in (*changes, *self._to_empty):
+                if key in self and key.startswith(self._unread):
+                    empty(key, b"")
+            self._to_empty = []
         return changes
 
 
