@@ -5,9 +5,7 @@ State keys: `c/n` (copies.py), `v/scope/name` (an event with its terms), `b/` an
 
 from __future__ import annotations
 
-import re
 from collections.abc import MutableMapping, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -15,18 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tingchao.alerts import shards
-from tingchao.alerts.copies import LONGEST, Copies, Slots, Text, slots
+from tingchao.alerts.copies import Copies, Slots, Text, slots
 from tingchao.alerts.happening import First, Happening, Meaning
 from tingchao.alerts.mixture import Bag, Mixtures, Places
 from tingchao.alerts.smallest import hashed, hashed_voice
+from tingchao.alerts.texts import Raw, Texts, Words
 from tingchao.alerts.windows import name_of
-from tingchao.pipeline.grams import fold
-from tingchao.pipeline.shingles import BANDS, Units, bands, links, read_sketch, terms, units
-
-# #LAXShooting tells of LAX and of a shooting; only then is a capital letter looked at.
-_HASHTAG = re.compile(r"#([A-Za-z]*[a-z][A-Z]\w*|[A-Z]{2,}[a-z]\w*)", re.ASCII)
-_PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
-
+from tingchao.pipeline.shingles import BANDS
 
 _MOVED = 0.8  # likeness below which a repost is remembered beside its original: stories are retold by and by
 
@@ -85,6 +78,7 @@ class Events:
         self._memory, self._limits = memory, limits
         self._copies = Copies(memory, limits.texts)
         self._mixtures = Mixtures(memory, limits.dims, limits.events)
+        self._texts = Texts(limits.dims)
         self._known: dict[str, Happening] = {}
         self._changed: set[str] = set()
         for key in list(memory):
@@ -95,15 +89,12 @@ class Events:
 
     def add(self, posts: Sequence[Told]) -> list[Placed]:
         """Place posts in the order in which they came."""
-        folded, found, sketches = _prepared(posts)
+        told = self._texts.read([Raw(post.text, post.sketch) for post in posts])
         scopes = [post.scope for post in posts]
-        where = slots(scopes, sketches)
+        where = slots(scopes, np.array([one.sketch for one in told], dtype="<u2").reshape(-1, BANDS))
         near = self._copies.near(scopes, where)
-        read = []
-        for number, post in enumerate(posts):
-            bare, linked = _compared(post, found.bare[number], folded[number])
-            read.append(self._read(post, bare, linked, sketches[number], where[number], near=near[number]))
-        places = _places(found, self._limits.dims)
+        read = [self._read(*each) for each in zip(posts, told, where, near, strict=True)]
+        places = [one.places for one in told]
         names: list[str] = [""] * len(posts)
         for turn in _turns(posts):
             self._take_turn(turn, posts, read, places, names)
@@ -113,11 +104,10 @@ class Events:
 
     def gain(self, posts: Sequence[Told]) -> None:
         """Posts that were placed before, and whose texts are still known, gained reactions."""
-        folded, found, sketches = _prepared(posts)
-        where = slots([post.scope for post in posts], sketches)
-        for number, post in enumerate(posts):
-            bare, linked = _compared(post, found.bare[number], folded[number])
-            text = self._copies.find(post.scope, bare, hashed(bare), linked, where[number], near=True).text
+        read = self._texts.read([Raw(post.text, post.sketch) for post in posts])
+        for post, told in zip(posts, read, strict=True):
+            (where,) = slots([post.scope], told.sketch[None])
+            text = self._copies.find(post.scope, told.bare, told.mark, told.links, where, near=True).text
             if text is not None and (event := self._known.get(text.owner)) is not None:
                 event.gain(post.at, post.gained)
                 self._changed.add(event.name)
@@ -151,18 +141,16 @@ class Events:
             shards.put(self._memory, f"v/{event.scope}/{name}", kept)
         self._changed.clear()
 
-    def _read(
-        self, post: Told, bare: str, linked: str, sketch: NDArray[np.uint16], where: Slots, *, near: bool
-    ) -> _Read:
+    def _read(self, post: Told, told: Words, where: Slots, near: bool) -> _Read:  # noqa: FBT001 one of a row
         """Find the text that a post repeats, or remember its own."""
-        mark = hashed(bare)
-        found = self._copies.find(post.scope, bare, mark, linked, where, near=near)
+        found = self._copies.find(post.scope, told.bare, told.mark, told.links, where, near=near)
         own = None
         if found.likeness < _MOVED:
             name = post.id if found.text is None else found.text.name
-            own = Text(post.scope, bare, mark, linked, name, "", post.now, sketch.tobytes(), found.nearest)
+            bands = told.sketch.tobytes()
+            own = Text(post.scope, told.bare, told.mark, told.links, name, "", post.now, bands, found.nearest)
             self._copies.add(own, where)
-        return _Read(found.text, own, mark)
+        return _Read(found.text, own, told.mark)
 
     def _take_turn(
         self,
@@ -223,29 +211,6 @@ _ENCODER = msgspec.msgpack.Encoder()
 _KEPT = msgspec.msgpack.Decoder(tuple[Happening, Bag])
 
 
-def _prepared(posts: Sequence[Told]) -> tuple[list[str], Units, NDArray[np.uint16]]:
-    """Their texts folded, the units of these, and a sketch each."""
-    folded = [fold(_with_parts(post.text)) for post in posts]
-    found = units(folded)
-    drawn = bands(found) if any(not post.sketch for post in posts) else None
-    rows = [
-        read_sketch(post.sketch) if drawn is None or post.sketch else drawn[number] for number, post in enumerate(posts)
-    ]
-    return folded, found, np.array(rows, dtype="<u2").reshape(-1, BANDS)
-
-
-def _compared(post: Told, bare: str, folded: str) -> tuple[str, str]:
-    """What is compared of a post: its bare text, and its links."""
-    return (bare or post.text.strip())[:LONGEST], links(folded)[:LONGEST]
-
-
-def _with_parts(text: str) -> str:
-    """The text with the words that are written together in a hashtag."""
-    if "#" not in text:
-        return text
-    return _HASHTAG.sub(lambda tag: f"{tag[0]} {' '.join(_PARTS.findall(tag[1]))}", text)
-
-
 def _turns(posts: Sequence[Told]) -> list[list[int]]:
     """Positions of posts, the first of each scope, then the second of each, and so on."""
     turns: list[list[int]] = []
@@ -261,14 +226,3 @@ def _turns(posts: Sequence[Told]) -> list[list[int]]:
 
 def _times(numbers: Sequence[int], posts: Sequence[Told]) -> NDArray[np.float64]:
     return np.array([posts[number].at for number in numbers], dtype=np.float64)
-
-
-def _places(found: Units, dims: int) -> list[Places]:
-    """The places of each text's terms, each once."""
-    hashes, begins = terms(found)
-    text = np.repeat(np.arange(len(found.starts) - 1), np.diff(found.starts))[begins]
-    every = np.sort(text * dims + (hashes[begins] % np.uint64(dims)).astype(np.intp))
-    every = every[np.concatenate(([True], every[1:] != every[:-1]))] if len(every) else every
-    bounds = np.searchsorted(every, np.arange(len(found.starts)) * dims).tolist()
-    every %= dims
-    return [every[start:end] for start, end in pairwise(bounds)]

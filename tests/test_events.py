@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tingchao.alerts import mixture
+from tingchao.alerts import mixture, texts
 from tingchao.alerts.events import Events, Limits, Placed, Told
 from tingchao.alerts.happening import First, Happening, Meaning, same
 from tingchao.alerts.likeness import alike, contradict, other_links
@@ -429,6 +429,21 @@ def test_a_batch_is_each_of_its_texts() -> None:
         assert np.array_equal(bands(whole)[n], bands(alone)[0])
         assert np.array_equal(terms(whole)[0][span][terms(whole)[1][span]], terms(alone)[0][terms(alone)[1]])
         assert whole.bare[n] == alone.bare[0]
+
+
+def test_a_text_that_was_read_a_moment_ago_is_as_if_it_were_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "KEPT", 3)
+    reader, rng = texts.Texts(1_024), random.Random(1)
+    every = [
+        texts.Raw(text, sketch) for text in (FIRE, FLOOD, "😡", "#LAXShooting") for sketch in ("", sketches([FIRE])[0])
+    ]
+    for _ in range(20):
+        batch = rng.choices(every, k=rng.randrange(8))
+        for one, (alone,) in zip(reader.read(batch), (texts.Texts(1_024).read([raw]) for raw in batch), strict=True):
+            assert (one.bare, one.mark, one.links) == (alone.bare, alone.mark, alone.links)
+            assert np.array_equal(one.sketch, alone.sketch)
+            assert np.array_equal(one.places, alone.places)
+        assert len(reader._known) <= 3
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
