@@ -1,6 +1,7 @@
 """Which posts of a topic were counted already, so that a later revision of one changes no count.
 
-In memory the ids of a topic stand in sorted arrays: a set takes ten times as much.
+Looked up are the upper halves of the ids of a topic, in sorted arrays: a set takes twenty times as much. Where a half
+is there, the ids themselves are looked through, in the state, those of the post's own hour first.
 State keys: `s/topic/hour/n`, 64-bit hashes of ids, by the hour of event time under which they were counted; a small
 record is appended to, a full one is left alone, so that a batch writes little.
 """
@@ -9,13 +10,14 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, MutableMapping
+from collections.abc import MutableMapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 _PIECE = 4096  # bytes; a record is rewritten while it is smaller
-_BLOCK = 1024  # ids of one array at most, so that little is moved when one is inserted
+_BLOCK = 1024  # halves of one array at most, so that little is moved when one is inserted
+_HALF = 32  # bits: of a million ids of a topic one in 4,000 new ones has the half of another
 
 
 class Seen:
@@ -23,64 +25,78 @@ class Seen:
 
     def __init__(self, memory: MutableMapping[str, bytes]) -> None:
         self._memory = memory
-        self._ids: dict[str, _Ids] = {}
-        self._pieces: dict[tuple[str, int], int] = {}  # how many records a topic and hour has
-        self._new: dict[tuple[str, int], array[int]] = {}
-        known: dict[str, list[bytes]] = {}
+        self._halves: dict[str, _Halves] = {}
+        self._pieces: dict[str, dict[int, int]] = {}  # how many records each hour of a topic has
+        self._new: dict[str, dict[int, array[int]]] = {}
         for key in memory:
             if key.startswith("s/"):
                 topic, hour, number = key.removeprefix("s/").rsplit("/", 2)
-                known.setdefault(topic, []).append(memory[key])
-                self._pieces[topic, int(hour)] = max(self._pieces.get((topic, int(hour)), 0), int(number) + 1)
-        for topic, pieces in known.items():
-            self._ids[topic] = _Ids(np.sort(np.frombuffer(b"".join(pieces), dtype=np.uint64)))
+                pieces = self._pieces.setdefault(topic, {})
+                pieces[int(hour)] = max(pieces.get(int(hour), 0), int(number) + 1)
+        for topic in self._pieces:
+            self._halves[topic] = self._made(topic)
 
     def add(self, topic: str, one: int, hour: int) -> bool:
         """Remember an id; False when it was known."""
-        if not self._of(topic).add(one):
+        halves = self._halves.get(topic)
+        if halves is None:
+            halves = self._halves[topic] = self._made(topic)
+        if not halves.add(one >> _HALF) and self._holds(topic, one, hour):
             return False
-        new = self._new.get((topic, hour))
-        if new is None:
-            new = self._new[topic, hour] = array("Q")
-        new.append(one)
+        new = self._new.setdefault(topic, {})
+        if hour not in new:
+            new[hour] = array("Q")
+        new[hour].append(one)
         return True
 
     def save(self) -> None:
         """Write what is new into the keyed state."""
-        for (topic, hour), new in self._new.items():
-            last = self._pieces.get((topic, hour), 1) - 1
-            known = self._memory.get(f"s/{topic}/{hour}/{last}", b"")
-            if len(known) >= _PIECE:
-                last, known = last + 1, b""
-            value = known + new.tobytes()
-            for start in range(0, len(value), 8 * _PIECE):
-                self._memory[f"s/{topic}/{hour}/{last}"] = value[start : start + 8 * _PIECE]
-                last += 1
-            self._pieces[topic, hour] = last
+        for topic, hours in self._new.items():
+            pieces = self._pieces.setdefault(topic, {})
+            for hour, new in hours.items():
+                last = pieces.get(hour, 1) - 1
+                known = self._memory.get(f"s/{topic}/{hour}/{last}", b"")
+                if len(known) >= _PIECE:
+                    last, known = last + 1, b""
+                value = known + new.tobytes()
+                for start in range(0, len(value), 8 * _PIECE):
+                    self._memory[f"s/{topic}/{hour}/{last}"] = value[start : start + 8 * _PIECE]
+                    last += 1
+                pieces[hour] = last
         self._new.clear()
 
     def drop(self, topic: str, hour: int) -> None:
         """Forget the ids of one hour."""
-        for number in range(self._pieces.pop((topic, hour), 0)):
-            key = f"s/{topic}/{hour}/{number}"
-            self._of(topic).remove(array("Q", self._memory[key]))
-            del self._memory[key]
+        for number in range(self._pieces.get(topic, {}).pop(hour, 0)):
+            del self._memory[f"s/{topic}/{hour}/{number}"]
+        self._halves[topic] = self._made(topic)
 
-    def _of(self, topic: str) -> _Ids:
-        ids = self._ids.get(topic)
-        if ids is None:
-            ids = self._ids[topic] = _Ids(np.zeros(0, dtype=np.uint64))
-        return ids
+    def _made(self, topic: str) -> _Halves:
+        new = [np.frombuffer(ids, dtype=np.uint64) for ids in self._new.get(topic, {}).values()]
+        kept = [ids for hour in self._pieces.get(topic, ()) for ids in self._kept(topic, hour)]
+        halves = np.concatenate([np.zeros(0, dtype=np.uint64), *new, *kept]) >> np.uint64(_HALF)
+        return _Halves(np.unique(halves.astype(np.uint32)))
+
+    def _holds(self, topic: str, one: int, hour: int) -> bool:
+        """Whether the id is remembered, which most often is under its own hour."""
+        if any(one in new for new in self._new.get(topic, {}).values()):
+            return True
+        hours = sorted(self._pieces.get(topic, ()), key=lambda each: each != hour)
+        return any((ids == np.uint64(one)).any() for each in hours for ids in self._kept(topic, each))
+
+    def _kept(self, topic: str, hour: int) -> list[NDArray[np.uint64]]:
+        pieces = range(self._pieces[topic][hour])
+        return [np.frombuffer(self._memory[f"s/{topic}/{hour}/{number}"], dtype=np.uint64) for number in pieces]
 
 
-class _Ids:
-    """The ids of one topic, in sorted blocks."""
+class _Halves:
+    """The upper halves of the ids of one topic, each once, in sorted blocks."""
 
-    def __init__(self, ids: NDArray[np.uint64]) -> None:
-        """`ids` are sorted."""
-        parts = [ids[start : start + _BLOCK // 2] for start in range(0, max(1, len(ids)), _BLOCK // 2)]
-        self._blocks = [array("Q", part.tobytes()) for part in parts]
-        self._firsts = [0, *(int(part[0]) for part in parts[1:])]  # the least id that may stand in each block
+    def __init__(self, halves: NDArray[np.uint32]) -> None:
+        """`halves` are sorted, and each is there once."""
+        parts = [halves[start : start + _BLOCK // 2] for start in range(0, max(1, len(halves)), _BLOCK // 2)]
+        self._blocks = [array("I", part.tobytes()) for part in parts]
+        self._firsts = [0, *(int(part[0]) for part in parts[1:])]  # the least half that may stand in each block
 
     def add(self, one: int) -> bool:
         """False when it was there."""
@@ -95,9 +111,3 @@ class _Ids:
             self._blocks[number : number + 1] = block[:half], block[half:]
             self._firsts.insert(number + 1, block[half])
         return True
-
-    def remove(self, gone: Iterable[int]) -> None:
-        """Forget ids that are there."""
-        for one in gone:
-            block = self._blocks[bisect_right(self._firsts, one) - 1]
-            del block[bisect_left(block, one)]

@@ -26,7 +26,8 @@ def test_seen_ids_are_those_of_a_plain_set_however_they_are_kept() -> None:
     memory, draw = Memory({}), random.Random(1)
     seen, plain = Seen(memory), dict[int, int]()  # id -> hour
     for n in range(12_000):
-        one = draw.choice((0, 2**64 - 1, draw.randrange(2**14) << 50))
+        # Some differ in their lower halves only.
+        one = draw.choice((0, 2**64 - 1, draw.randrange(2**14) << 50, draw.randrange(2**6) << 58 | draw.randrange(9)))
         assert seen.add("metro", one, n // 2_000) is (one not in plain)
         plain.setdefault(one, n // 2_000)
         if n % 3_000 == 2_999:
