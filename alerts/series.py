@@ -101,7 +101,7 @@ class Detector:
         alert = told.begins(found, now)
         new = alert or (not told.lasts(now) and self._rises(now, found.strength))
         if new:
-            self._risen = now, found.strength
+            self._risen = now, max(0.0, found.strength)
         if alert or told.goes_on(found, now):
             self._told = {at: strength for at, strength in self._told.items() if at >= now - QUIET}
             self._told[now] = found.strength

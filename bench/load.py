@@ -79,7 +79,8 @@ def burst(shared: Path, count: int = 100_000) -> None:
     A batch waits for those before it, as it would in one process; the delay is from its writing to its end.
     """
     settings = _settings(["t"])
-    watcher, decider = watch.Watch(Memory({}), settings), decide.Decide(Memory({}), settings)
+    watched, decided = Memory({}), Memory({})
+    watcher, decider = watch.Watch(watched, settings), decide.Decide(decided, settings)
     texts = [text for text in real_texts(shared) if "武汉" in text]
     draw, alerts, seconds, free, delays, first = random.Random(6), {}, 0.0, 0.0, [], 0.0
     for number in range(0, count, WRITTEN):
@@ -91,6 +92,8 @@ def burst(shared: Path, count: int = 100_000) -> None:
         start = time.process_time()
         found = watcher.process([Input(one, at) for one in mentions]).outputs
         changed = decider.process([Input(decode(Candidate, one.value), at) for one in found]).outputs
+        watched.changes()
+        decided.changes()
         spent = time.process_time() - start
         free, seconds = max(free, written) + spent, seconds + spent
         delays.append(free - written)

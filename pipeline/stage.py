@@ -63,7 +63,8 @@ class Memory(dict[str, bytes]):
     def let_go(self, prefixes: tuple[str, ...]) -> None:
         """Values of keys that begin so are read only when a stage is made; from the next `changes` on they are empty.
 
-        The log has them, for a restart; in memory they would stand twice.
+        The log has them, for a restart; in memory they would stand twice. None may be empty itself, since who compares
+        before writing (shards.put) then finds a difference always.
         """
         self._unread, self._to_empty = prefixes, list(self)
 
