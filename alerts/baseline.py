@@ -23,7 +23,7 @@ from tingchao.alerts.season import MEMORY, Numbers, Past, weights
 COLD = 24  # slots of history below which nothing is called usual: of hours one whole day
 _JEFFREYS = 0.5  # Gamma(1/2, 0), the usual prior for a rate of which nothing is known
 _JUDGED = 20.0  # posts (weighted) that a share must have been seen on
-_ALIKE = 0.05  # correlation of two posts of one hour of which nothing is known (a guess), worth `_JUDGED` pairs
+ALIKE = 0.05  # correlation of two posts of one hour of which nothing is known (a guess), worth `_JUDGED` pairs
 _OUTBREAK = 2.58  # standardised Anscombe residual above which an hour counts less (Noufaily et al. 2013)
 _UPPER = 0.9
 _ROUNDS = 2
@@ -41,6 +41,10 @@ class Usual:
         if observed <= 0:
             return 1.0
         return float(betainc(observed, self.size, self.expected / (self.expected + self.size)))
+
+    def times(self, coverage: float) -> Usual:
+        """The same where only so much of it can be seen (0-1)."""
+        return self if coverage == 1 else Usual(self.expected * coverage, self.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ def _alike(sums: Numbers, judged: Numbers, own: Numbers, share: float) -> float:
     n, own = judged[some], own[some]
     apart = (sums[some] - share * n) ** 2 / (n * share * (1 - share))  # 1 + (n - 1) rho on the average
     pairs = float(own @ (n - 1))
-    return min(1.0, max(0.0, (float(own @ (apart - 1)) + _ALIKE * _JUDGED) / (pairs + _JUDGED)))
+    return min(1.0, max(0.0, (float(own @ (apart - 1)) + ALIKE * _JUDGED) / (pairs + _JUDGED)))
 
 
 def _known(past: Past) -> Past:

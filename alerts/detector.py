@@ -97,7 +97,7 @@ def swing(past: Past) -> float:
 
 
 def judge(counts: Sequence[tuple[float, float]], usually: Normal, enough: bool) -> Found:  # noqa: FBT001 a plain fact
-    """`counts`: (observed, length in slots) of each window, the longest last."""
+    """`counts`: (observed, known length in slots) of each window, the longest last."""
     rate, level = usually.usual.expected, usually.level
     ratios = [log((seen + level * length + _HALF) / ((rate + level) * length + _HALF)) for seen, length in counts]
     strength = sum(ratios) / len(ratios) / max(usually.swing, _LEAST)

@@ -206,10 +206,10 @@ class Hours:
         self._hours.save()
         self._days.save()
 
-    def drop(self, before: int) -> list[tuple[str, int]]:
+    def drop(self, before: int) -> list[tuple[str, int, dict[str, int]]]:
         """Forget buckets whose hour ended, and was last touched, before `before` (seconds); totals four weeks later.
 
-        Returns the topics and hours that went.
+        Returns the topics and hours that went, each with its posts a source.
         """
         dropped = []
         for topic, number in self._old("h", before, HOUR):
@@ -222,7 +222,7 @@ class Hours:
                 for last in told:
                     self._told[topic, rule].pop(last, None)
             self._hours.drop(_key(topic, number))
-            dropped.append((topic, number))
+            dropped.append((topic, number, Window(0, HOUR, hour.buckets.values()).sources))
         for topic, number in self._old("t", before - BASELINE * HOUR, 24 * HOUR):
             day = self._days.look(_day_key(topic, number))
             if day is None or day.touched >= before:

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from tingchao.alerts.baseline import COLD, Usual, UsualShare, usual, usual_share
-from tingchao.alerts.dark import Dark
+from tingchao.alerts.coverage import LEAST, Coverage
 from tingchao.alerts.hours import (
     BASELINE,
     FIRST_SIGNAL,
@@ -80,10 +80,10 @@ def gate_of(rule: Rule) -> Gate:
 class Measure:
     """Tells whether rules hold; remembers baselines until an hour that they rest on changes."""
 
-    def __init__(self, hours: Hours, dark: Dark, began: Mapping[str, int], past: timedelta) -> None:
+    def __init__(self, hours: Hours, coverage: Coverage, began: Mapping[str, int], past: timedelta) -> None:
         """`began`: when each topic was first watched, in seconds; `past`: what is older wakes nobody (decide.past)."""
-        self._hours, self._dark, self._began, self._past = hours, dark, began, past.total_seconds()
-        self._surges = Surges(hours, dark, self._first_hour)
+        self._hours, self._coverage, self._began, self._past = hours, coverage, began, past.total_seconds()
+        self._surges = Surges(hours, coverage, self._first_hour)
         self._known: dict[str, dict[tuple[int, int, int, bool], Usual | UsualShare | None]] = {}
 
     def changed(self, topic: str, hour: int) -> None:
@@ -139,7 +139,7 @@ class Measure:
     def baseline(self, rule: Rule, topic: str, window: Window) -> Usual | UsualShare | None:
         """What is usual for the topic at this time of day, without the window itself; None during a cold start.
 
-        Windows of one length that begin within the same hour share one.
+        Windows of one length that begin within the same hour share one, and have of it what can be seen of them.
         """
         known = self._known.setdefault(topic, {})
         place = _place(rule)
@@ -147,7 +147,13 @@ class Measure:
         key = window.start // HOUR, window.end - window.start, place, live
         if key not in known:
             known[key] = self._baseline(topic, window.start // HOUR, window.hours, place, live=live)
-        return known[key]
+        found = known[key]
+        # What one source says is no share of how many sources there are.
+        return found.times(self._coverage.of(topic, window)) if isinstance(found, Usual) and place != OUTLETS else found
+
+    def is_missing(self, topic: str, window: Window) -> bool:
+        """Whether so little of the topic could be seen in the window that silence says nothing."""
+        return self._coverage.of(topic, window) < LEAST
 
     def _baseline(self, topic: str, end: int, length: float, place: int, *, live: bool) -> Usual | UsualShare | None:
         first = max(self._first_hour(topic, end, live), end - BASELINE)
@@ -162,9 +168,10 @@ class Measure:
             judged = self._hours.past(topic, first, end, JUDGED)
             return usual_share(past / UNIT / _MEANS[place], judged, first, middle)
         values = past / (1 if place in _WHOLE else UNIT)
-        if place == OUTLETS:  # half an hour has more than half the sources of an hour
-            length = max(1.0, length)
-        return usual(Past(values, first, HOUR, self._dark.known(first, end)), middle - 0.5, length)
+        known = self._coverage.known(topic, first, end)
+        if place == OUTLETS:  # half an hour has more than half the sources of an hour, and half the posts as well
+            length, known = max(1.0, length), np.ceil(known)
+        return usual(Past(values, first, HOUR, known), middle - 0.5, length)
 
     def _is_live(self, topic: str, window: Window) -> bool:
         return window.end > self._began.get(topic, 0) - self._past

@@ -16,7 +16,7 @@ HOUR = 3600
 DAY = 86400
 BEIJING = 8 * HOUR  # China has one zone and no summer time; days, days off and times of day are local ones
 MEMORY = 28 * 24  # slots that are looked back on: four weeks of hours, so that each weekday counts as much
-_HALF = 14 * 24  # slots after which the past says half as much, so that slow growth is followed
+HALF = 14 * 24  # slots after which the past says half as much, so that slow growth is followed
 _SPREAD = 1.5  # hours: how quickly the weight of an hour falls with its distance in the time of day
 
 
@@ -66,5 +66,5 @@ def _kin(days: NDArray[np.int64], day: int, weeks: float) -> Numbers:
 
 @lru_cache(maxsize=8)
 def _ages(count: int) -> Numbers:
-    ages: Numbers = 0.5 ** (np.arange(count - 1, -1, -1) / _HALF)
+    ages: Numbers = 0.5 ** (np.arange(count - 1, -1, -1) / HALF)
     return ages

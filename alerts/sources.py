@@ -2,17 +2,19 @@
 
 What a sick source does not tell is not silence of the public. So these alerts come first, and decide lets them inhibit
 what they would falsify. No source is given up: it is visited at its interval whatever is said here.
-`watch` hears of the hours in which none was read, by a tick in each partition; its baselines leave them out (dark.py).
-State keys: the source's name, and `@unread`, the hours that `watch` was last told of.
+`watch` hears of the hours in which none was read, by a tick in each partition; its baselines leave them out (dark.py),
+and of the sources that are ill, whose share of each topic they leave out (coverage.py).
+State keys: the source's name; `@unread`, the hours that `watch` was last told of, and `@ill`, the sources.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
+from tingchao.alerts import shards
 from tingchao.config.settings import Settings
 from tingchao.config.sources import Source
 from tingchao.pipeline.backends import clustered
@@ -30,7 +32,7 @@ _PATIENCE = timedelta(minutes=30)  # and at least so long, for sources that are 
 _AGAIN = timedelta(hours=1)  # told again while it lasts: below decide.quiet (2 h), so that the alert stays one
 _MANY = 0.5  # share of the sources that fail at once, from which the trouble is ours: one alert
 _OFTEN = timedelta(minutes=30)  # a source that is visited at least so often has a visit in each hour
-_UNREAD = "@unread"
+_UNREAD, _ILL = "@unread", "@ill"
 _TOLD = 72  # hours that `watch` is told of: more than it looks at again (dark.py)
 _LEAST = 3  # sources; of two, both may be ill by themselves
 _SLOTS = 24  # hours of the day, in Beijing: people post by day
@@ -83,7 +85,7 @@ class Sources:
     def __init__(self, memory: Memory, settings: Settings) -> None:
         self._memory = memory
         self._sources = {source.name: source for source in settings.sources if source.enabled}
-        self._all = {name: _HEALTH.decode(value) for name, value in memory.items() if name != _UNREAD}
+        self._all = {name: _HEALTH.decode(value) for name, value in memory.items() if name[0] != "@"}
         self._partitions = settings.main.kafka.partitions if clustered(settings) else 1
 
     def process(self, inputs: Sequence[Input]) -> Result:
@@ -95,8 +97,10 @@ class Sources:
                 case Fetch() as fetch:
                     outcome, found = self._fetch(fetch)
                 case Tick() as tick:
-                    outcome, found = "tick", list(self._tick(tick.at))
-                    outputs += self._tell_unread(tick.at)
+                    failing = [name for name in self._sources if self._fails(name, tick.at)]
+                    quiet = dict(self._quiet(failing, tick.at))
+                    outcome, found = "tick", list(self._tick(failing, quiet, tick.at))
+                    outputs += self._tell_watch(failing, quiet, tick.at)
                 case other:
                     raise AssertionError(f"sources reads fetches, got {type(other).__name__}")
             outcomes.append(outcome)
@@ -121,28 +125,39 @@ class Sources:
         self._keep(fetch.source)
         return "good", changes
 
-    def _tick(self, now: datetime) -> Iterator[Candidate]:
-        failing = [name for name in self._sources if self._fails(name, now)]
+    def _tick(self, failing: Sequence[str], quiet: Mapping[str, Reason], now: datetime) -> Iterator[Candidate]:
         known = [name for name in self._sources if name in self._all]
         if len(failing) >= _LEAST and len(failing) >= _MANY * len(known):
             yield from self._tell_all(failing, now)
             return
         for name in failing:
             yield from self._tell_failing(name, now)
-        for name in known:
-            if name not in failing:
-                yield from self._tell_quiet(name, now)
+        for name, found in quiet.items():
+            if found.p is not None and self._due(name, "quiet", now):
+                yield _candidate(SOURCE + name, found, 1 - found.p)
 
-    def _tell_unread(self, now: datetime) -> Iterator[Output]:
-        """To each partition of `watch`, when they have changed, the hours in which no source was read."""
+    def _tell_watch(self, failing: Sequence[str], quiet: Mapping[str, Reason], now: datetime) -> Iterator[Output]:
+        """To each partition, when they have changed, the hours in which no source was read, and which are ill."""
         told = msgspec.json.decode(self._memory.get(_UNREAD, b"[]"), type=tuple[int, ...])
-        hour = int(now.timestamp()) // 3600
+        hour = _hour(now)
         first = hour - _FARTHEST + 1  # health remembers no visits before it
         unread = (*(one for one in told if hour - _TOLD <= one < first), *self._unread(first, hour))
-        if unread != told:
+        known = msgspec.json.decode(shards.get(self._memory, _ILL) if _ILL in self._memory else b"{}")
+        since = {name: _hour(found.start) for name, found in quiet.items()} | dict(self._unseen(failing))
+        # The shortest silence that is no chance ends now, and its beginning moves on.
+        ill = {name: min(begin, known.get(name, begin)) for name, begin in since.items()}
+        if (unread, ill) != (told, known):
             self._memory[_UNREAD] = _ENCODER.encode(unread)
-            tick = encode(Tick(at=now, unread=unread))
+            shards.put(self._memory, _ILL, _ENCODER.encode(ill))
+            tick = encode(Tick(at=now, unread=unread, ill=ill))
             yield from (Output("mentions", TICK_KEY, tick, number) for number in range(self._partitions))
+
+    def _unseen(self, failing: Sequence[str]) -> Iterator[tuple[str, int]]:
+        """Each with the first hour in which it was not read at all."""
+        for name in failing:
+            last = self._all[name].good or self._all[name].began
+            if last is not None:
+                yield name, _hour(last) + 1
 
     def _unread(self, first: int, end: int) -> Iterator[int]:
         """Hours from `first` on, without `end`, in which none of the sources that are visited often enough was read."""
@@ -151,7 +166,7 @@ class Sources:
             for name, health in self._all.items()
             if name in self._sources and self._sources[name].every <= _OFTEN
         ]
-        begun = min((int(health.began.timestamp()) // 3600 + 1 for health in often if health.began), default=end)
+        begun = min((_hour(health.began) + 1 for health in often if health.began), default=end)
         read = {hour for health in often for hour in health.hours}
         return (hour for hour in range(max(first, begun), end) if hour not in read)
 
@@ -191,11 +206,13 @@ class Sources:
             )
             yield msgspec.structs.replace(_candidate(ALL, reason, 1.0), level=2)
 
-    def _tell_quiet(self, name: str, now: datetime) -> Iterator[Candidate]:
-        health = self._all[name]
-        found = _silence(health, now, self._sources[name])
-        if found is not None and found.p is not None and self._due(name, "quiet", now):
-            yield _candidate(SOURCE + name, found, 1 - found.p)
+    def _quiet(self, failing: Sequence[str], now: datetime) -> Iterator[tuple[str, Reason]]:
+        """Sources that can be read, and bring too little."""
+        for name, source in self._sources.items():
+            if name in self._all and name not in failing:
+                found = _silence(self._all[name], now, source)
+                if found is not None:
+                    yield name, found
 
     def _due(self, name: str, kind: str, now: datetime) -> bool:
         health = self._all[name]
@@ -226,7 +243,7 @@ def _changes(fetch: Fetch, health: Health) -> Iterator[Candidate]:
 
 def _count(health: Health, at: datetime, items: int) -> None:
     """Add the posts of a good visit to its hour; hours that fall out of sight become part of what is usual."""
-    hour = int(at.timestamp()) // 3600
+    hour = _hour(at)
     health.hours[hour] = health.hours.get(hour, 0) + items
     if not health.usual:
         health.usual, health.days = [0.0] * _SLOTS, [0.0] * _SLOTS
@@ -244,7 +261,7 @@ def _silence(health: Health, now: datetime, source: Source) -> Reason | None:
     """
     if not health.usual or source.every > timedelta(hours=1):
         return None
-    this = int(now.timestamp()) // 3600
+    this = _hour(now)
     expected, observed = 0.0, 0
     for hour in sorted((one for one in health.hours if one < this), reverse=True):
         slot = _slot(hour)
@@ -273,6 +290,10 @@ def _chance(observed: int, expected: float) -> float:
     from scipy.special import nbdtr  # noqa: PLC0415 the page knows this file for its names and must not wait for SciPy
 
     return float(nbdtr(observed, _DISPERSION, _DISPERSION / (_DISPERSION + expected)))
+
+
+def _hour(at: datetime) -> int:
+    return int(at.timestamp()) // 3600
 
 
 def _slot(hour: int) -> int:

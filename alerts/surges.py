@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tingchao.alerts.dark import Dark
+from tingchao.alerts.coverage import Coverage
 from tingchao.alerts.detector import SCALES, Found, Normal, Told, judge, normal, swing, whole_days
 from tingchao.alerts.hours import FIRST_SIGNAL, POSTS, Hours
 from tingchao.alerts.season import MEMORY, Past
@@ -18,8 +18,8 @@ First = Callable[[str, int, bool], int]  # topic, hour, whether live -> the firs
 class Surges:
     """Remembers what is usual until an hour that it rests on changes."""
 
-    def __init__(self, hours: Hours, dark: Dark, first: First) -> None:
-        self._hours, self._dark, self._first = hours, dark, first
+    def __init__(self, hours: Hours, coverage: Coverage, first: First) -> None:
+        self._hours, self._coverage, self._first = hours, coverage, first
         self._normals: dict[str, dict[tuple[int, int, bool], Normal | None]] = {}
         self._swings: dict[str, dict[tuple[int, int, int], float]] = {}
 
@@ -41,7 +41,9 @@ class Surges:
         usually = self._normal(topic, window.start // HOUR, place, live=live)
         if usually is None:
             return None
-        counts = [(self._count(topic, window, scale // BUCKET, place), scale / HOUR) for scale in SCALES]
+        counts = [
+            self._count(topic, self._hours.window(topic, window.last, scale // BUCKET), place) for scale in SCALES
+        ]
         return judge(counts, usually, counts[-1][0] >= (rule.threshold or 0.0))
 
     def tells(self, rule: Rule, topic: str, found: Found, end: int) -> bool:
@@ -62,15 +64,16 @@ class Surges:
         if first >= end:
             return None
         values = self._hours.past(topic, first, end, place) / (1 if place == POSTS else UNIT)
-        past = Past(values, first, HOUR, self._dark.known(first, end))
+        past = Past(values, first, HOUR, self._coverage.known(topic, first, end))
         swings = self._swings.setdefault(topic, {})
         key = end // 24 * 24, place, first
         if key not in swings:
             swings[key] = swing(whole_days(past))
         return normal(past, end, BUCKET, swings[key])
 
-    def _count(self, topic: str, window: Window, length: int, place: int) -> float:
-        last = window.last
+    def _count(self, topic: str, window: Window, place: int) -> tuple[float, float]:
+        """What was seen in the window, and the hours of it that could be seen."""
+        known = window.hours * self._coverage.of(topic, window)
         if place == POSTS:
-            return float(self._hours.posts(topic).between(last - length + 1, last))
-        return self._hours.window(topic, last, length).mass(place - FIRST_SIGNAL) / UNIT
+            return float(self._hours.posts(topic).between(window.first, window.last)), known
+        return window.mass(place - FIRST_SIGNAL) / UNIT, known

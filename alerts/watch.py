@@ -7,12 +7,14 @@ are asked of a topic when it has grown enough for them to say something else (ho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
 
 import msgspec
 
 from tingchao.alerts.absence import Absences
+from tingchao.alerts.coverage import Coverage
 from tingchao.alerts.dark import Dark
 from tingchao.alerts.events import ONLY_WRITTEN
 from tingchao.alerts.evidence import Shelves
@@ -58,7 +60,7 @@ class _Clock(msgspec.Struct):
 class Watch:
     """The topics of a partition.
 
-    State keys: see hours, seen, reactions, evidence, events; and `clock`, `began` and `written`.
+    State keys: see hours, coverage, seen, reactions, evidence, events; and `clock`, `began` and `written`.
     """
 
     def __init__(self, memory: Memory, settings: Settings, batch: int = BATCH) -> None:
@@ -77,7 +79,8 @@ class Watch:
         terms = [rule.window.total_seconds() for rule in settings.rules if rule.kind == "new_term"]
         self._terms = Terms(memory, max(terms)) if terms else None
         self._dark = Dark(memory)
-        self._measure = Measure(self._hours, self._dark, self._began, settings.main.decide.past)
+        self._coverage = Coverage(memory, self._dark)
+        self._measure = Measure(self._hours, self._coverage, self._began, settings.main.decide.past)
         self._judging = Judging(
             settings.rules, self._hours, self._measure, self._events, self._terms, self._shelves, self._holding
         )
@@ -101,7 +104,7 @@ class Watch:
                 if given.record.unread is None:
                     outputs += self._tick(given.record.at)
                 else:  # of another stage, whose clock may be behind
-                    self._hear_of_outage(given.record.unread)
+                    self._hear_of_outage(given.record.unread, given.record.ill)
                 outcomes.append("tick")
         if len(inputs) < self._batch:  # else more of what was written together may follow
             outputs += self._ask()
@@ -115,6 +118,8 @@ class Watch:
             self._begin(topic, now)
         ident, hour = hashed(mention.id), bucket // PER_HOUR
         known = not self._seen.add(topic, ident, hour)
+        if self._coverage.hear(mention.source, hour):
+            self._measure.forget()
         if mention.scores.advert > ADVERT:
             self._hours.touch(topic, hour, now)
             return "revision" if known else "advert"
@@ -168,12 +173,14 @@ class Watch:
                 yield from _outputs(self._holding.found(rule, candidate, float(now)))
         if hour > self._clock.hour:
             self._dark.tick(self._clock.hour, hour, self._hours.all_posts())
+            self._coverage.tick(hour)
             self._clock.hour = hour
             self._memory["clock"] = msgspec.json.encode(self._clock)
             self._forget(now)
 
-    def _hear_of_outage(self, unread: Sequence[int]) -> None:
+    def _hear_of_outage(self, unread: Sequence[int], ill: Mapping[str, int]) -> None:
         self._dark.tell(unread, self._clock.hour, self._hours.all_posts())
+        self._coverage.tell(ill, self._clock.hour)
         self._measure.forget()
 
     def _hold_on(self, now: int, *, all_of_them: bool) -> Iterator[Output]:
@@ -189,8 +196,10 @@ class Watch:
         return _outputs(self._holding.tick(float(now), still, all_of_them=all_of_them))
 
     def _absent(self, rule: Rule, topic: str, reason: Reason) -> Candidate | None:
-        """The candidate of a silence; None where so little is usual that it says nothing."""
+        """The candidate of a silence; None where so little is usual, or could be seen, that it says nothing."""
         window = self._hours.window(topic, int(reason.end.timestamp()) // BUCKET, length_of(rule))
+        if not rule.sources and self._measure.is_missing(topic, window):
+            return None
         usual = self._measure.baseline(rule, topic, window)
         expected = None if usual is None else round(usual.expected, 3)
         if rule.threshold is not None and (expected is None or expected < rule.threshold):
@@ -203,7 +212,8 @@ class Watch:
 
     def _forget(self, now: int) -> None:
         before = now - int(self._keep.total_seconds())
-        for topic, hour in self._hours.drop(before):
+        for topic, hour, posts in sorted(self._hours.drop(before), key=itemgetter(0, 1)):
+            self._coverage.learn(topic, hour, posts)
             self._seen.drop(topic, hour)
             self._reactions.drop(topic, hour)
             self._shelves.drop(topic, range(hour * PER_HOUR, (hour + 1) * PER_HOUR))

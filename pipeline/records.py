@@ -108,6 +108,7 @@ class Tick(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     at: Aware
     unread: tuple[int, ...] | None = None  # to `watch`: of the last days, the hours in which no source was read
+    ill: dict[str, int] = {}  # beside `unread`: sources that fail or are silent, each with the first hour of it
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
 from tingchao.alerts import card
+from tingchao.alerts.coverage import Coverage
 from tingchao.alerts.dark import Dark
 from tingchao.alerts.decide import Decide
 from tingchao.alerts.discoveries import Discoveries, is_told
@@ -108,7 +109,7 @@ def test_what_the_operator_fixed_and_a_cold_start_pass_by(rule: str, p: float | 
 def test_a_calibrated_chance_needs_no_correction_however_many_posts_are_watched(rule: Rule, posts: int) -> None:
     """1,000 days of so many posts with a report that the shipped rule tells. Three standard errors are allowed."""
     drawn, signal = np.random.default_rng(posts), SIGNALS.index(rule.signal)
-    measure = Measure(Hours(Memory({})), Dark(Memory({})), {"t": 0}, HOUR)
+    measure = Measure(Hours(Memory({})), Coverage(Memory({}), Dark(Memory({}))), {"t": 0}, HOUR)
     untested = rule.model_copy(update={"p": None})  # there is no history here, without which a rule with p waits
     told, true = [], []
     while len(told) < 1000:

@@ -8,6 +8,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tingchao.alerts.coverage import Coverage
 from tingchao.alerts.dark import Dark
 from tingchao.alerts.hours import Hours
 from tingchao.alerts.measure import Measure, gate_of
@@ -29,7 +30,7 @@ def test_a_measure_without_known_hours_has_no_baseline() -> None:
     for day in range(4):
         hours = {first + 24 * day + n: older for n in range(0, 24, 2)}
         memory[f"t/metro/{first // 24 + day}"] = msgspec.msgpack.encode({"touched": 0, "hours": hours})
-    measure = Measure(Hours(memory), Dark(Memory({})), {"metro": 0}, HOUR)
+    measure = Measure(Hours(memory), Coverage(Memory({}), Dark(Memory({}))), {"metro": 0}, HOUR)
     window = Window((first + 96) * 3600, (first + 97) * 3600, [])
     assert measure.baseline(MANY, "metro", window) is not None
     assert measure.baseline(SPREAD, "metro", window) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
 import pytest
 
@@ -220,10 +221,18 @@ def test_times_are_by_the_clock_of_the_fetch(watching: Watching) -> None:
 
 
 def unread(watching: Watching) -> list[list[int]]:
-    """What `watch` was told of, in hours since the test began."""
+    """What `watch` was told of, in hours since the test began, as often as it changed."""
     began = int(NOW.timestamp()) // 3600
     ticks = [decode(Tick, one.value) for one in watching.log.scan("mentions", 0, 10_000)]
-    return [[hour - began for hour in tick.unread or ()] for tick in ticks]
+    found = [key for key, _ in groupby(tick.unread or () for tick in ticks)]
+    return [[hour - began for hour in hours] for hours in (found if found[:1] != [()] else found[1:])]
+
+
+def ill(watching: Watching) -> list[dict[str, int]]:
+    """The sources of which `watch` was told, with their hours since the test began, as often as it changed."""
+    began = int(NOW.timestamp()) // 3600
+    ticks = [decode(Tick, one.value) for one in watching.log.scan("mentions", 0, 10_000)]
+    return [{name: hour - began for name, hour in one.items()} for one, _ in groupby(tick.ill for tick in ticks)]
 
 
 def test_watch_is_told_of_the_hours_in_which_no_source_was_read_and_keeps_them(watching: Watching) -> None:
@@ -258,3 +267,31 @@ def test_a_source_that_is_seldom_visited_says_nothing_of_an_hour(log: Log, clock
     watching.restart()
     watching.pass_time(DAY, step=2 * HOUR)
     assert unread(watching) == []
+
+
+def test_watch_is_told_which_sources_fail_and_since_when(log: Log, clock: ManualClock) -> None:
+    watching = Watching(log, clock, ("morning", "evening"))
+    watching.clock.move(NOW - watching.clock.now())
+
+    def pass_time(steps: int, outcome: str) -> None:
+        for _ in range(steps):
+            watching.clock.move(10 * MINUTE)
+            watching.fetch(outcome)
+            watching.fetch(name="evening")
+
+    pass_time(11, "ok")
+    assert ill(watching) == []
+    pass_time(6, "timeout")
+    watching.restart()
+    pass_time(6, "timeout")
+    assert ill(watching) == [{"morning": 2}], "the last good visit was at 1:50"
+    pass_time(2, "ok")
+    assert ill(watching) == [{"morning": 2}, {}]
+
+
+def test_watch_is_told_since_when_a_source_brings_nothing(watching: Watching) -> None:
+    watching.clock.move(NOW - watching.clock.now())
+    watching.pass_time(6 * DAY, items=12, step=HOUR / 2)
+    assert ill(watching) == []
+    watching.pass_time(6 * HOUR, items=0, step=HOUR / 2)
+    assert ill(watching) == [{"morning": 6 * 24 + 1}], "and not again with each hour"
