@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_matrix, diags
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -18,7 +17,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from tingchao.models.layers import COLUMNS, FEELS, TABLE, TELLS, Matrix, sigmoid
 from tingchao.models.network import Network, fitted_network, joined
 from tingchao.models.scores import SIGNALS
-from tingchao.models.tasks import Flags, Floats, Task, questions_of
+from tingchao.models.tasks import Flags, Floats, Rows, Task, questions_of
 from tingchao.models.taught import TAUGHT
 
 # How the first round's two outputs become log-odds. Calibration finds about 0.45 and 0.4; labels as unsure as that
@@ -43,6 +42,24 @@ class Material(NamedTuple):
     vectors: Matrix  # one row a column of `words`
     labelled: int
     taught: Matrix  # what the teacher said of the first unlabelled rows, one column a name of TAUGHT
+
+
+class Cut(NamedTuple):
+    """How cross-fitting cuts the labelled rows: one number a row."""
+
+    fold: Rows  # the fit of this number has not seen the row, and gives its raw outputs
+    domain: Rows  # of a review: the fit of this number has seen no row of its domain; -1 of the other rows
+
+    def seen(self, number: int) -> Flags:
+        """The rows that the fit of this number learns from."""
+        known: Flags = (self.fold != number) & (self.domain != number)
+        return known
+
+    @property
+    def new(self) -> Flags:
+        """Reviews whose raw outputs come from a fit that knew no review of their domain."""
+        same: Flags = self.fold == self.domain
+        return same
 
 
 class Fit(NamedTuple):
@@ -141,12 +158,13 @@ def _with(task: Task, chance: Matrix, used: Flags, first: int) -> Task:
     )
 
 
-def crossed(material: Material, tasks: dict[str, Task], fold: npt.NDArray[np.int64], number: int, seed: int) -> Matrix:
-    """Raw outputs for the rows of one fold, by a fit that saw only the others.
+def crossed(material: Material, tasks: dict[str, Task], cut: Cut, number: int, seed: int) -> Matrix:
+    """Raw outputs for the rows of one fold, by a fit that saw only the others, and nothing of one domain.
 
     It limits its threads itself, since it may run in a process of its own.
     """
-    others = {name: task.only(fold[task.rows] != number) for name, task in tasks.items()}
-    out = np.flatnonzero(fold == number)
+    seen = cut.seen(number)
+    others = {name: task.only(seen[task.rows]) for name, task in tasks.items()}
+    out = np.flatnonzero(cut.fold == number)
     with threadpool_limits(1):  # sums in another order would give another hash
         return fit(material, others, seed).raw(material.features[out], material.words[out])

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tingchao.models.calibrate import fitted_threshold
 from tingchao.models.corpora import Row
+from tingchao.models.fit import Cut
 from tingchao.models.layers import Matrix
 from tingchao.models.measures import Calibration, Figure, calibration, class_figure, signal_figures
 from tingchao.models.scores import HEADS, SENTIMENTS, SIGNALS
@@ -19,12 +20,13 @@ from tingchao.models.taught import unknown
 CROSSED = "crossfit.json"
 _FIRST, _LAST = len(SENTIMENTS), len(SENTIMENTS) + len(SIGNALS)
 _SEVERITY, _LIVE, _ADVERT = HEADS.index("severity"), HEADS.index("live"), HEADS.index("advert")
+_BAD, _GOOD = HEADS.index("negative"), HEADS.index("positive")
 _GROUP = 150  # texts that a group needs to be told of
 _ASKED = "0.75 asked of vendors (issue 4)"
 
 
 class Crossed(msgspec.Struct, frozen=True):
-    """What cross-fitting says of the annotated texts that train: each scored by models that had not seen its group."""
+    """What cross-fitting says of annotated texts and reviews that train: scored by fits that had not seen the group."""
 
     figures: tuple[Figure, ...]
     signals: tuple[tuple[str, int, float, float], ...]  # name, texts that have it, F1, average precision
@@ -32,16 +34,17 @@ class Crossed(msgspec.Struct, frozen=True):
     groups: tuple[Figure, ...]  # where it is better or worse
 
 
-def crossed_report(rows: Sequence[Row], numbers: Matrix, fold: npt.NDArray[np.int64]) -> str:
-    """The report as JSON; `numbers` has one column a name of HEADS, `fold` the part in which each row was left out."""
+def crossed_report(rows: Sequence[Row], numbers: Matrix, cut: Cut) -> str:
+    """The report as JSON; `numbers` has one column a name of HEADS."""
     places = [at for at, row in enumerate(rows) if row.corpus == "annotated"]
     some, chance = [rows[at] for at in places], numbers[places].astype(np.float64)
-    given = _given_by_others(some, chance, fold[places])
+    given = _given_by_others(some, chance, cut.fold[places])
     new = [at for at, row in enumerate(some) if unknown(row.key)]
     figures = annotated_figures("annotated, cross-fitted", some, chance, given)
     figures += annotated_figures(
         "annotated, also new to the teacher", [some[at] for at in new], chance[new], given[new]
     )
+    figures += review_figures(rows, numbers, cut)
     found = Crossed(
         tuple(figures),
         tuple(signal_table(some, chance, given)),
@@ -88,6 +91,22 @@ def annotated_figures(
             [row.sentiment or 0 for row in rows],
             chance[:, :_FIRST].argmax(axis=1).tolist(),
         ),
+    ]
+
+
+def review_figures(rows: Sequence[Row], numbers: Matrix, cut: Cut) -> list[Figure]:
+    """Sentiment of reviews, apart for those whose domain was new to the fit that scored them."""
+    reviews = np.array([row.corpus == "review" for row in rows])
+    sets = {"reviews, cross-fitted": ~cut.new, "reviews of a new domain": cut.new}
+    return [
+        class_figure(
+            name,
+            "accuracy",
+            [rows[at].sentiment or 0 for at in np.flatnonzero(reviews & which).tolist()],
+            np.where(numbers[reviews & which, _GOOD] > numbers[reviews & which, _BAD], _GOOD, _BAD).tolist(),
+        )
+        for name, which in sets.items()
+        if (reviews & which).any()
     ]
 
 

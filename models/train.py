@@ -23,7 +23,7 @@ from tingchao.models.calibrate import fitted_mix, fitted_mixture, fitted_scale, 
 from tingchao.models.corpora import Row, corpora, part_of, read_later, unlabelled
 from tingchao.models.features import Vocabulary, chosen, read
 from tingchao.models.files import FILE, Array, digest, packed
-from tingchao.models.fit import Fit, Material, crossed, fit
+from tingchao.models.fit import Cut, Fit, Material, crossed, fit
 from tingchao.models.judge import CROSSED, crossed_report
 from tingchao.models.layers import COLUMNS, SINGLE, Layers, Matrix, mixtures, probabilities, single_inputs
 from tingchao.models.meaning import packed_rows
@@ -35,7 +35,6 @@ from tingchao.models.vectors import WordVectors, word_matrix, word_vectors
 
 Say = Callable[[str], None]
 
-FOLDS = 4
 READ = frozenset({"annotated", "read"})  # texts labelled one by one
 HELD = 10  # one group of ten is kept from training, except of the annotated texts
 FEWEST = 3  # texts that a feature must be in
@@ -46,6 +45,17 @@ POOL = 60_000
 # Three posts in four of the car forum are neutral. By folds 1 leaves macro-F1 there at 0.41 and accuracy at 0.75,
 # 2 gives 0.49 and 0.72, 3 gives 0.51 and 0.67; without those posts it is 0.43 and 0.64.
 _CAR_FEELINGS = 2.0
+# Categories of reviews that tell of the same things (ChnSentiCorp is of hotels, books and computers), one line a fold.
+# Each fit of the cross-fitting knows none of one line, so that the mixture does not trust what holds for known goods
+# only. With a mixture that never saw the line either, the mean over the categories went from 0.875 to 0.879 (0.888 in
+# sight of it); on known goods it stayed.
+_DOMAINS = (
+    ("chnsenticorp", "酒店", "书籍", "计算机"),
+    ("平板", "手机"),
+    ("水果", "蒙牛"),
+    ("洗发水", "热水器", "衣服"),
+)
+FOLDS = len(_DOMAINS)
 
 
 class Trained(msgspec.Struct, frozen=True):
@@ -70,7 +80,7 @@ def train(data: Path, out: Path, seed: int = 0, say: Say = lambda _: None, more:
     """Train every head from the folder `data` (data/ and annotation/ below it) and write the model file into `out`.
 
     `more`: further rows, of posts that staff judged (see feedback.py).
-    Beside it lies what cross-fitting says of the annotated texts, for the model card. DataError names a bad file.
+    Beside it lies what cross-fitting says of annotated texts and reviews, for the card. DataError names a bad file.
     """
     started = time.monotonic()
     with threadpool_limits(1):  # sums in another order would give another hash
@@ -92,13 +102,13 @@ def _trained(
     rows = [*(row for row in rows if not is_held(row)), *later, *more]
     vocabulary, words, material = _material([row.text for row in rows], pool, seed, say)
     tasks = tasks_of(rows, np.random.default_rng(seed))
-    fold = np.array([part_of(row.key, FOLDS, seed + 1) for row in rows])
+    cut = Cut(column(rows, lambda row: part_of(row.key, FOLDS, seed + 1)), column(rows, _domain))
     raw = np.zeros((len(rows), len(COLUMNS)), dtype=np.float32)
     say(f"cross-fitting in {FOLDS} parts")
     side_by_side = Parallel(n_jobs=min(FOLDS, cpu_count()))
-    parts = side_by_side(delayed(crossed)(material, tasks, fold, number, seed) for number in range(FOLDS))
+    parts = side_by_side(delayed(crossed)(material, tasks, cut, number, seed) for number in range(FOLDS))
     for number, part in enumerate(parts):
-        raw[fold == number] = part
+        raw[cut.fold == number] = part
     say("calibrating")
     layers = _layers(raw, rows, tasks)
     numbers = probabilities(raw, layers)
@@ -113,7 +123,15 @@ def _trained(
         "thresholds": np.array(thresholds, dtype=np.float32),
     }
     settings = {"columns": COLUMNS, "signals": SIGNALS, "base": _base(rows), "seed": seed}
-    return arrays, settings, crossed_report(rows, numbers, fold), len(rows)
+    return arrays, settings, crossed_report(rows, numbers, cut), len(rows)
+
+
+def _domain(row: Row) -> int:
+    """The fold whose fit knows no review like this one, also of a category that `_DOMAINS` lacks; -1 of other texts."""
+    if row.corpus != "review":
+        return -1
+    known = [number for number, names in enumerate(_DOMAINS) if row.part in names]
+    return known[0] if known else part_of(row.part, FOLDS)
 
 
 def _material(texts: list[str], pool: list[str], seed: int, say: Say) -> tuple[Vocabulary, WordVectors, Material]:

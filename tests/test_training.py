@@ -18,14 +18,15 @@ from scipy.sparse import csr_matrix
 
 from tingchao.models import measures
 from tingchao.models.calibrate import fitted_scale, fitted_threshold
-from tingchao.models.corpora import JUDGES_ONLY, DataError, corpora, grouped, part_of, read_later, unlabelled
+from tingchao.models.corpora import JUDGES_ONLY, DataError, Row, corpora, grouped, part_of, read_later, unlabelled
 from tingchao.models.evaluate import Floor, evaluate, pin, read_floors
 from tingchao.models.feedback import VERDICTS, Example, challenge
+from tingchao.models.fit import Cut
 from tingchao.models.meaning import packed_rows
 from tingchao.models.network import Network, fitted_network, joined
 from tingchao.models.scorer import Scorer
 from tingchao.models.scores import SIGNALS
-from tingchao.models.tasks import Questions
+from tingchao.models.tasks import Questions, questions_of, tasks_of
 from tingchao.models.train import Trained, is_held, train
 
 # One telling word a signal, and words around them; a tiny world in which a model can learn everything.
@@ -133,6 +134,7 @@ def test_evaluation_writes_a_card_and_checks_the_floors(tiny: Path, trained: Tra
     text = (tmp_path / "CARD.md").read_text("utf-8")
     assert report.version in text
     assert all(name in text for name in ("weibo2018", "smp2020 virus", "macro-F1 of nine signals", "Calibration"))
+    assert all(f"| reviews{name}" in text for name in (", cross-fitted", " of a new domain"))
     assert "95 %" in str(report)
     pin(report, folder / "floors.json")
     floors = read_floors(folder / "floors.json")
@@ -176,6 +178,36 @@ def test_a_damaged_annotation_is_named_with_its_line(tiny: Path, tmp_path: Path)
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="weibo2018"):
         corpora(tmp_path)
+
+
+def test_both_feelings_count_alike_within_each_kind_of_text() -> None:
+    feelings = {"review": [0, 0, 0, 2], "usual": [0, 2, 2], "weibo": [0, 0]}
+    rows = [
+        Row(f"{kind} {number}", kind, feeling) for kind, some in feelings.items() for number, feeling in enumerate(some)
+    ]
+    rows.append(Row("plain", "annotated", 1, (False,) * len(SIGNALS), 0, live=False))
+    task = tasks_of(rows, np.random.default_rng(0))["polarity all"]
+    kind = np.array([rows[at].corpus for at in task.rows])
+
+    def count(name: str, *, good: bool) -> float:
+        return float(task.weight[(kind == name) & (task.truth == good)].sum())
+
+    assert count("review", good=False) == pytest.approx(count("review", good=True)) == pytest.approx(2)
+    assert count("usual", good=False) == pytest.approx(count("usual", good=True)) == pytest.approx(1.5)
+    assert count("weibo", good=False) == pytest.approx(2), "where all answers are alike each counts once"
+    asked = questions_of({"polarity all": task}, ["deep polarity"], len(rows)).asked[:, 0]
+    assert asked[task.rows].tolist() == pytest.approx(task.weight.tolist()), "also where the network is asked"
+    assert asked.sum() == pytest.approx(task.weight.sum())
+
+
+def test_a_review_whose_domain_was_left_out_is_scored_by_a_fit_that_knows_none() -> None:
+    cut = Cut(fold=np.array([0, 1, 1, 2]), domain=np.array([0, 0, 1, -1]))
+    assert cut.new.tolist() == [True, False, True, False]
+    assert [seen.tolist() for seen in map(cut.seen, range(3))] == [
+        [False, False, True, True],
+        [True, False, False, True],
+        [True, True, True, False],
+    ]
 
 
 def test_near_duplicates_stay_on_one_side() -> None:
