@@ -9,7 +9,7 @@ At seeded random moments each kind of process is killed by SIGKILL, Kafka is sto
 twice (once by SIGKILL), workers join and leave, and alerts are acknowledged. Then, when all has been worked off:
 
 - every post is in the index exactly once, with the scores that the model gives it,
-- every mention is counted exactly once in the windows of its topic,
+- every mention that is no advert is counted exactly once in the windows of its topic,
 - each topic has one alert, or shares that of another topic that is about the same event; the webhook heard of each
   alert under one id, at least once,
 - every acknowledgement that was given holds, and nothing was set aside.
@@ -48,8 +48,10 @@ from typing import Any
 
 from tingchao.alerts import ledger
 from tingchao.alerts.hours import Hours
+from tingchao.alerts.windows import ADVERT
 from tingchao.config.settings import load
 from tingchao.models.scorer import Scorer
+from tingchao.models.scores import Scores
 from tingchao.pipeline.backends import open_log, open_store
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.errors import TingchaoError
@@ -387,26 +389,25 @@ class Storm:
         )
         doubled = [name for name, number in found.items() if number > 1]
         self._must(not doubled, f"in the index more than once: {len(doubled)}")
-        scorer, other = Scorer.load(), 0
-        chosen = [post for post in posts if post.id in stored]
-        for begin in range(0, len(chosen), 500):
-            batch = chosen[begin : begin + 500]
-            texts = [full_text(post.title, post.text) for post in batch]
-            for post, scores in zip(batch, scorer.score(texts), strict=True):
-                kept = stored[post.id].scores
-                pairs = [
-                    (kept.negative, scores.negative),
-                    (kept.live, scores.live),
-                    *zip(kept.signals, scores.signals, strict=True),
-                ]
-                other += any(abs(a - b) > NEAR for a, b in pairs)
+        other = 0
+        for post, _, scores in scored([post for post in posts if post.id in stored]):
+            kept = stored[post.id].scores
+            pairs = [
+                (kept.negative, scores.negative),
+                (kept.live, scores.live),
+                *zip(kept.signals, scores.signals, strict=True),
+            ]
+            other += any(abs(a - b) > NEAR for a, b in pairs)
         self._must(other == 0, f"with other scores than the model gives: {other}")
         self.say(f"index: {len(found):,} posts, each once" if not self.wrong else "index: wrong")
 
     def _judge_windows(self, posts: Sequence[Post], log: Log) -> None:
         matcher = Matcher(self.settings.topics, self.settings.sources)
         expected = Counter(
-            topic for post in posts for topic in matcher.topics(fold(full_text(post.title, post.text)), post.source)
+            topic
+            for post, said, scores in scored(posts)
+            if scores.advert <= ADVERT
+            for topic in matcher.topics(fold(said), post.source)
         )
         counted: Counter[str] = Counter()
         for memory in log.states("watch"):
@@ -518,6 +519,15 @@ def patiently(action: Callable[[], Any]) -> Any:
             if time.monotonic() > until:
                 raise
             time.sleep(1)
+
+
+def scored(posts: Sequence[Post]) -> Iterator[tuple[Post, str, Scores]]:
+    """Each post with its text and what the model says of it."""
+    scorer = Scorer.load()
+    for begin in range(0, len(posts), 500):
+        batch = posts[begin : begin + 500]
+        texts = [full_text(post.title, post.text) for post in batch]
+        yield from zip(batch, texts, scorer.score(texts), strict=True)
 
 
 def real_texts(shared: Path) -> Iterator[str]:
