@@ -30,7 +30,7 @@ BASELINE = 28 * 24  # hours of totals that a baseline looks back on: four weeks,
 # Share of an hour's posts from which on further ones are worth asking the rules again. To tell a fiftieth more from
 # chance takes 10,000 posts (two standard deviations of a Poisson count); below 50 an hour each post is asked about.
 GROWN = 0.02
-_DECODED, _A_TOPIC = 1000, 3  # hours kept decoded between two batches, at least, and so many a topic; 2 to 5 KB each
+_DECODED, _A_TOPIC = 1000, 3  # hours kept decoded between two batches, at least, and so many a topic; 2 to 14 KB each
 _DAYS = 2  # days of totals kept decoded a topic; 10 KB each, and one of 28 days encoded takes less than 1 KB
 
 

@@ -212,6 +212,7 @@ class Watch:
 
     def _forget(self, now: int) -> None:
         before = now - int(self._keep.total_seconds())
+        # In order, since what is learnt of sources depends on it, and that of the state is another after a restart.
         for topic, hour, posts in sorted(self._hours.drop(before), key=itemgetter(0, 1)):
             self._coverage.learn(topic, hour, posts)
             self._seen.drop(topic, hour)

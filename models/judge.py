@@ -15,6 +15,7 @@ from tingchao.models.fit import Cut
 from tingchao.models.layers import Matrix
 from tingchao.models.measures import Calibration, Figure, calibration, class_figure, signal_figures
 from tingchao.models.scores import HEADS, SENTIMENTS, SIGNALS
+from tingchao.models.tasks import column, feelings
 from tingchao.models.taught import unknown
 
 CROSSED = "crossfit.json"
@@ -96,18 +97,14 @@ def annotated_figures(
 
 def review_figures(rows: Sequence[Row], numbers: Matrix, cut: Cut) -> list[Figure]:
     """Sentiment of reviews, apart for those whose domain was new to the fit that scored them."""
-    reviews = np.array([row.corpus == "review" for row in rows])
-    sets = {"reviews, cross-fitted": ~cut.new, "reviews of a new domain": cut.new}
-    return [
-        class_figure(
-            name,
-            "accuracy",
-            [rows[at].sentiment or 0 for at in np.flatnonzero(reviews & which).tolist()],
-            np.where(numbers[reviews & which, _GOOD] > numbers[reviews & which, _BAD], _GOOD, _BAD).tolist(),
-        )
-        for name, which in sets.items()
-        if (reviews & which).any()
-    ]
+    review, feeling = column(rows, lambda row: row.corpus == "review"), feelings(rows)
+    better = np.where(numbers[:, _GOOD] > numbers[:, _BAD], _GOOD, _BAD)
+    found = []
+    for name, which in (("reviews, cross-fitted", ~cut.new), ("reviews of a new domain", cut.new)):
+        some = np.flatnonzero(review & which)
+        if len(some):
+            found.append(class_figure(name, "accuracy", feeling[some].tolist(), better[some].tolist()))
+    return found
 
 
 def signal_table(

@@ -73,6 +73,7 @@ _spec.loader.exec_module(services)
 
 CREW = {"crawl": 1, "score": 2, "index": 2, "watch": 2, "decide": 2, "notify": 2, "web": 1}
 BATCH = 250
+Said = tuple[Post, str, Scores]  # a post, its text, and what the model says of it
 TOPIC = """[[topic]]
 name = "{name}"
 title = "{name}"
@@ -365,8 +366,9 @@ class Storm:
 
     def _judge(self, posts: Sequence[Post]) -> None:
         log = self._log()
-        self._judge_index(posts)
-        self._judge_windows(posts, log)
+        told = list(scored(posts))
+        self._judge_index(told)
+        self._judge_windows(told, log)
         self._judge_alerts(log)
         dead = list(log.newest("dead"))
         self._must(not dead, f"{len(dead)} records were set aside: {[entry.value[:200] for entry in dead[:3]]}")
@@ -376,13 +378,13 @@ class Storm:
         if not holds:
             self.wrong.append(words)
 
-    def _judge_index(self, posts: Sequence[Post]) -> None:
+    def _judge_index(self, told: Sequence[Said]) -> None:
         found = Counter[str]()
         stored: dict[str, Scored] = {}
         for hit in everything(open_store(self.settings, self.folder / "t.db")):
             found[hit.post.id] += 1
             stored[hit.post.id] = hit
-        wanted = {post.id for post in posts}
+        wanted = {post.id for post, _, _ in told}
         self._must(
             set(found) == wanted,
             f"missing in the index: {len(wanted - set(found))}; strange: {len(set(found) - wanted)}",
@@ -390,7 +392,9 @@ class Storm:
         doubled = [name for name, number in found.items() if number > 1]
         self._must(not doubled, f"in the index more than once: {len(doubled)}")
         other = 0
-        for post, _, scores in scored([post for post in posts if post.id in stored]):
+        for post, _, scores in told:
+            if post.id not in stored:
+                continue
             kept = stored[post.id].scores
             pairs = [
                 (kept.negative, scores.negative),
@@ -401,11 +405,11 @@ class Storm:
         self._must(other == 0, f"with other scores than the model gives: {other}")
         self.say(f"index: {len(found):,} posts, each once" if not self.wrong else "index: wrong")
 
-    def _judge_windows(self, posts: Sequence[Post], log: Log) -> None:
+    def _judge_windows(self, told: Sequence[Said], log: Log) -> None:
         matcher = Matcher(self.settings.topics, self.settings.sources)
         expected = Counter(
             topic
-            for post, said, scores in scored(posts)
+            for post, said, scores in told
             if scores.advert <= ADVERT
             for topic in matcher.topics(fold(said), post.source)
         )
@@ -521,8 +525,8 @@ def patiently(action: Callable[[], Any]) -> Any:
             time.sleep(1)
 
 
-def scored(posts: Sequence[Post]) -> Iterator[tuple[Post, str, Scores]]:
-    """Each post with its text and what the model says of it."""
+def scored(posts: Sequence[Post]) -> Iterator[Said]:
+    """What is said of each post, 500 at a time."""
     scorer = Scorer.load()
     for begin in range(0, len(posts), 500):
         batch = posts[begin : begin + 500]
