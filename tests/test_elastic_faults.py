@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from backends import Elastic
 
 from tingchao.pipeline import elastic_layout, elastic_rewrite, elastic_store, index
 from tingchao.pipeline.clock import ManualClock
@@ -318,8 +319,8 @@ def test_two_rewrites_at_a_time_lose_nothing(elastic: Any, make_scored: Make) ->
 
 
 @pytest.fixture
-def own(own_elasticsearch: Any, make_elastic: Callable[..., Any]) -> Iterator[Any]:
-    made = make_elastic(urls=[f"http://127.0.0.1:{own_elasticsearch.port}"])
+def own(own_elasticsearch: Any) -> Iterator[Any]:
+    made = Elastic(urls=[f"http://127.0.0.1:{own_elasticsearch.port}"])
     yield made
     own_elasticsearch.start()
     made.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backends import Elastic
 
 from tingchao.config.elastic import ElasticSettings
 from tingchao.config.load import ConfigError
@@ -30,9 +31,9 @@ Make = Callable[..., Scored]
 
 
 @pytest.fixture(scope="module")
-def cluster(secure_elasticsearch: Any, make_elastic: Callable[..., Any]) -> Iterator[Any]:
+def cluster(secure_elasticsearch: Any) -> Iterator[Any]:
     """Set up by an administrator; `roles` gives users to it."""
-    made = make_elastic(
+    made = Elastic(
         urls=[f"https://127.0.0.1:{secure_elasticsearch.port}"],
         ca_file=secure_elasticsearch.ca,
         user="admin",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backends import Elastic, Kafka
 from incident import wait_for
 
 from tingchao.pipeline.errors import Retry
@@ -53,10 +54,10 @@ def elasticsearch(new_server: Callable[..., Any]) -> Iterator[tuple[Any, Callabl
 
 
 def test_elasticsearch_at_its_flood_stage_is_waited_for_and_taken_up_again(
-    elasticsearch: Any, make_elastic: Callable[..., Any], make_scored: Callable[..., Any]
+    elasticsearch: Any, make_scored: Callable[..., Any]
 ) -> None:
     server, fill = elasticsearch
-    made = make_elastic(urls=[f"http://127.0.0.1:{server.port}"])
+    made = Elastic(urls=[f"http://127.0.0.1:{server.port}"])
     disk = "cluster.routing.allocation.disk"
     marks = {f"{disk}.watermark.{name}": share for name, share in (("low", "70%"), ("high", "75%"))}
     marks |= {f"{disk}.watermark.flood_stage": "80%", f"{disk}.threshold_enabled": True}
@@ -91,11 +92,9 @@ def kafka_on_small_disk(new_server: Callable[..., Any]) -> Iterator[tuple[Any, C
         yield server, fill
 
 
-def test_kafka_on_a_full_disk_goes_on_when_there_is_room_again(
-    kafka_on_small_disk: Any, kafka_backend: Callable[..., Any]
-) -> None:
+def test_kafka_on_a_full_disk_goes_on_when_there_is_room_again(kafka_on_small_disk: Any) -> None:
     server, fill = kafka_on_small_disk
-    backend = kafka_backend(bootstrap=[f"127.0.0.1:{server.port}"])
+    backend = Kafka(bootstrap=[f"127.0.0.1:{server.port}"])
     log, written = backend.log(), list[str]()
 
     def write() -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from backends import Kafka
 from incident import wait_for
 from local_site import free_port
 
@@ -28,8 +29,8 @@ NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def backend(own_kafka: Any, kafka_backend: Any) -> Iterator[Any]:
-    made = kafka_backend(bootstrap=[f"127.0.0.1:{own_kafka.port}"])
+def backend(own_kafka: Any) -> Iterator[Any]:
+    made = Kafka(bootstrap=[f"127.0.0.1:{own_kafka.port}"])
     yield made
     made.close()
 
