@@ -98,11 +98,10 @@ class Encoder:
         shapes |= {"fi.w": (inner, wide), "fo.w": (wide, inner), "fi.b": (inner,)}
         shapes |= {f"{name}.b": (wide,) for name in ("q", "k", "v", "ao", "fo", "aln", "oln")}
         shapes |= {f"{name}.w": (wide,) for name in ("aln", "oln")}
-        self.weights = {
-            (layer, name): torch.from_numpy(self._array(f"l{layer}.{name}", *shape))
+        self.weights = [
+            {name: torch.from_numpy(self._array(f"l{layer}.{name}", *shape)) for name, shape in shapes.items()}
             for layer in range(self.depth)
-            for name, shape in shapes.items()
-        }
+        ]
         self._norm = [torch.from_numpy(self._array(f"emb.ln.{part}", wide)) for part in "wb"]
 
     def _read_directory(self, at: int) -> dict[str, tuple[int, int]]:
@@ -136,7 +135,7 @@ class Encoder:
         count, length, _ = inputs.shape
         hidden = (1 - there)[:, None, None, :] * _HIDDEN
         for layer in layers:
-            own = {name: weight for (number, name), weight in self.weights.items() if number == layer}
+            own = self.weights[layer]
             split = (
                 call.linear(inputs, own[f"{name}.w"], own[f"{name}.b"]).view(count, length, self._heads, -1)
                 for name in "qkv"

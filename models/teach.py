@@ -142,7 +142,7 @@ def learned(encoder: Encoder, lessons: Lessons) -> Top:
     wrong = ((1 - lessons.truth) * (lessons.asked > 0)).sum(axis=0) + 1
     head = np.zeros((len(right), encoder.width), dtype=np.float32), np.log(right / wrong).astype(np.float32)
     top = Top(*map(torch.from_numpy, (pooled.mean(axis=0), pooled.std(axis=0), *head)))
-    moved = [weight.requires_grad_() for (layer, _), weight in encoder.weights.items() if layer in upper]
+    moved = [weight.requires_grad_() for layer in upper for weight in encoder.weights[layer].values()]
     heads = [top.weight.requires_grad_(), top.constant.requires_grad_()]
     rates = [{"params": moved, "lr": _RATE, "weight_decay": 0.01}, {"params": heads, "lr": _HEAD_RATE}]
     optimiser = torch.optim.AdamW(rates, betas=(0.9, 0.98), eps=1e-6, weight_decay=0)
