@@ -72,7 +72,7 @@ def evaluate(data: Path, models: Path | None = None, card_to: Path | None = None
     folder = models or _FOLDER
     scorer = Scorer.load(folder)
     rows = corpora(data)
-    sets = held_sets(rows) | advert_set(rows)
+    sets = judging_sets(rows)
     figures = [figure for name, rows in sets.items() for figure in _figures(name, rows, scorer)]
     hashes = {name: data_hash(rows) for name, rows in sets.items()}
     broken = tuple(_broken(figures, hashes, read_floors(folder / FLOORS)))
@@ -84,7 +84,7 @@ def evaluate(data: Path, models: Path | None = None, card_to: Path | None = None
 
 
 def held_sets(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """The rows that judge only, by the name under which they are reported."""
+    """The rows with a sentiment that judge only, by the name under which they are reported."""
     names = {"weibo": "weibo2018", "usual": "smp2020 usual", "virus": "smp2020 virus", "car": "bdci_car2018"}
     sets: dict[str, list[Row]] = {}
     for row in rows:
@@ -96,9 +96,9 @@ def held_sets(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return dict(sorted(sets.items()))
 
 
-def advert_set(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """The same rows and those that advertise; without the car forum, where nobody looked for adverts."""
-    return {ADVERTS: [row for row in rows if is_held(row) and row.corpus != "car"]}
+def judging_sets(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """These sets, and for `advert` all that judges as one; without the car forum, where nobody looked for adverts."""
+    return held_sets(rows) | {ADVERTS: [row for row in rows if is_held(row) and row.corpus != "car"]}
 
 
 def data_hash(rows: Sequence[Row]) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from tingchao.models.compare import Difference, differences, replaces
 from tingchao.models.corpora import DataError, Row, corpora, grouped
 from tingchao.models.drift import write_reference
-from tingchao.models.evaluate import advert_set, held_sets
+from tingchao.models.evaluate import judging_sets
 from tingchao.models.scorer import Scorer
 from tingchao.models.scores import SIGNALS
 from tingchao.models.train import Trained, is_held, train
@@ -81,7 +81,7 @@ def challenge(
     after = Scorer.load(out)
     write_reference(data, out)
     say("comparing")
-    found = differences(held_sets(rows) | advert_set(rows) | {VERDICTS: judging}, before.score, after.score)
+    found = differences(judging_sets(rows) | {VERDICTS: judging}, before.score, after.score)
     left_out = len(examples) - len(learning) - len(judging)
     return Challenge(trained, before.version, after.version, tuple(found), len(learning), len(judging), left_out)
 
