@@ -8,6 +8,7 @@ from tingchao.models.judge import Crossed
 from tingchao.models.labels import read_adverts, read_handmade, read_labels
 from tingchao.models.measures import Figure
 from tingchao.models.taught import count as count_taught
+from tingchao.models.train import DOMAINS
 
 _INTRO = """# Model card
 
@@ -113,8 +114,9 @@ def _table(figures: Sequence[Figure]) -> Iterator[str]:
 
 def _crossed(crossed: Crossed) -> Iterator[str]:
     yield "## Annotated texts and reviews, each scored by fits that had not seen its group\n"
-    yield "Reviews of a new domain: by a fit that knew no review of such things (hotels, books and computers; tablets"
-    yield "and phones; fruit and milk; shampoo, heaters and clothes). Only the mixture of experts rests on them too.\n"
+    yield "Reviews of a new domain: by a fit that knew no review of such things"
+    yield f"({'; '.join(DOMAINS)})."
+    yield "Only the mixture of experts rests on them too.\n"
     yield from _table(crossed.figures)
     yield "| signal | texts | F1 | average precision |\n| --- | --- | --- | --- |"
     yield from (f"| {name} | {count} | {f1:.3f} | {precision:.3f} |" for name, count, f1, precision in crossed.signals)
