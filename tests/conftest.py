@@ -15,8 +15,9 @@ from typing import Any
 import hypothesis
 import local_site
 import pytest
-import services
+import servers
 from backends import Elastic, Kafka, Sqlite
+from downloads import download
 
 from tingchao.models.scores import SIGNALS, Scores
 from tingchao.pipeline.clock import ManualClock
@@ -104,36 +105,36 @@ def elasticsearch_url() -> str:
 
 @pytest.fixture(scope="session")
 def secure_kafka() -> Iterator[Any]:
-    """A Kafka with SASL_SSL and ACLs: `services.Kafka` with port, ca and password(user)."""
-    yield from _serving(services.Kafka(_server_home(), secure=True))
+    """A Kafka with SASL_SSL and ACLs: `servers.Kafka` with port, ca and password(user)."""
+    yield from _serving(servers.Kafka(_server_home(), secure=True))
 
 
 @pytest.fixture(scope="session")
 def secure_elasticsearch() -> Iterator[Any]:
-    """An Elasticsearch with TLS and users: `services.Elasticsearch` with port, ca and password(user)."""
-    yield from _serving(services.Elasticsearch(_server_home(), secure=True))
+    """An Elasticsearch with TLS and users: `servers.Elasticsearch` with port, ca and password(user)."""
+    yield from _serving(servers.Elasticsearch(_server_home(), secure=True))
 
 
 @pytest.fixture(scope="module")
 def own_kafka() -> Iterator[Any]:
     """A Kafka that the tests of one file may stop, kill and start."""
-    yield from _serving(services.Kafka(_server_home()))
+    yield from _serving(servers.Kafka(_server_home()))
 
 
 @pytest.fixture(scope="module")
 def own_elasticsearch() -> Iterator[Any]:
     """An Elasticsearch that the tests of one file may stop, kill and start."""
-    yield from _serving(services.Elasticsearch(_server_home()))
+    yield from _serving(servers.Elasticsearch(_server_home()))
 
 
 @pytest.fixture
-def new_server() -> Iterator[Callable[[str], Any]]:
-    """Makes a Kafka or an Elasticsearch by its name, not started yet; whoever starts one wipes it."""
-    made: list[Any] = []
+def new_server() -> Iterator[Callable[[type[servers.Server]], Any]]:
+    """Makes a Kafka or an Elasticsearch, not started yet; whoever starts one wipes it."""
+    made: list[servers.Server] = []
 
-    def make(kind: str) -> Any:
-        services.download()
-        made.append(getattr(services, kind)(_server_home()))
+    def make(kind: type[servers.Server]) -> servers.Server:
+        download()
+        made.append(kind(_server_home()))
         return made[-1]
 
     yield make
@@ -146,8 +147,8 @@ def _server_home() -> Path:
     return Path(tempfile.mkdtemp(prefix="tingchao-server-"))
 
 
-def _serving(server: Any) -> Iterator[Any]:
-    services.download()
+def _serving(server: servers.Server) -> Iterator[servers.Server]:
+    download()
     server.start()
     yield server
     server.wipe()

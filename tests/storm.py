@@ -26,7 +26,6 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
-import importlib.util
 import json
 import os
 import random
@@ -46,6 +45,8 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+import servers
+
 from tingchao.alerts import ledger
 from tingchao.alerts.hours import Hours
 from tingchao.alerts.windows import ADVERT
@@ -63,13 +64,6 @@ from tingchao.pipeline.matching import Matcher
 from tingchao.pipeline.query import Query
 from tingchao.pipeline.records import ACTIVE, TICK_KEY, Alert, Post, Scored, full_text
 from tingchao.pipeline.stage import outcomes
-
-_spec = importlib.util.spec_from_file_location("services", Path(__file__).with_name("services.py"))
-assert _spec is not None
-assert _spec.loader is not None
-services = importlib.util.module_from_spec(_spec)
-sys.modules["services"] = services
-_spec.loader.exec_module(services)
 
 CREW = {"crawl": 1, "score": 2, "index": 2, "watch": 2, "decide": 2, "notify": 2, "web": 1}
 BATCH = 250
@@ -189,10 +183,10 @@ class Storm:
     def run(self) -> bool:
         chance = random.Random(self.seed)
         self.began = time.monotonic()
-        self.kafka, self.elastic = services.Kafka(self.folder), services.Elasticsearch(self.folder)
+        self.kafka, self.elastic = servers.Kafka(self.folder), servers.Elasticsearch(self.folder)
         self.hook = Webhook(random.Random(self.seed + 1))
         try:
-            services.up([self.kafka, self.elastic])
+            servers.up([self.kafka, self.elastic])
             self._configure()
             self._command("setup")
             self.crew = Crew(self.config, self.folder)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import servers
 from backends import Elastic, Kafka
 from incident import wait_for
 
@@ -47,7 +48,7 @@ def small_disk(server: Any) -> Iterator[Callable[[int], Path]]:
 
 @pytest.fixture
 def elasticsearch(new_server: Callable[..., Any]) -> Iterator[tuple[Any, Callable[[int], Path]]]:
-    server = new_server("Elasticsearch")
+    server = new_server(servers.Elasticsearch)
     with small_disk(server) as fill:
         server.start()
         yield server, fill
@@ -86,7 +87,7 @@ def test_elasticsearch_at_its_flood_stage_is_waited_for_and_taken_up_again(
 
 @pytest.fixture
 def kafka_on_small_disk(new_server: Callable[..., Any]) -> Iterator[tuple[Any, Callable[[int], Path]]]:
-    server = new_server("Kafka")
+    server = new_server(servers.Kafka)
     with small_disk(server) as fill:
         server.start()
         yield server, fill
