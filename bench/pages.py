@@ -23,8 +23,9 @@ from typing import Any
 import trafilatura
 
 from tingchao.crawlers import opened
-from tingchao.crawlers.article import list_links, page_lines, read_article
+from tingchao.crawlers.article import page_lines, read_article
 from tingchao.crawlers.frame import Frame
+from tingchao.crawlers.links import list_links
 
 FETCHED = datetime(2025, 1, 1, tzinfo=UTC)
 Triple = tuple[float, float, float]

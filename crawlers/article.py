@@ -7,31 +7,14 @@ from datetime import datetime
 
 from tingchao.crawlers.blocks import Block, Page
 from tingchao.crawlers.body import article_blocks
-from tingchao.crawlers.charset import decode
 from tingchao.crawlers.foreign import foreign_text, is_chinese
 from tingchao.crawlers.frame import Frame
 from tingchao.crawlers.headline import find_title
-from tingchao.crawlers.links import Link, list_links
 from tingchao.crawlers.metadata import Metadata, read_metadata, script_bodies, script_title
 from tingchao.crawlers.opened import open_page
 from tingchao.crawlers.opening import with_opening
 from tingchao.crawlers.published import find_published
 from tingchao.crawlers.suspects import judge, judged_page
-from tingchao.crawlers.walls import is_login_wall
-from tingchao.pipeline.clock_words import ParsedTime, parse_time
-
-__all__ = [
-    "Article",
-    "Frame",
-    "Link",
-    "ParsedTime",
-    "decode",
-    "is_login_wall",
-    "list_links",
-    "page_lines",
-    "parse_time",
-    "read_article",
-]
 
 SHORT = 60
 """Characters: below, the visible text may be a teaser and the text in script data is looked at."""

@@ -21,11 +21,12 @@ from twisted.python.failure import Failure
 
 from tingchao.config.language import from_environment, in_language
 from tingchao.config.sources import Source
-from tingchao.crawlers.article import Article, is_login_wall, page_lines, read_article
+from tingchao.crawlers.article import Article, page_lines, read_article
 from tingchao.crawlers.outcome import Trouble, of_error, of_status, passing
 from tingchao.crawlers.polite import conditional, validators
 from tingchao.crawlers.seen import Seen, basis_of, digest, text_digest
 from tingchao.crawlers.visit import FRAME_PAGES, Answer, Harvest, Visit, seen_now
+from tingchao.crawlers.walls import is_login_wall
 from tingchao.crawlers.writer import without_name, writer
 from tingchao.pipeline.clock import BEIJING
 from tingchao.pipeline.errors import Poison, Refused

@@ -9,10 +9,10 @@ from urllib.parse import urljoin, urlsplit
 
 from lxml import etree
 
-from tingchao.crawlers.article import Link, list_links
 from tingchao.crawlers.base import Found, SourceSpider
 from tingchao.crawlers.blocks import parse
 from tingchao.crawlers.charset import decode
+from tingchao.crawlers.links import Link, list_links
 from tingchao.crawlers.visit import Answer
 from tingchao.pipeline.errors import Poison
 

@@ -14,8 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tingchao.crawlers.article import Article, Frame, is_login_wall, list_links, page_lines, read_article
+from tingchao.crawlers.article import Article, page_lines, read_article
+from tingchao.crawlers.frame import Frame
 from tingchao.crawlers.headline import without_site
+from tingchao.crawlers.links import list_links
+from tingchao.crawlers.walls import is_login_wall
 
 PAGES = Path(__file__).parent / "pages"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((PAGES / "expected.json").read_text("utf-8"))

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tingchao.crawlers.article import Article, Frame, is_login_wall, page_lines, read_article
+from tingchao.crawlers.article import Article, page_lines, read_article
 from tingchao.crawlers.blocks import Block
+from tingchao.crawlers.frame import Frame
 from tingchao.crawlers.lines import is_about, is_dateline, worth
+from tingchao.crawlers.walls import is_login_wall
 
 FETCHED = datetime(2025, 1, 1, tzinfo=UTC)
 TITLE = "小区又停水了"
