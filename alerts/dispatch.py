@@ -26,14 +26,13 @@ from tingchao.pipeline.records import ACTIVE, Alert, Delivery
 
 logger = structlog.get_logger()
 
-OVER = "over_budget"
-_GROUPED = frozenset({"group_wait", "group_interval"})
+_GROUPED = frozenset({Why.GROUP_WAIT, Why.GROUP_INTERVAL})
 
 
 class Hold(NamedTuple):
     """Why a channel is not told now."""
 
-    why: str
+    why: Why
     by: str = ""
     until: datetime | None = None
 
@@ -127,10 +126,10 @@ class Dispatch:
         if hold is not None:
             if known.why != hold.why:
                 _log("decide.held", alert, receiver, hold)
-            return replace(known, why=hold.why, by=hold.by, until=hold.until)
+            return replace(known, why=hold.why.value, by=hold.by, until=hold.until)
         free = replace(known, why="", by="", until=None)
         if known.why:
-            _log("decide.freed", alert, receiver, Hold(known.why, known.by))
+            _log("decide.freed", alert, receiver, Hold(Why(known.why), known.by))
         if known.news == _news(alert):
             return free
         told = (
@@ -146,7 +145,7 @@ class Dispatch:
             return None
         # The limit is told as it was: it moves with each alert of the day.
         by = known.by if known.why == Why.UNPROVEN else f"{self._chance_limit(at):.2g}"
-        return Hold(Why.UNPROVEN.value, by)
+        return Hold(Why.UNPROVEN, by)
 
     def _may_be_chance(self, alert: Alert, at: datetime) -> bool:
         chance = self._discoveries.chance(alert)
@@ -160,9 +159,9 @@ class Dispatch:
     def _hold(self, way: Way, alert: Alert, labels: Labels, at: datetime) -> Hold | None:
         """What holds the alert back whatever its group does."""
         if silence := self._silences.holding(labels, at):
-            return Hold("silenced", silence.id, silence.ends_at)
+            return Hold(Why.SILENCED, silence.id, silence.ends_at)
         if holder := self._inhibitors(at).get(alert.id):
-            return Hold("inhibited", holder)
+            return Hold(Why.INHIBITED, holder)
         return self._mute(way, at) if way.mute or way.active else None
 
     def _spend(self, known: Delivery, alert: Alert, at: datetime, *, ticks: bool) -> tuple[Delivery, Hold | None]:
@@ -170,16 +169,16 @@ class Dispatch:
 
         What had none goes out at the end of the shift, all of it together, also what ended meanwhile.
         """
-        if known.why == OVER and known.until is not None:
+        if known.why == Why.OVER_BUDGET and known.until is not None:
             if ticks and known.until <= at:
-                return replace(known, digest=True, group=OVER), None
+                return replace(known, digest=True, group=Why.OVER_BUDGET.value), None
             if alert.state not in ACTIVE or known.until <= at:
-                return known, Hold(OVER, known.by, known.until)
+                return known, Hold(Why.OVER_BUDGET, known.by, known.until)
         if alert.state not in ACTIVE or known.digest:
             return known, None
         floors = [floor for reason in alert.reasons if (floor := self._floors.get(reason.rule)) is not None]
         end = self._budget.over(alert, at, min(floors, default=None))
-        return known, None if end is None else Hold(OVER, str(alert.level), end)
+        return known, None if end is None else Hold(Why.OVER_BUDGET, str(alert.level), end)
 
     def _mute(self, way: Way, at: datetime) -> Hold | None:
         """Whether the route is mute at a time; asked once for all alerts of a tick, since the next change is far."""
@@ -193,17 +192,17 @@ class Dispatch:
     def _wait(self, known: Delivery, way: Way, alert: Alert, at: datetime, *, ticks: bool) -> Hold | None:
         """Whether the group waits. What waits together is let go at one tick, and goes out in one message."""
         if known.why in _GROUPED and known.until is not None:
-            return None if ticks and known.until <= at else Hold(known.why, until=known.until)
+            return None if ticks and known.until <= at else Hold(Why(known.why), until=known.until)
         key = (known.receiver, known.group or alert.id)
         others = [found for name in self._groups.get(key, ()) if (found := self._delivery(name, key)) is not None]
         waiting = [one for one in others if one.why in _GROUPED and one.until is not None]
         if waiting:
-            return Hold(waiting[0].why, until=waiting[0].until)
+            return Hold(Why(waiting[0].why), until=waiting[0].until)
         told = max((one.at for one in others if one.at is not None), default=None)
         if told is not None and at < told + way.group_interval:
-            return Hold("group_interval", until=told + way.group_interval)
+            return Hold(Why.GROUP_INTERVAL, until=told + way.group_interval)
         if way.group_wait and not self._goes_on(key):
-            return Hold("group_wait", until=at + way.group_wait)
+            return Hold(Why.GROUP_WAIT, until=at + way.group_wait)
         return None
 
     def _goes_on(self, key: tuple[str, str]) -> bool:
@@ -266,10 +265,10 @@ def muted(way: Way, at: datetime) -> Hold | None:
     """Whether the intervals of a route keep it silent at a time."""
     for interval in way.mute:
         if interval.holds(at):
-            return Hold("muted", interval.name, interval.until(at))
+            return Hold(Why.MUTED, interval.name, interval.until(at))
     if way.active and not any(interval.holds(at) for interval in way.active):
         begins = [moment for interval in way.active if (moment := interval.until(at)) is not None]
-        return Hold("muted", way.active[0].name, min(begins, default=None))
+        return Hold(Why.MUTED, way.active[0].name, min(begins, default=None))
     return None
 
 
@@ -279,4 +278,4 @@ def _news(alert: Alert) -> str:
 
 
 def _log(event: str, alert: Alert, receiver: str, hold: Hold) -> None:
-    logger.info(event, alert=alert.id, receiver=receiver, why=hold.why, by=hold.by, until=hold.until)
+    logger.info(event, alert=alert.id, receiver=receiver, why=hold.why.value, by=hold.by, until=hold.until)
