@@ -1,4 +1,4 @@
-"""[candidates] and [commands] → decide → [alerts], [verdicts]: the one place where an alert begins, changes and ends.
+"""[candidates], [commands] → decide → [alerts], [verdicts], [silences]: alerts begin, change and end here alone.
 
 What belongs together is one alert: candidates of one topic whose windows lie within `decide.quiet` of each other, and
 those of other topics that are about the same event.
@@ -53,7 +53,7 @@ NEXT: dict[tuple[State, str], State] = {
 
 
 def plan(settings: Settings) -> Plan:
-    """The stage: reads [candidates] and [commands], writes [alerts]. One partition, since alerts are global."""
+    """The stage. One partition, since alerts are global."""
 
     def make(memory: Memory) -> Stage:
         return Decide(memory, settings)
@@ -113,8 +113,9 @@ class Decide:
                     if outcome == "done" and command.example is not None:
                         outputs.append(output("verdicts", command.example.post, command.example))
                 case Tick() as tick:
-                    moved = self._stamped(list(self._tick(tick.at)), tick.at)
-                    outcome, alerts = "tick", [*moved, *self._due(tick.at)]
+                    ended = list(self._tick(tick.at))
+                    self._forget_old(tick.at)
+                    outcome, alerts = "tick", [*self._stamped(ended, tick.at), *self._due(tick.at)]
                 case other:
                     raise AssertionError(f"decide reads candidates and commands, got {type(other).__name__}")
             outcomes.append(outcome)
@@ -172,7 +173,7 @@ class Decide:
             for held in self._held.get(candidate.topic, {}).values()
             if held.alert.state in states
             and (gap := _gap(held, candidate)) <= self._reach(held, candidate)
-            and self._reaches(held, candidate)
+            and self._still_stands(held, candidate)
         ]
         return min(found)[2] if found else None
 
@@ -183,7 +184,7 @@ class Decide:
         """How far a window may lie from the alert: what came before it is not news of it for long."""
         return self._quiet_of(held) if candidate.reason.end > held.alert.since else self._quiet
 
-    def _reaches(self, held: Held, candidate: Candidate) -> bool:
+    def _still_stands(self, held: Held, candidate: Candidate) -> bool:
         """Whether an alert that staff ended still stands for the candidate.
 
         The whole window counts: what is talked of for longer than the quiet after the end is told anew.
@@ -223,7 +224,7 @@ class Decide:
         return "done", [alert]
 
     def _tick(self, at: datetime) -> Iterator[Alert]:
-        """What is due by the clock: what is quiet ends, what ended long ago is forgotten."""
+        """What ends by the clock, since it was quiet for long enough."""
         down = self._ticked is None or at - self._ticked > GAP
         self._ticked = at
         self._memory[_TICKED] = at.isoformat().encode()
@@ -236,13 +237,15 @@ class Decide:
                 alert = changed(held.alert, at, "quiet", state="resolved")
                 self._put(msgspec.structs.replace(held, alert=alert, ended=held.heard))
                 yield alert
+
+    def _forget_old(self, at: datetime) -> None:
+        """Once an hour, what ended long ago."""
         if self._forgot is not None and at - self._forgot < timedelta(hours=1):
             return
         self._forgot = at
         for held in list(self._all()):
             if held.alert.state not in ACTIVE and at - held.alert.updated_at > FORGET:
                 self._forget(held.alert)
-
         self._silences.forget(at)
         self._budget.forget(at)
 
