@@ -7,13 +7,13 @@ from itertools import islice
 
 from msgspec.structs import replace
 
+from tingchao.alerts.evidence import STRONGEST
 from tingchao.alerts.representatives import distinct
 from tingchao.alerts.windows import OTHERS
 from tingchao.pipeline.records import Alert, Candidate, Change, Command, Evidence, Judgement, Reason, State
 
 HISTORY = 50  # changes kept; the first one always stays
 _SOURCES = 20  # sources named; the others are summed up
-_STRONG = 5
 _TOPICS = 20  # under which an event is found
 NOTE = 500  # characters of a note
 _JUDGED = 50  # posts that an alert remembers as judged; it shows six at a time
@@ -153,7 +153,7 @@ def _evidence(known: tuple[Evidence, ...], new: tuple[Evidence, ...]) -> tuple[E
     every = sorted((*known, *new), key=lambda one: (one.role != "first", one.published_at, one.id))
     firsts = [one for one in every if one.role == "first"][:1]
     strong = sorted((one for one in every if one.role != "first"), key=_rank)
-    return tuple(one for _, one in islice(distinct(enumerate((*firsts, *strong))), _STRONG + 1))
+    return tuple(one for _, one in islice(distinct(enumerate((*firsts, *strong))), STRONGEST + 1))
 
 
 def _rank(one: Evidence) -> tuple[float, float, datetime, str]:
