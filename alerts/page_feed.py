@@ -11,7 +11,7 @@ from tingchao.alerts.follower import View
 from tingchao.alerts.markup import esc
 from tingchao.alerts.nice import ui
 from tingchao.alerts.page_frame import LOOK, frame
-from tingchao.alerts.page_judge import Judging
+from tingchao.alerts.page_judge import Verdicts
 from tingchao.alerts.picture import draw_line
 from tingchao.config.language import in_language, text
 from tingchao.pipeline.clock import stopwatch
@@ -104,7 +104,7 @@ class _Box:
                 self._buttons = ui.element("div").classes("buttons")
                 self._said = ui.label("").classes("said")
                 with ui.element("div").classes("judge"):
-                    self._judging = Judging(desk, language, self._said.set_text)
+                    self._verdicts = Verdicts(desk, language, self._said.set_text)
 
     def show(self, alert: Alert) -> None:
         """Draw what differs from what is shown."""
@@ -119,7 +119,7 @@ class _Box:
             self.element.classes(replace=f"alert l{alert.level}")
         if before is None or before.state != alert.state:
             self._draw_buttons(alert)
-        self._judging.show(alert)
+        self._verdicts.show(alert)
 
     def look_at_watch(self) -> None:
         """An action that has had no effect for long is told of."""

@@ -16,7 +16,7 @@ _SAID = 60  # characters of a post beside its buttons; the card above shows more
 Say = Callable[[str], object]
 
 
-class Judging:
+class Verdicts:
     """A button that opens the verdicts; what it opens is drawn when it is first wanted."""
 
     def __init__(self, desk: Desk, language: str, say: Say) -> None:
