@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 import msgspec
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -64,18 +66,12 @@ def add(app: FastAPI, desk: Desk) -> None:
     async def judge(request: Request, identity: str) -> Response:
         if identity not in desk.alerts:
             return _error(404, f"no alert {identity!r}")
-        try:
+
+        async def publish() -> str:
             said = msgspec.json.decode(await _body(request), type=_Verdict)
-            command = await desk.judge(identity, said.verdict, said.post, said.signals, said.note)
-        except msgspec.DecodeError as err:
-            return _error(
-                400, f'the body: expected {{"verdict": "true_alarm", "post": "…", "signals": []}}, got: {err}'
-            )
-        except Refused as err:
-            return _error(409, str(err))
-        except Retry as err:
-            return _error(503, str(err))
-        return _json({"command": command}, 202)
+            return await desk.judge(identity, said.verdict, said.post, said.signals, said.note)
+
+        return await _published(publish(), '{"verdict": "true_alarm", "post": "…", "signals": []}')
 
     @app.post("/api/alerts/{identity}/{action}")
     async def act(request: Request, identity: str, action: str) -> Response:
@@ -83,16 +79,11 @@ def add(app: FastAPI, desk: Desk) -> None:
             return _error(404, f"no action {action!r}; expected one of {', '.join(ACTIONS)}")
         if identity not in desk.alerts:
             return _error(404, f"no alert {identity!r}")
-        try:
-            note = await _note(request)
-            command = await desk.send(identity, action, note)
-        except msgspec.DecodeError as err:
-            return _error(400, f'the body: expected nothing or {{"note": "…"}}, got: {err}')
-        except Refused as err:
-            return _error(409, str(err))
-        except Retry as err:
-            return _error(503, str(err))
-        return _json({"command": command}, 202)
+
+        async def publish() -> str:
+            return await desk.send(identity, action, await _note(request))
+
+        return await _published(publish(), 'nothing or {"note": "…"}')
 
     @app.get("/language/{code}")
     async def language(code: str, back: str = "/") -> Response:
@@ -102,6 +93,18 @@ def add(app: FastAPI, desk: Desk) -> None:
         if code in LANGUAGES:
             response.set_cookie(LANGUAGE_COOKIE, code, max_age=_YEAR, httponly=True, samesite="lax")
         return response
+
+
+async def _published(command: Awaitable[str], body: str) -> Response:
+    """The id of the command, or why there is none; `body`: what was expected of the request."""
+    try:
+        return _json({"command": await command}, 202)
+    except msgspec.DecodeError as err:
+        return _error(400, f"the body: expected {body}, got: {err}")
+    except Refused as err:
+        return _error(409, str(err))
+    except Retry as err:
+        return _error(503, str(err))
 
 
 async def _note(request: Request) -> str:
