@@ -26,7 +26,6 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
-import json
 import os
 import random
 import signal
@@ -35,39 +34,30 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import servers
+from aftermath import Aftermath, scored
+from crew import Crew, Webhook
 
 from tingchao.alerts import ledger
-from tingchao.alerts.hours import Hours
-from tingchao.alerts.windows import ADVERT
 from tingchao.config.settings import load
-from tingchao.models.scorer import Scorer
-from tingchao.models.scores import Scores
 from tingchao.pipeline.backends import open_log, open_store
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.errors import TingchaoError
 from tingchao.pipeline.flow import groups, waiting
-from tingchao.pipeline.grams import fold
 from tingchao.pipeline.intake import Intake, Raw
 from tingchao.pipeline.log import Log, output
-from tingchao.pipeline.matching import Matcher
-from tingchao.pipeline.query import Query
-from tingchao.pipeline.records import ACTIVE, TICK_KEY, Alert, Post, Scored, full_text
-from tingchao.pipeline.stage import outcomes
+from tingchao.pipeline.records import Post
 
 CREW = {"crawl": 1, "score": 2, "index": 2, "watch": 2, "decide": 2, "notify": 2, "web": 1}
 BATCH = 250
-Said = tuple[Post, str, Scores]  # a post, its text, and what the model says of it
 TOPIC = """[[topic]]
 name = "{name}"
 title = "{name}"
@@ -87,82 +77,6 @@ threshold = 5
 min_posts = 5
 level = 2
 """
-NEAR = 0.002  # half_float holds a probability to three digits
-
-
-class Webhook:
-    """Where alerts are sent: remembers every message, and now and then does not answer well."""
-
-    def __init__(self, chance: random.Random) -> None:
-        self.heard: list[dict[str, Any]] = []
-        hook = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_: object) -> None:
-                pass
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                refused = chance.random() < 0.1
-                if not refused:
-                    hook.heard.append(body)
-                self.send_response(503 if refused else 200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-class Crew:
-    """The processes of all roles; what is killed is started again, as an orchestrator does."""
-
-    def __init__(self, config: Path, folder: Path) -> None:
-        self._config, self._folder = config, folder
-        self.running: list[tuple[str, subprocess.Popen[bytes]]] = []
-
-    def start(self, role: str) -> None:
-        number = len(list(self._folder.glob(f"{role}-*.log")))
-        command = [sys.executable, "-m", "tingchao.pipeline.cli", "run", role, "--config", str(self._config)]
-        with (self._folder / f"{role}-{number}.log").open("wb") as said:
-            process = subprocess.Popen(
-                [*command, "--db", str(self._folder / "t.db")], stdin=subprocess.DEVNULL, stdout=said, stderr=said
-            )
-        self.running.append((role, process))
-
-    def look(self) -> Counter[str]:
-        """Start again what ended by itself; which roles that was."""
-        ended = [one for one in self.running if one[1].poll() is not None]
-        for one in ended:
-            self.running.remove(one)
-            self.start(one[0])
-        return Counter(role for role, _ in ended)
-
-    def end(self, role: str, chance: random.Random, number: int) -> bool:
-        """Send a signal to some process of the role and wait for its end."""
-        found = [one for one in self.running if one[0] == role and one[1].poll() is None]
-        if not found:
-            return False
-        one = chance.choice(found)
-        self.running.remove(one)
-        one[1].send_signal(number)
-        one[1].wait(60)
-        return True
-
-    def stop(self) -> None:
-        for _, process in self.running:
-            process.terminate()
-        for _, process in self.running:
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 @dataclass
@@ -176,7 +90,6 @@ class Storm:
     folder: Path
     rate: float = 500  # posts a second
     topics: dict[str, list[str]] = field(default_factory=lambda: dict(TOPICS))
-    told: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     acknowledged: set[str] = field(default_factory=set)
 
@@ -208,9 +121,7 @@ class Storm:
         return not self.wrong
 
     def say(self, words: str) -> None:
-        line = f"{time.monotonic() - self.began:7.1f} s  {words}"
-        self.told.append(line)
-        print(line, flush=True)
+        print(f"{time.monotonic() - self.began:7.1f} s  {words}", flush=True)
 
     def _configure(self) -> None:
         self.config = self.folder / "config"
@@ -359,85 +270,17 @@ class Storm:
             }
 
     def _judge(self, posts: Sequence[Post]) -> None:
-        log = self._log()
-        told = list(scored(posts))
-        self._judge_index(told)
-        self._judge_windows(told, log)
-        self._judge_alerts(log)
-        dead = list(log.newest("dead"))
-        self._must(not dead, f"{len(dead)} records were set aside: {[entry.value[:200] for entry in dead[:3]]}")
-        log.close()
+        after, told = Aftermath(self.settings, self.say), list(scored(posts))
+        with closing(self._log()) as log:
+            after.index(told, open_store(self.settings, self.folder / "t.db"))
+            after.windows(told, log)
+            after.alerts(log, self.hook, self.acknowledged)
+            after.dead(log)
+        self.wrong += after.wrong
 
     def _must(self, holds: bool, words: str) -> None:
         if not holds:
             self.wrong.append(words)
-
-    def _judge_index(self, told: Sequence[Said]) -> None:
-        found = Counter[str]()
-        stored: dict[str, Scored] = {}
-        for hit in everything(open_store(self.settings, self.folder / "t.db")):
-            found[hit.post.id] += 1
-            stored[hit.post.id] = hit
-        wanted = {post.id for post, _, _ in told}
-        self._must(
-            set(found) == wanted,
-            f"missing in the index: {len(wanted - set(found))}; strange: {len(set(found) - wanted)}",
-        )
-        doubled = [name for name, number in found.items() if number > 1]
-        self._must(not doubled, f"in the index more than once: {len(doubled)}")
-        other = 0
-        for post, _, scores in told:
-            if post.id not in stored:
-                continue
-            kept = stored[post.id].scores
-            pairs = [
-                (kept.negative, scores.negative),
-                (kept.live, scores.live),
-                *zip(kept.signals, scores.signals, strict=True),
-            ]
-            other += any(abs(a - b) > NEAR for a, b in pairs)
-        self._must(other == 0, f"with other scores than the model gives: {other}")
-        self.say(f"index: {len(found):,} posts, each once" if not self.wrong else "index: wrong")
-
-    def _judge_windows(self, told: Sequence[Said], log: Log) -> None:
-        matcher = Matcher(self.settings.topics, self.settings.sources)
-        expected = Counter(
-            topic
-            for post, said, scores in told
-            if scores.advert <= ADVERT
-            for topic in matcher.topics(fold(said), post.source)
-        )
-        counted: Counter[str] = Counter()
-        for memory in log.states("watch"):
-            hours = Hours({key: value for key, value in memory.items() if not key.startswith("#")})
-            for topic in self.topics:
-                held = hours.posts(topic)
-                counted[topic] += sum(held.between(number, number) for number in held)
-        self._must(counted == expected, f"windows hold {dict(counted)}, expected {dict(expected)}")
-        self.say(f"windows: {dict(counted)}")
-
-    def _judge_alerts(self, log: Log) -> None:
-        alerts = ledger.alerts(log)
-        topics = Counter(alert.topic for alert in alerts.values())
-        told = {topic for alert in alerts.values() for topic in (alert.topic, *alert.topics)}
-        self._must(told == set(self.topics), f"alerts for {sorted(told)}, expected each of {list(self.topics)}")
-        self._must(max(topics.values(), default=0) <= 1, f"more than one alert for a topic: {dict(topics)}")
-        opened: dict[str, set[str]] = {}
-        for body in self._opened():
-            opened.setdefault(body["alert"]["id"], set()).add(body["id"])
-        for name, alert in alerts.items():
-            self._must(len(opened.get(name, ())) == 1, f"{alert.topic}: told under {len(opened.get(name, ()))} ids")
-        lost = [name for name in self.acknowledged if not acknowledged(alerts.get(name))]
-        self._must(not lost, f"acknowledgements that do not hold: {lost}")
-        shared = {alert.topic: alert.topics for alert in alerts.values() if alert.topics}
-        candidates = Counter(entry.key for entry in log.scan("candidates", limit=100_000) if entry.key != TICK_KEY)
-        self.say(f"candidates: {dict(candidates)}; what became of them: {dict(outcomes(log, 'decide'))}")
-        self.say(f"alerts: {dict(topics)}; under which others are found: {shared}")
-        self.say(f"messages {len(self.hook.heard)}; acknowledged {len(self.acknowledged)}")
-
-    def _opened(self) -> list[dict[str, Any]]:
-        """The messages that told of a new alert."""
-        return [body for body in self.hook.heard if body.get("event") == "opened"]
 
 
 class Outage(Storm):
@@ -482,7 +325,7 @@ class Outage(Storm):
         feeder.join()
 
     def _drilled(self) -> bool:
-        return any(body["alert"]["topic"] == self.DRILL[0] for body in self._opened())
+        return any(body["alert"]["topic"] == self.DRILL[0] for body in self.hook.opened())
 
     def _waiting(self) -> int:
         with closing(self._log()) as log:
@@ -491,20 +334,6 @@ class Outage(Storm):
     def _indexed(self) -> int:
         with closing(self._log()) as log:
             return log.position("index", "scored")
-
-
-def acknowledged(alert: Alert | None) -> bool:
-    """Whether the alert shows that staff saw it."""
-    return alert is not None and (alert.state not in ACTIVE or alert.state == "acknowledged")
-
-
-def everything(store: Any) -> Iterator[Scored]:
-    """All posts of the store, page by page."""
-    after = None
-    while page := store.search(Query(limit=1000, after=after)):
-        yield from page
-        last = page[-1].post
-        after = (int(last.published_at.timestamp() * 1000), last.id)
 
 
 def patiently(action: Callable[[], Any]) -> Any:
@@ -517,15 +346,6 @@ def patiently(action: Callable[[], Any]) -> Any:
             if time.monotonic() > until:
                 raise
             time.sleep(1)
-
-
-def scored(posts: Sequence[Post]) -> Iterator[Said]:
-    """What is said of each post, 500 at a time."""
-    scorer = Scorer.load()
-    for begin in range(0, len(posts), 500):
-        batch = posts[begin : begin + 500]
-        texts = [full_text(post.title, post.text) for post in batch]
-        yield from zip(batch, texts, scorer.score(texts), strict=True)
 
 
 def real_texts(shared: Path) -> Iterator[str]:
