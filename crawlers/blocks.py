@@ -10,9 +10,6 @@ from lxml import etree
 
 from tingchao.crawlers.part_names import suspicion, words
 
-DEEPEST = 400
-"""Levels of markup kept apart; what lies deeper is read as if it lay at this level (real pages: below 60)."""
-
 MOST_NODES = 100_000
 """Elements read from one page, about ten seconds: 50 MB must not hold a crawl for minutes (at hand: 4,000)."""
 
