@@ -15,7 +15,7 @@ from tingchao.alerts.kept import Kept
 from tingchao.alerts.representatives import distinct
 from tingchao.alerts.windows import TELLS, UNIT
 from tingchao.config.signals import SIGNALS
-from tingchao.pipeline.records import Evidence, Mention
+from tingchao.pipeline.records import EXCERPT, Evidence, Mention
 
 STRONGEST = 5  # posts of an alert beside the first
 _COMPARED = 40  # texts looked at for those, since reposts with light edits are many: about 10 ms
@@ -26,7 +26,7 @@ REACTED = NEGATIVE + 1  # and those that gained most reactions, of any age
 _STRONG, _ANGRIEST = STRONGEST + 1, 2
 _WORDS = 6
 _ANGRY = UNIT // 2  # thousandths: from here on a post is more likely negative than not
-_TITLE, _EXCERPT, _URL = 200, 280, 1000  # characters; a longer URL is left out, since half of one leads nowhere
+_TITLE, _URL = 200, 1000  # characters; a longer URL is left out, since half of one leads nowhere
 # Buckets with posts to show: at least so many, and an hour of each topic. Live, 6 topics have 3,456 within two days;
 # a file of old posts may touch any number.
 _SHELVES, _A_TOPIC = 4000, 12
@@ -190,7 +190,7 @@ def _shown(mention: Mention, text: int, weight: int) -> Shown:
         fetched_at=mention.fetched_at.astimezone(UTC),
         title=mention.title[:_TITLE],
         url=mention.url if len(mention.url) <= _URL else "",
-        excerpt=mention.excerpt[:_EXCERPT],
+        excerpt=mention.excerpt[:EXCERPT],
         negative=0.0 if scores.abstained else round(scores.negative, 3),
         signals={} if scores.abstained else likely,
         words=tuple(words)[:_WORDS],

@@ -13,6 +13,9 @@ from tingchao.crawlers.suspects import judge
 # comments joins the article it stands under; at 3 a page of short lines (verse, captions) falls apart.
 NOISE_WEIGHT = 2.0
 
+SHORT = 60
+"""Characters of sentences below which an article is doubted (a one-sentence news item has 50 to 100)."""
+
 _PARAGRAPHS = frozenset({"p", "div", "section", "blockquote"})
 _HAN_OR_WORD = re.compile(r"[\w\u4e00-\u9fff]")
 
@@ -32,10 +35,6 @@ def article_blocks(page: Page, title: str, headline: int, is_frame: Callable[[st
         if _sentences(other) >= 4 * max(SHORT / 4, _sentences(found)):
             return other
     return found
-
-
-SHORT = 60
-"""Characters of sentences below which an article is doubted (a one-sentence news item has 50 to 100)."""
 
 
 def _sentences(blocks: list[Block]) -> int:

@@ -10,10 +10,8 @@ import re
 from collections.abc import Callable
 
 from tingchao.crawlers.blocks import Block, Page
+from tingchao.crawlers.body import SHORT
 from tingchao.crawlers.lines import END, is_footer
-
-SHORT = 60
-"""Characters of sentences below which a text may be something else than the opening post (as in body.py)."""
 
 _NEAR = 60
 """Lines after the title in which the opening post begins (a Discuz profile beside the post has about 20)."""
