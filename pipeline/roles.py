@@ -172,18 +172,23 @@ def collect_rarely() -> None:
 def patiently(name: str, make: Callable[[], Made], stop: threading.Event) -> Made:
     """What `make` gives, which is tried again while it raises Retry: a server may come up after us.
 
-    Raises Retry when it is told to stop before.
+    Until then the process is not ready. Raises Retry when it is told to stop before.
     """
     complaint = ""
     while True:
         try:
-            return make()
+            made = make()
         except Retry as err:
             if str(err) != complaint:  # the same complaint once
                 complaint = str(err)
                 logger.warning("role.waits", name=name, error=complaint, after=err.after)
+            HEALTH.turned(name, complaint)
             if stop.wait(err.after):
                 raise
+        else:
+            if complaint:
+                HEALTH.left(name)
+            return made
 
 
 def run_stages(

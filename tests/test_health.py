@@ -13,10 +13,10 @@ from prometheus_client import REGISTRY
 from tingchao.pipeline import health as health_module
 from tingchao.pipeline.clock import ManualClock
 from tingchao.pipeline.errors import Poison, Refused, Retry
-from tingchao.pipeline.health import Health, serve
+from tingchao.pipeline.health import HEALTH, Health, serve
 from tingchao.pipeline.log import Log, output
 from tingchao.pipeline.records import Post
-from tingchao.pipeline.roles import run_stages
+from tingchao.pipeline.roles import patiently, run_stages
 from tingchao.pipeline.stage import Input, Memory, Plan, Result, Runner
 
 
@@ -61,6 +61,24 @@ def test_a_loop_that_no_longer_turns_is_not_alive(
 def test_other_paths_are_named(ask: Callable[[str], httpx.Response]) -> None:
     assert ask("/").status_code == 404
     assert "/metrics" in ask("/").text
+
+
+def test_a_process_of_several_roles_is_not_ready_while_one_still_waits_to_begin() -> None:
+    HEALTH.turned("decide")
+    said, tries = list[object](), iter((Retry("Kafka is away", 0.0), Retry("Kafka is away", 0.0)))
+
+    def make() -> str:
+        said.append(HEALTH.troubles())
+        for trouble in tries:
+            raise trouble
+        return "a log"
+
+    try:
+        assert patiently("crawl", make, threading.Event()) == "a log"
+        assert said == [{}, {"crawl": "Kafka is away"}, {"crawl": "Kafka is away"}]
+        assert HEALTH.troubles() == {}
+    finally:
+        HEALTH.left("decide")
 
 
 @pytest.mark.parametrize("address", ["", "x", "127.0.0.1:99999", "256.1.1.1:80"])
