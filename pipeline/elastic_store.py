@@ -20,10 +20,10 @@ from tingchao.pipeline.elastic_layout import Names, differences, document, make_
 from tingchao.pipeline.elastic_pages import PAGE, pages, scored
 from tingchao.pipeline.elastic_query import ORDER, clause
 from tingchao.pipeline.elastic_rewrite import Copying, rewrite, unblock
-from tingchao.pipeline.errors import Poison, Refused, Retry
+from tingchao.pipeline.errors import Poison, Retry
 from tingchao.pipeline.query import Query
 from tingchao.pipeline.records import Post, Scored
-from tingchao.pipeline.store import BUCKET_LIMIT, Bucket
+from tingchao.pipeline.store import Bucket, steps
 
 _ID_BYTES = 512  # Elasticsearch's limit; a longer id makes it refuse the whole request
 _RECENT = 20_000  # ids put lately that are remembered, some 10 MB; then one refresh
@@ -87,13 +87,9 @@ class ElasticStore:
         if not answer["hits"]["total"]["value"]:
             return []
         found = answer["aggregations"]
-        steps = range(int(found["first"]["value"]) // width, int(found["last"]["value"]) // width + 1)
-        if len(steps) > BUCKET_LIMIT:
-            raise Refused(
-                f"{len(steps)} steps of {step}, at most {BUCKET_LIMIT}: give longer steps, or since and until"
-            )
+        numbers = steps(int(found["first"]["value"]) // width, int(found["last"]["value"]) // width, step)
         counts = dict(self._buckets(query, width))
-        return [Bucket(from_millis(n * width), counts.get(n * width, 0)) for n in steps]
+        return [Bucket(from_millis(n * width), counts.get(n * width, 0)) for n in numbers]
 
     def delete_before(self, when: datetime) -> int:
         return sum(self._drop(index, when) for index in self._indices() if self._names.end(index) <= when)

@@ -11,11 +11,10 @@ from pathlib import Path
 import msgspec
 
 from tingchao.pipeline.clock import from_millis, millis
-from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.query import All, Expression, Query, Some, Words
 from tingchao.pipeline.records import Scored, decode, encode
 from tingchao.pipeline.sqlite_file import connect, rows, transaction
-from tingchao.pipeline.store import BUCKET_LIMIT, Bucket, likeliest, searched, without_voice
+from tingchao.pipeline.store import Bucket, likeliest, searched, steps, without_voice
 
 # `ascii` splits grams at spaces only: all other bytes above 127 belong to a token. The index is contentless: the
 # text stands once, in posts.record, and a deletion gives the grams again (SQLite before 3.43 asks for that).
@@ -72,12 +71,7 @@ class SqliteStore:
         found: dict[int, int] = dict(rows(self._db, statement, (width, *values)))
         if not found:
             return []
-        steps = range(min(found), max(found) + 1)
-        if len(steps) > BUCKET_LIMIT:
-            raise Refused(
-                f"{len(steps)} steps of {step}, at most {BUCKET_LIMIT}: give longer steps, or since and until"
-            )
-        return [Bucket(from_millis(n * width), found.get(n, 0)) for n in steps]
+        return [Bucket(from_millis(n * width), found.get(n, 0)) for n in steps(min(found), max(found), step)]
 
     def delete_before(self, when: datetime) -> int:
         dropped = 0

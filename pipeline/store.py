@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from tingchao.models.scores import Scores
+from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.grams import grams
 from tingchao.pipeline.query import Query
 from tingchao.pipeline.records import Post, Scored
@@ -68,6 +69,14 @@ class Store(Protocol):
         """
 
     def close(self) -> None: ...
+
+
+def steps(first: int, last: int, step: timedelta) -> range:
+    """The numbers of the steps from the first hit to the last. Raises Refused for more than BUCKET_LIMIT."""
+    numbers = range(first, last + 1)
+    if len(numbers) > BUCKET_LIMIT:
+        raise Refused(f"{len(numbers)} steps of {step}, at most {BUCKET_LIMIT}: give longer steps, or since and until")
+    return numbers
 
 
 def likeliest(scores: Scores) -> str:
