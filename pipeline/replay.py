@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from tingchao.config.settings import Settings
+from tingchao.pipeline.matching import Matcher
 from tingchao.pipeline.records import Scored
-from tingchao.pipeline.score import Judge, scorer
+from tingchao.pipeline.score import Judge, Score
 from tingchao.pipeline.store import Store
 
 
@@ -16,9 +17,9 @@ def replay(settings: Settings, judge: Judge, store: Store, since: datetime) -> I
 
     Stages that score with the present models should run before: what others put meanwhile keeps their scores.
     """
-    score = scorer(settings, judge)
+    stage = Score(judge, Matcher(settings.topics, settings.sources))
 
     def change(posts: Sequence[Scored]) -> list[Scored]:
-        return score([one.post for one in posts])
+        return stage.scored([one.post for one in posts])
 
     return store.rewrite(since, change)

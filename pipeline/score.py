@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from tingchao.config.settings import Settings
@@ -42,11 +42,6 @@ def plan(settings: Settings, judge: Judge) -> Plan:
         return Score(judge, matcher)
 
     return Plan("score", READS["score"], make)
-
-
-def scorer(settings: Settings, judge: Judge) -> Callable[[Sequence[Post]], list[Scored]]:
-    """What the stage makes of posts, without their mentions."""
-    return Score(judge, Matcher(settings.topics, settings.sources)).scored
 
 
 class Score:
