@@ -171,7 +171,8 @@ class SourceSpider(Spider):
             return
         answer = self._answer(response, item.raw.url)
         raw = item.raw
-        self.visit.in_a_row = 0 if response.status < 500 else self.visit.in_a_row
+        if response.status < 500:
+            self.visit.in_a_row = 0
         if trouble is None:
             raw, trouble = self.article(answer, item.raw)
         if trouble is not None:

@@ -54,7 +54,7 @@ class Post(Record, frozen=True, kw_only=True, omit_defaults=True):
     url: str = ""
     title: str = ""
     text: str = ""
-    published_at: Aware  # aware; never later than fetched_at
+    published_at: Aware  # never later than fetched_at
     fetched_at: Aware
     counts: Counts = Counts()
     voice: str = ""  # 64 bits as hex; never leaves the log
