@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
@@ -36,6 +37,9 @@ from tingchao.pipeline.commands.dead import tell_waiting
 from tingchao.pipeline.commands.run import JUDGES, arguments
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.records import Fetch, Post
+
+if TYPE_CHECKING:
+    from tingchao.pipeline.ingest import Report
 
 
 @app.command(help=help_of("crawl"))
@@ -99,7 +103,11 @@ def ingest(
             wait(log, helpers.alive, lambda share: bar.update(working, completed=share))
     finally:
         helpers.stop()
-    later = dead_letters.since(log, buried)
+    _sum_up(report, dead_letters.since(log, buried), file)
+
+
+def _sum_up(report: Report, later: Counter[str], file: str) -> None:
+    """What became of the file; `later`: posts of it that were set aside behind the intake, by reason."""
     if not report.published and not report.dead:
         raise Refused(Said("error.no_posts", file=file))
     say(t("said.published", posts=report.published, dead=report.dead.total()))
