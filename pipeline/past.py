@@ -21,7 +21,7 @@ from tingchao.pipeline.matching import Matcher
 from tingchao.pipeline.query import Query
 from tingchao.pipeline.records import Mention, Post, Scored, decode
 from tingchao.pipeline.rows import Line, raw
-from tingchao.pipeline.score import Judge, Score
+from tingchao.pipeline.score import Models, Score
 from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.stage import Input
 from tingchao.pipeline.store import Store
@@ -51,9 +51,9 @@ def from_store(store: Store, span: Span) -> list[Scored]:
     return found[::-1]
 
 
-def mentions(posts: Sequence[Post], settings: Settings, judge: Judge) -> Iterator[Mention]:
+def mentions(posts: Sequence[Post], settings: Settings, models: Models) -> Iterator[Mention]:
     """What `score` writes for the watched topics."""
-    stage = Score(judge, Matcher(settings.topics, settings.sources))
+    stage = Score(models, Matcher(settings.topics, settings.sources))
     for first in range(0, len(posts), _BATCH):
         result = stage.process([Input(post, post.fetched_at) for post in posts[first : first + _BATCH]])
         yield from (decode(Mention, one.value) for one in result.outputs if one.topic == "mentions")
@@ -75,7 +75,7 @@ class Stored:
         self,
         texts: Sequence[str],
         heads: Sequence[Sequence[str]],
-        limit: int = 8,  # noqa: ARG002 as Judge has it
+        limit: int = 8,  # noqa: ARG002 as Models has it
     ) -> list[dict[str, list[tuple[str, float]]]]:
         """No words: they are not stored."""
         return [{name: [] for name in names} for _, names in zip(texts, heads, strict=True)]

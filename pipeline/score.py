@@ -21,8 +21,8 @@ _LIKELY = 0.3  # chance from which a signal that is not given is explained; the 
 _ANGRY = 0.5  # from here on a post is more likely negative than not
 
 
-class Judge(Protocol):
-    """What scoring needs of the models; `models.Scorer` is one."""
+class Models(Protocol):
+    """The models as scoring needs them; `models.scorer.Scorer` is one."""
 
     @property
     def version(self) -> str: ...
@@ -34,12 +34,12 @@ class Judge(Protocol):
     ) -> list[dict[str, list[tuple[str, float]]]]: ...
 
 
-def plan(settings: Settings, judge: Judge) -> Plan:
+def plan(settings: Settings, models: Models) -> Plan:
     """The stage; the models are read once and only."""
     matcher = Matcher(settings.topics, settings.sources)
 
     def make(_: Memory) -> Stage:
-        return Score(judge, matcher)
+        return Score(models, matcher)
 
     return Plan("score", READS["score"], make)
 
@@ -47,8 +47,8 @@ def plan(settings: Settings, judge: Judge) -> Plan:
 class Score:
     """A batch of posts becomes a batch of scored posts and their mentions."""
 
-    def __init__(self, judge: Judge, matcher: Matcher) -> None:
-        self._judge, self._matcher = judge, matcher
+    def __init__(self, models: Models, matcher: Matcher) -> None:
+        self._models, self._matcher = models, matcher
 
     def process(self, inputs: Sequence[Input]) -> Result:
         """Outcome scored, or abstained when the text is not one that the models can judge."""
@@ -72,7 +72,7 @@ class Score:
         """The text of each post, the same folded, and the post with what was found."""
         texts = [full_text(post.title, post.text) for post in posts]
         folded = [fold(text) for text in texts]
-        scored = [self._scored(*one) for one in zip(posts, folded, self._judge.score(texts), strict=True)]
+        scored = [self._scored(*one) for one in zip(posts, folded, self._models.score(texts), strict=True)]
         return texts, folded, scored
 
     def _scored(self, post: Post, folded: str, scores: Scores) -> Scored:
@@ -81,7 +81,7 @@ class Score:
             scores=scores,
             topics=self._matcher.topics(folded, post.source),
             signature=signature(folded),
-            model=self._judge.version,
+            model=self._models.version,
         )
 
     def _words(self, scored: Sequence[Scored], texts: Sequence[str]) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -91,7 +91,7 @@ class Score:
             for one, text in zip(scored, texts, strict=True)
             if one.topics and (heads := explained(one.scores))
         }
-        whys = self._judge.whys(list(asked), list(asked.values()), _WORDS) if asked else []
+        whys = self._models.whys(list(asked), list(asked.values()), _WORDS) if asked else []
         return {
             text: {head: tuple(word for word, weight in why if weight > 0) for head, why in reasons.items()}
             for text, reasons in zip(asked, whys, strict=True)

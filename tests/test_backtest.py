@@ -47,7 +47,7 @@ class Words:
         return [self._one(0.9 if "冒烟" in text else 0.01) for text in texts]
 
     def whys(
-        self, texts: Sequence[str], heads: Sequence[Sequence[str]], limit: int = 8  # noqa: ARG002 as Judge has it
+        self, texts: Sequence[str], heads: Sequence[Sequence[str]], limit: int = 8  # noqa: ARG002 as Models has it
     ) -> list[dict[str, list[tuple[str, float]]]]:  # fmt: skip
         return [{head: [("冒烟", 1.0)] for head in given} for given in heads]
 

@@ -25,7 +25,7 @@ START = datetime(2026, 1, 5, 0, 0, tzinfo=UTC)
 TOPIC = '[[topic]]\nname = "metro"\ntitle = "地铁"\nany = ["地铁", "公交"]\n'
 
 
-class NewJudge:
+class NewModels:
     """Models that find everything negative."""
 
     version = "new"
@@ -58,12 +58,12 @@ def test_posts_get_the_scores_and_topics_of_today(
     store: Store, settings: Settings, make_scored: Callable[..., Scored], make_scores: Callable[..., Scores]
 ) -> None:
     store.put([make_scored(f"p{n}", "地铁停运" if n % 2 else "天气", minute=n, voice="ab" * 8) for n in range(10)])
-    judge = NewJudge(make_scores(negative=0.9, neutral=0.05, positive=0.05))
-    assert sum(replay(settings, judge, store, START + timedelta(minutes=4))) == 6
+    models = NewModels(make_scores(negative=0.9, neutral=0.05, positive=0.05))
+    assert sum(replay(settings, models, store, START + timedelta(minutes=4))) == 6
     assert [hit.post.id for hit in store.search(Query(sentiment="negative"))] == ["p9", "p8", "p7", "p6", "p5", "p4"]
     assert [hit.post.id for hit in store.search(Query(topic="metro"))] == ["p9", "p7", "p5"]
     assert [hit.model for hit in store.search(Query())] == ["new"] * 6 + [""] * 4
-    assert sum(replay(settings, judge, store, START + timedelta(days=99))) == 0
+    assert sum(replay(settings, models, store, START + timedelta(days=99))) == 0
 
 
 def test_the_command_writes_nothing_to_the_log(tmp_path: Path, make_scored: Callable[..., Scored]) -> None:

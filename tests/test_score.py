@@ -34,7 +34,7 @@ def scorer() -> Scorer:
 
 
 class Counting:
-    """A judge that is asked for reasons only where they are needed."""
+    """Models that are asked for reasons only where they are needed."""
 
     version = "v"
 
@@ -51,11 +51,11 @@ class Counting:
         return [{head: [("停运", 2.0), ("恢复", -1.0)][:limit] for head in some} for some in heads]
 
 
-def mentions(judge: Any, texts: Sequence[str], topic: Topic = METRO) -> list[Mention]:
+def mentions(models: Any, texts: Sequence[str], topic: Topic = METRO) -> list[Mention]:
     posts = [
         Post(id=f"p{n}", source="forum", text=text, published_at=NOW, fetched_at=NOW) for n, text in enumerate(texts)
     ]
-    result = Score(judge, Matcher([topic], [])).process([Input(post, NOW) for post in posts])
+    result = Score(models, Matcher([topic], [])).process([Input(post, NOW) for post in posts])
     return [decode(Mention, out.value) for out in result.outputs if out.topic == "mentions"]
 
 
@@ -101,10 +101,10 @@ def test_every_mention_has_words_and_where_nothing_stands_out_those_of_its_topic
 def test_reposts_of_one_text_are_explained_once_and_what_no_topic_watches_never(
     make_scores: Callable[..., Scores],
 ) -> None:
-    judge = Counting(lambda _: make_scores(given=("outage",), signals=signals(outage=0.9)))
-    found = mentions(judge, ["地铁停运了"] * 50 + ["公交停运了"])
+    models = Counting(lambda _: make_scores(given=("outage",), signals=signals(outage=0.9)))
+    found = mentions(models, ["地铁停运了"] * 50 + ["公交停运了"])
     assert len(found) == 50
-    assert judge.asked == [("地铁停运了", ("outage",))]
+    assert models.asked == [("地铁停运了", ("outage",))]
 
 
 def test_the_shipped_model_names_words_for_anger_without_a_signal(scorer: Scorer) -> None:
