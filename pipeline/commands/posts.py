@@ -34,7 +34,7 @@ from tingchao.pipeline.commands.base import (
     t,
 )
 from tingchao.pipeline.commands.dead import tell_waiting
-from tingchao.pipeline.commands.run import JUDGES, arguments
+from tingchao.pipeline.commands.run import CHAIN, arguments
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.records import Fetch, Post
 
@@ -88,7 +88,7 @@ def ingest(
     given = arguments(config, db, clock)
     settings = load(config)
     log = open_log(settings, db)
-    children = () if clustered(settings) else (Child(JUDGES, given), Child(("index",), given))
+    children = () if clustered(settings) else (Child(CHAIN, given), Child(("index",), given))
     helpers = Helpers(db, children)
     try:
         helpers.alive()

@@ -43,8 +43,8 @@ from tingchao.pipeline.roles import (
 from tingchao.pipeline.stage import Plan
 from tingchao.pipeline.store import Store
 
-JUDGES = ("score", "watch", "decide")  # one process: they hand on to each other and share what they import
-CHILDREN = (JUDGES, ("crawl", "index"))
+CHAIN = ("score", "watch", "decide")  # one process: they hand on to each other and share what they import
+CHILDREN = (CHAIN, ("crawl", "index"))
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,9 @@ def run(
 
 def _grouped(roles: Sequence[str]) -> list[tuple[str, ...]]:
     """The roles that share a thread; the first group gets the main thread, which web and crawl must have."""
-    judges = tuple(role for role in JUDGES if role in roles)
+    chain = tuple(role for role in CHAIN if role in roles)
     alone = [(role,) for role in ("web", "crawl", "index", "notify") if role in roles]
-    return sorted([*alone, judges] if judges else alone, key=lambda names: names[0] not in {"web", "crawl"})
+    return sorted([*alone, chain] if chain else alone, key=lambda names: names[0] not in {"web", "crawl"})
 
 
 def _aside(work: Work, *names: str) -> None:
@@ -149,10 +149,10 @@ def _do(work: Work, names: Sequence[str]) -> None:
     if names[0] in single:
         single[names[0]](work)
     else:
-        run_stages(_judges(work, names), work.log(), work.clock, work.stop, lambda: None)
+        run_stages(_chain(work, names), work.log(), work.clock, work.stop, lambda: None)
 
 
-def _judges(work: Work, names: Sequence[str]) -> list[Plan]:
+def _chain(work: Work, names: Sequence[str]) -> list[Plan]:
     settings, plans = work.settings, list[Plan]()
     if "score" in names:
         from tingchao.models.scorer import Scorer
