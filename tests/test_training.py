@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -173,6 +174,25 @@ def test_a_damaged_annotation_is_named_with_its_line(tiny: Path, tmp_path: Path)
     (tmp_path / "annotation/labelled.jsonl").write_text('{"text": "x"}\n', "utf-8")
     with pytest.raises(DataError, match=r"labelled\.jsonl, line 1"):
         corpora(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("weibo2018/dev.csv.gz", gzip.compress(b"label,text\n7,x\n"), r"weibo2018.*row 1: label '7', expected one of"),
+        ("weibo2018/dev.csv.gz", gzip.compress(b"label,words\n1,x\n"), r"weibo2018.*row 1: no text"),
+        ("chnsenticorp/dev.csv.gz", gzip.compress(b"label,text\n1,x\n1\n"), r"chnsenticorp.*row 2: no text"),
+        ("bdci_car2018/dev.csv.gz", gzip.compress(b"text,sentiment\nx,positive\n")[:20], "bdci_car2018"),
+        ("zhihu_hot/dev.csv.gz", gzip.compress(b"text\nx\n"), r"zhihu_hot.*row 1: no title"),
+        ("rumour_ced/spread_dev.jsonl.gz", gzip.compress(b"[]\n"), "spread_dev"),
+        ("rumour_ced/spread_dev.jsonl.gz", gzip.compress(b"{}\n")[:15], "spread_dev"),
+    ],
+)
+def test_a_damaged_table_is_named(tiny: Path, tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    shutil.copytree(tiny, tmp_path / "shared")
+    (tmp_path / "shared/data" / name).write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        _ = corpora(tmp_path / "shared"), unlabelled(tmp_path / "shared")
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
