@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from tingchao.models.drift import (
     REFERENCE,
@@ -26,7 +27,7 @@ from tingchao.models.scorer import Scorer
 from tingchao.models.scores import SIGNALS, Scores
 from tingchao.models.versions import SHIPPED_FOLDER
 from tingchao.pipeline.records import Scored
-from tingchao.pipeline.shows import drift_dict, drift_sentence
+from tingchao.pipeline.shows import console, drift_dict, drift_sentence, drift_table
 from tingchao.pipeline.sqlite_store import SqliteStore
 from tingchao.pipeline.weeks import texts_by_week
 
@@ -116,6 +117,16 @@ def test_without_a_reference_that_is_said() -> None:
     found = compared({("s", MONDAY): talk(100, 1), ("s", MONDAY + timedelta(weeks=1)): talk(100, 2)})
     assert found.level == "fine"
     assert "reference.json" in drift_sentence(found, "zh")
+
+
+def test_a_long_reason_leaves_the_other_columns_of_the_table_whole() -> None:
+    found = compared({("city-news", MONDAY): talk(100, 1, unknown=0.5)}, NEWS)
+    cell = found.cells[0]
+    told = structs.replace(found, cells=(structs.replace(cell, differences=cell.differences * 9),))
+    with (shown := console()).capture() as capture:
+        shown.print(drift_table(told, "en"))
+    assert "city-news" in capture.get()
+    assert MONDAY.isoformat() in capture.get()
 
 
 def test_as_json_everything_is_there() -> None:
