@@ -56,6 +56,8 @@ def model_from(arrays: dict[str, Array], settings: dict[str, Any], sha256: str) 
     base = np.array(settings["base"], dtype=np.float32)
     if base.shape != (len(HEADS),):
         raise ValueError(f"{len(base)} base rates, expected {len(HEADS)}")
+    if arrays["thresholds"].shape != (len(SIGNALS),):
+        raise ValueError(f"{len(arrays['thresholds'])} thresholds, expected {len(SIGNALS)}")
     layers = Layers(arrays["polarity"], arrays["neutral"], arrays["mix"], arrays["single"])
     probabilities(np.zeros((1, len(COLUMNS)), dtype=np.float32), layers)  # ValueError where a shape is another one
     return Model(

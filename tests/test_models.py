@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -228,6 +229,13 @@ def test_a_changed_model_file_is_refused(copy: Path):
         Scorer.load(copy.parent)
 
 
+def test_a_model_file_with_a_bottomless_schema_is_refused(tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / FILE, "w") as archive:
+        archive.writestr("schema.json", "[" * 100_000 + "]" * 100_000)
+    with pytest.raises(ModelError, match=r"RecursionError.*tingchao train"):
+        Scorer.load(tmp_path)
+
+
 def test_a_model_file_of_another_format_is_refused(copy: Path):
     _rewritten(copy, format="999")
     with pytest.raises(ModelError, match="format 999"):
@@ -241,7 +249,7 @@ def test_a_model_file_with_other_heads_is_refused(copy: Path):
         Scorer.load(copy.parent)
 
 
-@pytest.mark.parametrize("name", ["polarity", "neutral", "mix", "single"])
+@pytest.mark.parametrize("name", ["polarity", "neutral", "mix", "single", "thresholds"])
 def test_a_model_file_with_layers_of_another_shape_is_refused(copy: Path, name: str):
     arrays, config, _ = read_model(copy)
     skops.io.dump(packed(arrays | {name: arrays[name][:1]}, config), copy)
