@@ -133,6 +133,7 @@ def test_evaluation_writes_a_card_and_checks_the_floors(tiny: Path, trained: Tra
     report = evaluate(tiny, folder, tmp_path / "CARD.md")
     assert report.floors_hold
     text = (tmp_path / "CARD.md").read_text("utf-8")
+    assert "fitted on these very outputs" in text
     assert report.version in text
     assert all(name in text for name in ("weibo2018", "smp2020 virus", "macro-F1 of nine signals", "Calibration"))
     assert all(f"| reviews{name}" in text for name in (", cross-fitted", " of a new domain"))
