@@ -24,7 +24,7 @@ from tingchao.models.drift import (
     stability,
 )
 from tingchao.models.scorer import Scorer
-from tingchao.models.scores import SIGNALS, Scores
+from tingchao.models.scores import SIGNALS, ModelError, Scores
 from tingchao.models.versions import SHIPPED_FOLDER
 from tingchao.pipeline.records import Scored
 from tingchao.pipeline.shows import console, drift_dict, drift_sentence, drift_table
@@ -153,6 +153,12 @@ def test_the_reference_is_that_of_the_shipped_model() -> None:
     assert reference.model == Scorer.load().version, "write it with `tingchao evaluate`"
     assert sum(one.texts for one in reference.groups) > 5000
     assert all(sum(counts) == one.texts for one in reference.groups for counts in one.counts.values())
+
+
+def test_a_damaged_reference_is_named(tmp_path: Path) -> None:
+    (tmp_path / REFERENCE).write_text("[{")
+    with pytest.raises(ModelError, match=r"reference\.json.*put it back"):
+        read_reference(tmp_path)
 
 
 def test_a_model_without_a_reference_has_none(tmp_path: Path) -> None:
