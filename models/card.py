@@ -40,7 +40,7 @@ signals and `live` hold for texts drawn at random from the sets below.
 | chnsenticorp | sentiment | none stated for the data |
 | online_shopping10 | sentiment | none stated |
 | spam_fbs_sms | advert | source to be named and cited (Zhang et al., CCS 2020) |
-| annotated texts (6,721 of 7,579) | signals, severity, live, sentiment | terms of the sets that the texts come from |
+| annotated texts (6,517 of 7,579) | signals, severity, live, sentiment | terms of the sets that the texts come from |
 | `labels.jsonl`: {read} more texts of the sets here | signals, severity, live, sentiment | terms of the sets |
 | `handmade.jsonl`: {own} texts written for training | signals, severity, live, sentiment, advert | ours |
 | `adverts.jsonl`: {adverts} texts of the sets here | advert | terms of the sets |

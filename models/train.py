@@ -76,6 +76,12 @@ def is_held(row: Row) -> bool:
     return not row.may_train or (row.corpus not in READ and part_of(row.key, HELD) == 0)
 
 
+def that_train(rows: Sequence[Row], pool: Sequence[str]) -> list[Row]:
+    """The rows that may train, and texts that got labels later: none of a group of near-duplicates that judges."""
+    judging = {row.key for row in rows if is_held(row)}
+    return [row for row in (*rows, *read_later(rows, pool)) if row.key not in judging]
+
+
 def train(data: Path, out: Path, seed: int = 0, say: Say = lambda _: None, more: Sequence[Row] = ()) -> Trained:
     """Train every head from the folder `data` (data/ and annotation/ below it) and write the model file into `out`.
 
@@ -96,10 +102,8 @@ def _trained(
     data: Path, seed: int, say: Say, more: Sequence[Row]
 ) -> tuple[dict[str, Array], dict[str, object], str, int]:
     say("reading")
-    pool, rows = unlabelled(data), corpora(data)
-    judging = {row.key for row in rows if is_held(row)}
-    later = [row for row in read_later(rows, pool) if row.key not in judging]
-    rows = [*(row for row in rows if not is_held(row)), *later, *more]
+    pool = unlabelled(data)
+    rows = [*that_train(corpora(data), pool), *more]
     vocabulary, words, material = _material([row.text for row in rows], pool, seed, say)
     tasks = tasks_of(rows, np.random.default_rng(seed))
     cut = Cut(column(rows, lambda row: part_of(row.key, FOLDS, seed + 1)), column(rows, _domain))

@@ -8,6 +8,7 @@ import io
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from tingchao.models.network import Network, fitted_network, joined
 from tingchao.models.scorer import Scorer
 from tingchao.models.scores import SIGNALS
 from tingchao.models.tasks import Questions, questions_of, tasks_of
-from tingchao.models.train import Trained, is_held, train
+from tingchao.models.train import Trained, is_held, that_train, train
 
 # One telling word a signal, and words around them; a tiny world in which a model can learn everything.
 WORDS = ("爆炸", "地震", "中毒", "停电", "差评", "诈骗", "网传", "泄露", "求助")
@@ -167,6 +168,17 @@ def test_texts_labelled_later_train(tiny: Path) -> None:
     later = read_later(rows, unlabelled(tiny))
     assert {row.part for row in later} >= {"handmade"}
     assert all(row.corpus == "read" and row.signals is not None and not is_held(row) for row in later)
+
+
+def test_no_near_duplicate_of_a_text_that_judges_trains(tiny: Path) -> None:
+    rows, pool = corpora(tiny), unlabelled(tiny)
+    judge = next(row for row in rows if row.corpus == "weibo" and is_held(row))
+    alike = [replace(judge, corpus=name, signals=(False,) * len(SIGNALS)) for name in ("annotated", "read")]
+    assert not any(map(is_held, alike)), "by themselves they would train"
+    judges_only = replace(next(row for row in rows if row.corpus == "weibo" and not is_held(row)), may_train=False)
+    learned = that_train([*rows, *alike, judges_only], pool)
+    assert not {row.key for row in learned} & {judge.key, judges_only.key}
+    assert {row.corpus for row in learned} >= {"weibo", "annotated", "read"}
 
 
 def test_a_damaged_annotation_is_named_with_its_line(tiny: Path, tmp_path: Path) -> None:
