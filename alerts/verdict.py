@@ -38,7 +38,8 @@ def judge(
     """Publish a verdict on an alert or on a post that it shows; the id of the command.
 
     `post`: an id of its evidence. `signals`: what that post truly tells of; needed for wrong_signal, else what the
-    models said of it holds (true_alarm) or nothing (false_alarm). Raises Refused for what is not known or unclear.
+    models said of it holds (true_alarm, if they said any) or nothing (false_alarm). Raises Refused for what is unknown
+    or unclear.
     """
     if verdict not in JUDGEMENTS:
         raise Refused(f"verdict {verdict!r}: expected one of {', '.join(JUDGEMENTS)}")
@@ -79,6 +80,10 @@ def _told(alert: Alert, post: Evidence, verdict: Judgement, signals: tuple[str, 
     asked = {reason.signal for reason in alert.reasons if reason.kind == "signal"}
     likely = {name for name, chance in post.signals.items() if chance >= _LIKELY or name in asked}
     told = set(signals) or likely
+    if not told:  # an example without signals would teach that such a post is none of our business
+        raise Refused(
+            "true_alarm: the models see no signal in this post; name what it tells of (signals), or judge the alert"
+        )
     return tuple(name for name in SIGNALS if name in told)
 
 

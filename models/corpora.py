@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import json
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from tingchao.models.labels import Labelled, hash_of, read_adverts, read_handmad
 from tingchao.models.normalise import plain_batch
 from tingchao.models.scores import SENTIMENTS, SIGNALS, ModelError
 
+_DAMAGED = (OSError, EOFError, zlib.error, UnicodeDecodeError)
+_EXPECTED = "expected a CSV file as its folder's README describes"
 JUDGES_ONLY = frozenset({"rumour_weibo21", "thucnews_titles"})
 _SENTIMENT = {name: number for number, name in enumerate(SENTIMENTS)} | {"mixed": 1, "0": 0, "1": 2}
 # spam_fbs_sms: words come apart by blanks, masks in capitals stand for what was cut out, and messages say how to end
@@ -50,37 +53,49 @@ class Row:
     key: str = field(default="", compare=False)  # equal for near-duplicates, see `grouped`
 
 
-def _table(path: Path) -> Iterator[dict[str, str]]:
+def _table(path: Path, *columns: str) -> Iterator[dict[str, str]]:
+    """The rows of a CSV file; each has the named columns."""
     try:
         with (
             gzip.open(path, "rt", encoding="utf-8", newline="")
             if path.suffix == ".gz"
             else path.open(encoding="utf-8", newline="") as file
         ):
-            yield from csv.DictReader(file)
-    except (OSError, csv.Error, UnicodeDecodeError) as err:
-        raise DataError(f"{path}: {err}; expected a CSV file as its folder's README describes") from err
+            for number, row in enumerate(csv.DictReader(file), 1):
+                if missing := [name for name in columns if row.get(name) is None]:
+                    raise DataError(f"{path}, row {number}: no {', '.join(missing)}; {_EXPECTED}")
+                yield row
+    except (*_DAMAGED, csv.Error) as err:
+        raise DataError(f"{path}: {err}; {_EXPECTED}") from err
+
+
+def _felt(path: Path, column: str) -> Iterator[tuple[dict[str, str], int]]:
+    """The rows of a CSV file, each with its sentiment, which stands in a column."""
+    for number, row in enumerate(_table(path, "text", column), 1):
+        if row[column] not in _SENTIMENT:
+            raise DataError(f"{path}, row {number}: {column} {row[column]!r}, expected one of {', '.join(_SENTIMENT)}")
+        yield row, _SENTIMENT[row[column]]
 
 
 def _reviews(data: Path) -> Iterator[Row]:
-    for row in _table(data / "chnsenticorp/dev.csv.gz"):
-        yield Row(row["text"], "review", _SENTIMENT[row["label"]], part="chnsenticorp")
-    for row in _table(data / "online_shopping10/dev.csv.gz"):
-        yield Row(row["text"], "review", _SENTIMENT[row["label"]], part=row["category"])
+    for row, feeling in _felt(data / "chnsenticorp/dev.csv.gz", "label"):
+        yield Row(row["text"], "review", feeling, part="chnsenticorp")
+    for row, feeling in _felt(data / "online_shopping10/dev.csv.gz", "label"):
+        yield Row(row["text"], "review", feeling, part=row.get("category") or "")
 
 
 def _posts(data: Path) -> Iterator[Row]:
-    for row in _table(data / "weibo2018/dev.csv.gz"):
-        yield Row(row["text"], "weibo", _SENTIMENT[row["label"]])
+    for row, feeling in _felt(data / "weibo2018/dev.csv.gz", "label"):
+        yield Row(row["text"], "weibo", feeling)
     for corpus, name in (("usual", "dev_usual.csv"), ("virus", "dev_virus.csv.gz")):
-        for row in _table(data / "smp2020_ewect" / name):
+        for row in _table(data / "smp2020_ewect" / name, "text", "sentiment", "emotion"):
             yield Row(row["text"], corpus, _SENTIMENT.get(row["sentiment"]), part=row["emotion"])
-    for row in _table(data / "bdci_car2018/dev.csv.gz"):
-        yield Row(row["text"], "car", _SENTIMENT[row["sentiment"]])
+    for row, feeling in _felt(data / "bdci_car2018/dev.csv.gz", "sentiment"):
+        yield Row(row["text"], "car", feeling)
 
 
 def _spam(data: Path) -> Iterator[Row]:
-    for row in _table(data / "spam_fbs_sms/dev.csv.gz"):
+    for row in _table(data / "spam_fbs_sms/dev.csv.gz", "text", "label"):
         text = _SMS_END.sub("", _SMS_MASK.sub("", row["text"]).replace(" ", ""))
         if len(text) >= _SMS_SHORTEST:
             yield Row(text, "sms", advert=True, part=row["label"])
@@ -158,18 +173,19 @@ def unlabelled(shared: Path) -> list[str]:
 def pools(shared: Path) -> dict[str, list[str]]:
     """Texts without labels by the set that they come from."""
     data = shared / "data"
-    complaints = _table(data / "gov_complaints/dev.csv")
-    titles = _table(data / "weibo_hot_titles/daily_titles_2021_2022.csv.gz")
+    complaints = _table(data / "gov_complaints/dev.csv", "title", "text")
+    hot = _table(data / "weibo_hot_hourly/dev_topics.csv.gz", "title", "description")
+    titles = _table(data / "weibo_hot_titles/daily_titles_2021_2022.csv.gz", "title")
     return {
         "weibo_hot_titles": [row["title"] for row in titles],
-        "weibo_hot_hourly": [_told(row) for row in _table(data / "weibo_hot_hourly/dev_topics.csv.gz")],
-        "zhihu_hot": [row["title"] for row in _table(data / "zhihu_hot/dev.csv.gz")],
-        "cctv_weibo2020": [row["text"] for row in _table(data / "cctv_weibo2020/posts.csv.gz")],
-        "tnews_few, unlabelled": [row["text"] for row in _table(data / "tnews_few/unlabelled.csv.gz")],
-        "tnews_few": [row["text"] for row in _table(data / "tnews_few/dev.csv")],
-        "rumour_ced": [row["text"] for row in _table(data / "rumour_ced/dev.csv")],
+        "weibo_hot_hourly": [_told(row) for row in hot],
+        "zhihu_hot": [row["title"] for row in _table(data / "zhihu_hot/dev.csv.gz", "title")],
+        "cctv_weibo2020": [row["text"] for row in _table(data / "cctv_weibo2020/posts.csv.gz", "text")],
+        "tnews_few, unlabelled": [row["text"] for row in _table(data / "tnews_few/unlabelled.csv.gz", "text")],
+        "tnews_few": [row["text"] for row in _table(data / "tnews_few/dev.csv", "text")],
+        "rumour_ced": [row["text"] for row in _table(data / "rumour_ced/dev.csv", "text")],
         "gov_complaints": [f"{row['title']}。{row['text'][:300]}" for row in complaints],
-        "weibo2018, topics": [row["text"] for row in _table(data / "weibo2018/topics_unlabelled.csv")],
+        "weibo2018, topics": [row["text"] for row in _table(data / "weibo2018/topics_unlabelled.csv", "text")],
         "rumour_ced, reposts": list(_answers(data / "rumour_ced/spread_dev.jsonl.gz")),
     }
 
@@ -182,11 +198,14 @@ def _told(row: dict[str, str]) -> str:
 
 def _answers(path: Path) -> Iterator[str]:
     """The first reposts of each post, those that say something."""
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        for line in file:
-            for _, text in json.loads(line).get("first_texts", [])[:40]:
-                if len(text) > 12:
-                    yield text
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            for line in file:
+                for _, text in json.loads(line).get("first_texts", [])[:40]:
+                    if len(text) > 12:
+                        yield text
+    except (*_DAMAGED, ValueError, TypeError, AttributeError) as err:
+        raise DataError(f"{path}: {err}; expected one JSON object a line as its folder's README describes") from err
 
 
 def _marks(text: str) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from scipy.stats import chi2, norm
 from tingchao.models.corpora import corpora, pools
 from tingchao.models.evaluate import held_sets
 from tingchao.models.scorer import Scorer
-from tingchao.models.scores import Scores
+from tingchao.models.scores import ModelError, Scores
 
 REFERENCE = "reference.json"
 _EDGES = (0.05, 0.15, 0.3, 0.5, 0.7, 0.9)  # of the ranges; finer ones below 0.05 would tell of noise
@@ -140,9 +140,12 @@ def _some(texts: Sequence[str]) -> list[str]:
 
 
 def read_reference(folder: Path) -> Reference | None:
-    """The reference beside the model, None if there is none."""
+    """The reference beside the model, None if there is none; ModelError if it is damaged."""
     path = folder / REFERENCE
-    return msgspec.json.decode(path.read_bytes(), type=Reference) if path.exists() else None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Reference) if path.exists() else None
+    except msgspec.DecodeError as err:
+        raise ModelError(f"{path}: {err}; put it back, or delete it to compare with the weeks before alone") from err
 
 
 def drift(texts: Mapping[tuple[str, date], Sequence[str]], scorer: Scorer, reference: Reference | None) -> Drift:

@@ -98,5 +98,6 @@ def read_model(path: Path) -> tuple[dict[str, Array], dict[str, Any], str]:
         ValueError,
         AttributeError,
         NotImplementedError,
+        RecursionError,
     ) as err:
         raise ModelError(f"model file {path} cannot be read ({type(err).__name__}: {err}); {_ADVICE}") from err

@@ -27,7 +27,10 @@ _ASKED = "0.75 asked of vendors (issue 4)"
 
 
 class Crossed(msgspec.Struct, frozen=True):
-    """What cross-fitting says of annotated texts and reviews that train: scored by fits that had not seen the group."""
+    """What cross-fitting says of annotated texts and reviews that train: scored by fits that had not seen the group.
+
+    Mixtures, calibration and thresholds had not seen it either.
+    """
 
     figures: tuple[Figure, ...]
     signals: tuple[tuple[str, int, float, float], ...]  # name, texts that have it, F1, average precision
@@ -35,11 +38,16 @@ class Crossed(msgspec.Struct, frozen=True):
     groups: tuple[Figure, ...]  # where it is better or worse
 
 
-def crossed_report(rows: Sequence[Row], numbers: Matrix, cut: Cut) -> str:
-    """The report as JSON; `numbers` has one column a name of HEADS."""
+def crossed_report(rows: Sequence[Row], views: Sequence[Matrix], cut: Cut) -> str:
+    """The report as JSON.
+
+    For each fold a view: the numbers of all rows, one column a name of HEADS, as they are where all that is fitted saw
+    other folds only. Each row is judged in the view of its fold.
+    """
+    numbers = np.stack(views)[cut.fold, np.arange(len(rows))]
     places = [at for at, row in enumerate(rows) if row.corpus == "annotated"]
     some, chance = [rows[at] for at in places], numbers[places].astype(np.float64)
-    given = _given_by_others(some, chance, cut.fold[places])
+    given = _given_by_others(some, [view[places] for view in views], cut.fold[places])
     new = [at for at, row in enumerate(some) if unknown(row.key)]
     figures = annotated_figures("annotated, cross-fitted", some, chance, given)
     figures += annotated_figures(
@@ -65,15 +73,15 @@ def _truth(rows: Sequence[Row]) -> npt.NDArray[np.bool_]:
 
 
 def _given_by_others(
-    rows: Sequence[Row], chance: npt.NDArray[np.float64], fold: npt.NDArray[np.int64]
+    rows: Sequence[Row], views: Sequence[Matrix], fold: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.bool_]:
-    """Which signals are given, by thresholds fitted on the other parts."""
+    """Which signals are given, by thresholds fitted on the other folds in the fold's own view."""
     truth, given = _truth(rows), np.zeros((len(rows), len(SIGNALS)), dtype=np.bool_)
-    for number in np.unique(fold):
+    for number, view in enumerate(views):
         out = fold == number
         for signal in range(len(SIGNALS)):
-            score = chance[:, _FIRST + signal]
-            given[out, signal] = score[out] >= fitted_threshold(score[~out].astype(np.float32), truth[~out, signal])
+            score = view[:, _FIRST + signal]
+            given[out, signal] = score[out] >= fitted_threshold(score[~out], truth[~out, signal])
     return given
 
 

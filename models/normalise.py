@@ -166,7 +166,7 @@ def _mapped(codes: Codes) -> Codes:
     text = _decoded(_present(plain))
     for code in np.unique(plain[several]).tolist():
         text = text.replace(chr(code), table.longer[code])
-    return _encoded(text)
+    return _encoded("\n".join([one[:LONGEST] for one in text.split("\n")]))  # ﷺ becomes 18 characters
 
 
 def _edges_trimmed(codes: Codes) -> Codes:

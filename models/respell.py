@@ -157,11 +157,13 @@ def respelled(plain: Plain) -> Plain:
     for number, some in itertools.groupby(sorted(found), key=lambda one: int(np.searchsorted(ends, one.at))):
         begin = int(ends[number - 1]) + 1 if number else 0
         edges = {0, *itertools.accumulate(map(len, known_words(texts[number])))}
-        for at, spelling, word in some:
+        signs = list(texts[number])
+        for at, _, word in some:
             if at - begin in edges and at - begin + len(word) in edges:
                 codes = plain.codes.copy() if codes is None else codes
                 codes[at : at + len(word)] = list(map(ord, word))
-                texts[number] = texts[number][: at - begin] + word + texts[number][at - begin + len(spelling) :]
+                signs[at - begin : at - begin + len(word)] = word
+        texts[number] = "".join(signs)
     return plain if codes is None else Plain(texts, codes)
 
 

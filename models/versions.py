@@ -99,7 +99,7 @@ def promote(folder: Path, name: str, at: datetime, reason: str) -> None:
 
 
 def rollback(folder: Path, at: datetime, to: str = "") -> tuple[str, str]:
-    """Take the version that was in use before into use again, or `to` (a beginning of its name, or "shipped").
+    """Take the version that was in use before into use again, or `to` (a beginning of its name or hash, or "shipped").
 
     The names of the version left and of the one now in use. Raises ModelError when there is none.
     """
@@ -112,6 +112,8 @@ def rollback(folder: Path, at: datetime, to: str = "") -> tuple[str, str]:
         return left, steps[-2].version
     known = [SHIPPED, *(place.name for place in _kept(folder))]
     found = [name for name in known if name.startswith(to)]
+    if not found and read_model(SHIPPED_FOLDER / FILE)[2].startswith(to):
+        found = [SHIPPED]  # `tingchao models list` shows its hash
     if len(found) != 1:
         raise ModelError(f"model version {to!r}: expected one of {', '.join(known)}")
     back = [number for number, step in enumerate(steps) if step.version == found[0]]

@@ -219,7 +219,7 @@ def console(*, error: bool = False) -> Console:
 def _table(language: str, *columns: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in columns:
-        flexible = name in {"post", "headline", "error"}
+        flexible = name in {"post", "headline", "error", "reason"}
         table.add_column(text(f"cli.column.{name}", language), overflow="fold", no_wrap=not flexible)
     return table
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from tingchao.models.drift import (
     REFERENCE,
@@ -23,10 +24,10 @@ from tingchao.models.drift import (
     stability,
 )
 from tingchao.models.scorer import Scorer
-from tingchao.models.scores import SIGNALS, Scores
+from tingchao.models.scores import SIGNALS, ModelError, Scores
 from tingchao.models.versions import SHIPPED_FOLDER
 from tingchao.pipeline.records import Scored
-from tingchao.pipeline.shows import drift_dict, drift_sentence
+from tingchao.pipeline.shows import console, drift_dict, drift_sentence, drift_table
 from tingchao.pipeline.sqlite_store import SqliteStore
 from tingchao.pipeline.weeks import texts_by_week
 
@@ -118,6 +119,16 @@ def test_without_a_reference_that_is_said() -> None:
     assert "reference.json" in drift_sentence(found, "zh")
 
 
+def test_a_long_reason_leaves_the_other_columns_of_the_table_whole() -> None:
+    found = compared({("city-news", MONDAY): talk(100, 1, unknown=0.5)}, NEWS)
+    cell = found.cells[0]
+    told = structs.replace(found, cells=(structs.replace(cell, differences=cell.differences * 9),))
+    with (shown := console()).capture() as capture:
+        shown.print(drift_table(told, "en"))
+    assert "city-news" in capture.get()
+    assert MONDAY.isoformat() in capture.get()
+
+
 def test_as_json_everything_is_there() -> None:
     found = json.loads(json.dumps(drift_dict(compared({("s", MONDAY): talk(100, 1, unknown=0.5)}, NEWS))))
     assert (found["worry"], found["level"], set(found["sentence"])) == (True, "worry", {"zh", "en"})
@@ -142,6 +153,12 @@ def test_the_reference_is_that_of_the_shipped_model() -> None:
     assert reference.model == Scorer.load().version, "write it with `tingchao evaluate`"
     assert sum(one.texts for one in reference.groups) > 5000
     assert all(sum(counts) == one.texts for one in reference.groups for counts in one.counts.values())
+
+
+def test_a_damaged_reference_is_named(tmp_path: Path) -> None:
+    (tmp_path / REFERENCE).write_text("[{")
+    with pytest.raises(ModelError, match=r"reference\.json.*put it back"):
+        read_reference(tmp_path)
 
 
 def test_a_model_without_a_reference_has_none(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import warnings
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 import tingchao.models.features as features
+import tingchao.models.scorer as scoring
 from tingchao.models.files import FILE, digest, packed, read_model
 from tingchao.models.normalise import plain_batch
 from tingchao.models.scorer import Scorer
@@ -54,6 +57,25 @@ def test_sentiment_tells_anger_from_joy(scorer: Scorer):
 
 def test_a_quiet_post_gives_no_signal(scorer: Scorer):
     assert scorer.score([QUIET])[0].given == ()
+
+
+def test_long_texts_are_read_a_few_at_a_time(scorer: Scorer, monkeypatch: pytest.MonkeyPatch):
+    sizes: list[int] = []
+
+    def counted(texts: Sequence[str]) -> features.Reading:
+        sizes.append(sum(map(len, texts)))
+        return features.read(texts)
+
+    texts = [QUIET * 800, ANGRY, "", CRASH * 500, HAPPY * 400] * 4
+    alone = [scorer.score([text])[0] for text in texts]
+    monkeypatch.setattr(scoring, "read", counted)
+    together = scorer.score(texts)
+    assert max(sizes) <= 100_000 < sum(sizes) == sum(map(len, texts))
+    assert [one.signals for one in together] == [pytest.approx(one.signals, abs=1e-4) for one in alone]
+    sizes.clear()
+    assert len(scorer.whys(texts, [("safety",)] * len(texts), 1)) == len(texts)
+    assert max(sizes) <= 20_000
+    assert sum(sizes) == sum(map(len, texts))
 
 
 def test_why_names_the_words_that_moved_the_head(scorer: Scorer):
@@ -207,6 +229,13 @@ def test_a_changed_model_file_is_refused(copy: Path):
         Scorer.load(copy.parent)
 
 
+def test_a_model_file_with_a_bottomless_schema_is_refused(tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / FILE, "w") as archive:
+        archive.writestr("schema.json", "[" * 100_000 + "]" * 100_000)
+    with pytest.raises(ModelError, match=r"RecursionError.*tingchao train"):
+        Scorer.load(tmp_path)
+
+
 def test_a_model_file_of_another_format_is_refused(copy: Path):
     _rewritten(copy, format="999")
     with pytest.raises(ModelError, match="format 999"):
@@ -220,7 +249,7 @@ def test_a_model_file_with_other_heads_is_refused(copy: Path):
         Scorer.load(copy.parent)
 
 
-@pytest.mark.parametrize("name", ["polarity", "neutral", "mix", "single"])
+@pytest.mark.parametrize("name", ["polarity", "neutral", "mix", "single", "thresholds"])
 def test_a_model_file_with_layers_of_another_shape_is_refused(copy: Path, name: str):
     arrays, config, _ = read_model(copy)
     skops.io.dump(packed(arrays | {name: arrays[name][:1]}, config), copy)

@@ -61,6 +61,6 @@ def test_case_and_width_make_no_difference(text: str):
     assert normalise(wide) == normalise(text)
 
 
-@pytest.mark.parametrize("piece", ["<script", "诈*", "<", "&#", "@", "https://", "[", "哈", " ", "{%#"])
+@pytest.mark.parametrize("piece", ["<script", "诈*", "<", "&#", "@", "https://", "[", "哈", " ", "{%#", "ﷺ"])
 def test_a_megabyte_of_one_trick_is_cut_and_read(piece: str):
     assert len(normalise(piece * (1_000_000 // len(piece)))) <= LONGEST

@@ -71,6 +71,7 @@ def alert(**changes: Any) -> Alert:
         title="三号线站厅冒烟",
         url="https://example.org/1",
         excerpt="有人看到烟",
+        signals={"safety": 0.9},
         words=("烟",),
         role="first",
     )

@@ -34,6 +34,7 @@ def as_read(*texts: str) -> list[str]:
         ("加V信领红包", "加微信领红包"),
         ("薇信转帐", "微信转账"),
         ("拉圾商家", "垃圾商家"),
+        ("炸骗电话,炸骗短信", "诈骗电话,诈骗短信"),
     ],
 )
 def test_a_dodge_is_read_as_the_word_it_stands_for(written: str, meant: str):

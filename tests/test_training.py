@@ -6,7 +6,9 @@ import csv
 import gzip
 import io
 import json
+import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,12 +24,13 @@ from tingchao.models.corpora import JUDGES_ONLY, DataError, Row, corpora, groupe
 from tingchao.models.evaluate import Floor, evaluate, pin, read_floors
 from tingchao.models.feedback import VERDICTS, Example, challenge
 from tingchao.models.fit import Cut
+from tingchao.models.layers import COLUMNS
 from tingchao.models.meaning import packed_rows
 from tingchao.models.network import Network, fitted_network, joined
 from tingchao.models.scorer import Scorer
 from tingchao.models.scores import SIGNALS
 from tingchao.models.tasks import Questions, questions_of, tasks_of
-from tingchao.models.train import Trained, is_held, train
+from tingchao.models.train import FOLDS, Trained, is_held, that_train, train, unseen_numbers
 
 # One telling word a signal, and words around them; a tiny world in which a model can learn everything.
 WORDS = ("爆炸", "地震", "中毒", "停电", "差评", "诈骗", "网传", "泄露", "求助")
@@ -132,6 +135,7 @@ def test_evaluation_writes_a_card_and_checks_the_floors(tiny: Path, trained: Tra
     report = evaluate(tiny, folder, tmp_path / "CARD.md")
     assert report.floors_hold
     text = (tmp_path / "CARD.md").read_text("utf-8")
+    assert "fitted on these very outputs" not in text
     assert report.version in text
     assert all(name in text for name in ("weibo2018", "smp2020 virus", "macro-F1 of nine signals", "Calibration"))
     assert all(f"| reviews{name}" in text for name in (", cross-fitted", " of a new domain"))
@@ -167,12 +171,67 @@ def test_texts_labelled_later_train(tiny: Path) -> None:
     assert all(row.corpus == "read" and row.signals is not None and not is_held(row) for row in later)
 
 
+def test_no_near_duplicate_of_a_text_that_judges_trains(tiny: Path) -> None:
+    rows, pool = corpora(tiny), unlabelled(tiny)
+    judge = next(row for row in rows if row.corpus == "weibo" and is_held(row))
+    alike = [replace(judge, corpus=name, signals=(False,) * len(SIGNALS)) for name in ("annotated", "read")]
+    assert not any(map(is_held, alike)), "by themselves they would train"
+    judges_only = replace(next(row for row in rows if row.corpus == "weibo" and not is_held(row)), may_train=False)
+    learned = that_train([*rows, *alike, judges_only], pool)
+    assert not {row.key for row in learned} & {judge.key, judges_only.key}
+    assert {row.corpus for row in learned} >= {"weibo", "annotated", "read"}
+
+
+def _lie(row: Row) -> Row:
+    signals = row.signals and tuple(not one for one in row.signals)
+    feeling = None if row.sentiment is None else 2 - row.sentiment
+    return replace(row, sentiment=feeling, live=not row.live, signals=signals)
+
+
+def test_figures_on_a_fold_hang_on_nothing_that_was_fitted_on_it(tiny: Path) -> None:
+    rows, generator = that_train(corpora(tiny), []), np.random.default_rng(0)
+    raw = generator.normal(size=(len(rows), len(COLUMNS))).astype(np.float32)
+    fold = np.array([part_of(row.key, FOLDS) for row in rows])
+    domain = np.array([2 if row.corpus == "review" and row.part == "水果" else -1 for row in rows])
+    cut = Cut(fold, domain)
+
+    def views(changed: np.ndarray) -> list[np.ndarray]:
+        """With other labels on some of the rows."""
+        lies = [_lie(row) if lie else row for row, lie in zip(rows, changed.tolist(), strict=True)]
+        return unseen_numbers(raw, lies, tasks_of(lies, np.random.default_rng(0)), cut)
+
+    honest, lied = views(fold < 0), views(fold == 1)
+    assert len(honest) == FOLDS
+    np.testing.assert_array_equal(honest[1], lied[1])
+    assert np.abs(honest[0] - lied[0]).max() > 0.01
+    np.testing.assert_array_equal(honest[2], views(domain == 2)[2])
+
+
 def test_a_damaged_annotation_is_named_with_its_line(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "data").symlink_to(tiny / "data")
     (tmp_path / "annotation").mkdir()
     (tmp_path / "annotation/labelled.jsonl").write_text('{"text": "x"}\n', "utf-8")
     with pytest.raises(DataError, match=r"labelled\.jsonl, line 1"):
         corpora(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("weibo2018/dev.csv.gz", gzip.compress(b"label,text\n7,x\n"), r"weibo2018.*row 1: label '7', expected one of"),
+        ("weibo2018/dev.csv.gz", gzip.compress(b"label,words\n1,x\n"), r"weibo2018.*row 1: no text"),
+        ("chnsenticorp/dev.csv.gz", gzip.compress(b"label,text\n1,x\n1\n"), r"chnsenticorp.*row 2: no text"),
+        ("bdci_car2018/dev.csv.gz", gzip.compress(b"text,sentiment\nx,positive\n")[:20], "bdci_car2018"),
+        ("zhihu_hot/dev.csv.gz", gzip.compress(b"text\nx\n"), r"zhihu_hot.*row 1: no title"),
+        ("rumour_ced/spread_dev.jsonl.gz", gzip.compress(b"[]\n"), "spread_dev"),
+        ("rumour_ced/spread_dev.jsonl.gz", gzip.compress(b"{}\n")[:15], "spread_dev"),
+    ],
+)
+def test_a_damaged_table_is_named(tiny: Path, tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    shutil.copytree(tiny, tmp_path / "shared")
+    (tmp_path / "shared/data" / name).write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        _ = corpora(tmp_path / "shared"), unlabelled(tmp_path / "shared")
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:

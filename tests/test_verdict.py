@@ -50,6 +50,7 @@ class Desk:
                 role="first",
             ),
             Evidence(id="p2", source="forum", published_at=end - HOUR, excerpt=LONG[:280], signals={"outage": 0.9}),
+            Evidence(id="p3", source="forum", published_at=end - HOUR, excerpt="一片黑", signals={"safety": 0.2}),
         )
         candidate = Candidate(topic="metro", reason=reason, level=2, sure=0.9, posts=5, voices=4, evidence=posts)
         self.log.publish([output("candidates", "metro", candidate)], self.clock.now())
@@ -183,6 +184,7 @@ def test_the_note_stays_with_the_alert(desk: Desk) -> None:
         ("wrong_signal", "p1", ("danger",), "expected some of safety"),
         ("false_alarm", "p1", ("safety",), "wrong_signal"),
         ("true_alarm", "", ("safety",), "give its id too"),
+        ("true_alarm", "p3", (), "see no signal in this post; name what it tells of"),
     ],
 )
 def test_what_is_unclear_is_refused_with_what_to_do(

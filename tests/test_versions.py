@@ -54,6 +54,8 @@ def test_promoted_it_is_read_and_rolled_back_the_one_before_is(folder: Path, tmp
     assert in_use(folder) == SHIPPED_FOLDER
     assert rollback(folder, T0, to=second[:5]) == (SHIPPED, second)
     assert rollback(folder, T0, to=SHIPPED) == (second, SHIPPED)
+    assert rollback(folder, T0, to=first) == (SHIPPED, first)
+    assert rollback(folder, T0, to=Scorer.load().version) == (first, SHIPPED)
     assert len(versions.versions(folder)) == 3  # nothing was thrown away
 
 
