@@ -202,13 +202,31 @@ def test_the_command_runs_a_series(tmp_path: Path) -> None:
     [
         ("time,value\n", "没有 timestamp 列；第一行应为 timestamp,value"),
         ("timestamp,value\n2026-01-01 00:00:00,5\ngestern,5\n", "第 3 行：'gestern'、'5' 读不懂"),
-        ("timestamp,value\n2026-01-01 00:00:00,-5\n", "第 2 行：'-5' 不对；应为不小于 0 的数"),
+        ("timestamp,value\n2026-01-01 00:00:00,-5\n", "第 2 行：'-5' 不对；应为不小于 0、不大于 1e100 的数"),
+        ("timestamp,value\n2026-01-01 00:00:00,1e300\n", "第 2 行：'1e300' 不对"),
+        ("timestamp,value\n0001-01-01,5\n", "第 2 行：'0001-01-01'、'5' 读不懂"),
+        ("timestamp,value\n2026-01-01," + "1" * 200_000, "第 2 行：不是 CSV"),
+        ("1" * 200_000 + ",value\n", "第 1 行：不是 CSV"),
     ],
 )
 def test_a_series_that_cannot_be_read_is_told_in_chinese_too(content: str, chinese: str) -> None:
     with pytest.raises(Refused, match=r"s\.csv") as caught:
         list(verdicts(content.splitlines(), "s.csv", load().rules))
     assert chinese in str(in_language(caught.value, "zh"))
+
+
+def test_a_series_of_excel_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "s.csv"
+    file.write_bytes("备注, Timestamp ,Value\r\n事故,2026-01-01 00:00:00,5\r\n".encode("gbk"))
+    done = CliRunner().invoke(app, ["backtest", "--series", str(file)])
+    assert json.loads(done.stdout)["value"] == 5.0
+
+
+def test_verdicts_come_while_a_series_is_still_read() -> None:
+    rows = iter(["timestamp,value", *[f"2026-01-01 {hour:02}:00:00,5" for hour in range(24)], "then nothing,"])
+    found = verdicts(rows, "s.csv", load().rules)
+    assert [next(found)[1].score for _ in range(24)] == [0.0] * 24
+    assert next(rows) == "then nothing,"
 
 
 @pytest.mark.parametrize(

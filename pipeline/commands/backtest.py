@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO, TextIO
 
 import msgspec
 import typer
@@ -90,17 +90,22 @@ def _known(file: str, now: datetime) -> Sequence[Any] | None:
 
     if not file:
         return None
-    with opened(file) as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as lines:
+    with opened(file) as stream, _text(stream) as lines:
         return read_known(lines, file, now)
 
 
 def _series(file: str, settings: Settings) -> None:
     from tingchao.alerts.series_file import verdicts
 
-    with opened(file) as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as lines:
+    with opened(file) as stream, _text(stream) as lines:
         for row, found in verdicts(lines, file, settings.rules):
             line = {"timestamp": row.timestamp, "value": row.value, "expected": found.expected}
             out(msgspec.json.encode(line | {"score": found.score, "alert": found.alert}).decode())
+
+
+def _text(stream: BinaryIO) -> TextIO:
+    """A CSV as text; what is not UTF-8 stands most often in columns that nobody reads."""
+    return io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline="")
 
 
 def _rules(file: Path) -> tuple[Rule, ...]:
