@@ -17,6 +17,7 @@ from tingchao.alerts.backtest import Known, quality, replay, same, woken
 from tingchao.alerts.known import read
 from tingchao.alerts.series_file import verdicts
 from tingchao.config.language import in_language
+from tingchao.config.load import ConfigError
 from tingchao.config.rules import Rule
 from tingchao.config.settings import Settings, load
 from tingchao.models.scores import SIGNALS, Scores
@@ -213,6 +214,19 @@ def test_a_series_that_cannot_be_read_is_told_in_chinese_too(content: str, chine
     with pytest.raises(Refused, match=r"s\.csv") as caught:
         list(verdicts(content.splitlines(), "s.csv", load().rules))
     assert chinese in str(in_language(caught.value, "zh"))
+
+
+def test_rules_that_name_what_does_not_exist_are_refused(tmp_path: Path) -> None:
+    posts, rules = tmp_path / "p.jsonl", tmp_path / "mine.toml"
+    posts.write_text('{"text": "地铁"}', encoding="utf-8")
+    rules.write_text(
+        RULES + 'topics = ["metr"]\n[[rule]]\nname = "mute"\nkind = "absence"\nsources = ["nowhere"]', encoding="utf-8"
+    )
+    done = CliRunner().invoke(app, ["backtest", "--posts", str(posts), "--rules", str(rules)])
+    assert isinstance(done.exception, ConfigError)
+    topic, source = done.exception.mistakes
+    assert topic.startswith(f"{rules}: rule (talk).topics: no topic 'metr'")
+    assert source.startswith(f"{rules}: rule (mute).sources: no source 'nowhere'")
 
 
 def test_a_series_of_excel_is_read(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from typing import Annotated, Any, BinaryIO, TextIO
 import msgspec
 import typer
 
-from tingchao.config.load import read
+from tingchao.config.load import ConfigError, read
 from tingchao.config.rules import Rule, RulesFile
-from tingchao.config.settings import Settings, load
+from tingchao.config.settings import Settings, load, loose_rules
 from tingchao.pipeline.backends import open_store, require_posts
 from tingchao.pipeline.clock import clock_from
 from tingchao.pipeline.commands.base import (
@@ -71,7 +71,7 @@ def _replay(
 ) -> None:
     from tingchao.alerts import backtest as past
 
-    mine = settings if rules is None else replace(settings, rules=_rules(rules))
+    mine = settings if rules is None else replace(settings, rules=_rules(rules, settings))
     in_force = past.replay(found, settings)
     tried = in_force if rules is None else past.replay(found, mine)
     shown = [(alert, "same" if past.same(alert, in_force) else "new") for alert in tried]
@@ -108,10 +108,13 @@ def _text(stream: BinaryIO) -> TextIO:
     return io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline="")
 
 
-def _rules(file: Path) -> tuple[Rule, ...]:
+def _rules(file: Path, settings: Settings) -> tuple[Rule, ...]:
     if not file.is_file():
         raise Refused(f"--rules {file}: no such file; expected one written like config/rules.toml")
-    return tuple(read(file.resolve().parent, file.name, RulesFile).rule)
+    found = tuple(read(file.resolve().parent, file.name, RulesFile).rule)
+    if mistakes := list(loose_rules(file, found, settings)):
+        raise ConfigError(mistakes)
+    return found
 
 
 def _from_posts(file: str, settings: Settings, span: Span, now: datetime) -> list[Mention]:
