@@ -18,7 +18,7 @@ from tingchao.alerts.representatives import representatives
 from tingchao.alerts.sources import about_sources
 from tingchao.alerts.windows import OTHERS, SURE
 from tingchao.config.language import catalogue, text
-from tingchao.pipeline.records import Alert, Evidence, Reason, in_one_line
+from tingchao.pipeline.records import ACTIVE, Alert, Evidence, Reason, in_one_line
 from tingchao.pipeline.times import local
 
 _SHOWN = 0.5  # expected posts with a signal from which it is named
@@ -323,11 +323,13 @@ def _unknown(alert: Alert, language: str) -> Iterator[str]:
 
 
 def _held(alert: Alert, language: str) -> Iterator[str]:
-    """Each channel that is not told now, with the reason."""
+    """Each channel that is not told now, or never was, with the reason."""
     for one in alert.deliveries or ():
         if one.why:
             why = text(f"alert.held.why.{one.why}", language, by=one.by[:8] if one.why != "muted" else one.by)
-            if one.until is None:
+            if one.until is None and one.at is None and alert.state not in ACTIVE:
+                yield text("alert.held.ended", language, receiver=one.receiver, why=why)
+            elif one.until is None:
                 yield text("alert.held.line", language, receiver=one.receiver, why=why)
             else:
                 yield text("alert.held.until", language, receiver=one.receiver, why=why, until=local(one.until))

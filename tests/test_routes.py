@@ -596,3 +596,19 @@ def test_an_alert_from_before_there_were_routes_goes_to_all() -> None:
     assert stage.process([Input(old, T0)]).outcomes == ["first"]
     other = changed(old, id="b", deliveries=(Delivery(receiver="chief"),))
     assert stage.process([Input(other, T0)]).outcomes == ["not_routed"]
+
+
+def test_why_nobody_was_told_stays_when_the_alert_ends_first() -> None:
+    silenced, waiting = Room(), Room({"route": {"group_wait": "4h"}})
+    silenced.silence("topic=metro", length=10 * HOUR)
+    for room, why in ((silenced, "silenced"), (waiting, "group_wait")):
+        room.see().wait(12 * HOUR)
+        alert = room.alerts["metro"]
+        assert (alert.state, room.why(), room.told()) == ("resolved", why, [])
+        (held,) = (one for one in card.card(alert, "en").sections if one.name == "held")
+        assert all(line.endswith("; the alert ended before, so nothing was sent.") for line in held.lines)
+        written = len(room.written)
+        room.wait(HOUR)
+        assert len(room.written) == written
+    silenced.see()  # it is told when it begins again
+    assert (silenced.why(), [what for what, _, _ in silenced.told()]) == ("", ["opened"])
