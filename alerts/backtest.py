@@ -13,6 +13,7 @@ from statistics import median
 
 from tingchao.alerts.decide import Decide
 from tingchao.alerts.watch import Watch
+from tingchao.alerts.why import Why, delivery_to
 from tingchao.alerts.windows import BUCKET
 from tingchao.config.settings import Channel, Settings
 from tingchao.pipeline.log import Output
@@ -82,8 +83,21 @@ def replay(mentions: Iterable[Mention], settings: Settings) -> list[Alert]:
 
 
 def woken(alert: Alert, channels: Sequence[Channel]) -> list[str]:
-    """The channels that would have told of the alert."""
-    return [channel.name for channel in channels if alert.state != "past" and alert.level >= channel.min_level]
+    """The channels that would have told of the alert: those that `decide` let, unless it is below their level."""
+    told = {one.receiver for one in alert.deliveries or () if one.at is not None}
+    return [channel.name for channel in channels if channel.name in told and alert.level >= channel.min_level]
+
+
+def held(alert: Alert, channels: Sequence[Channel]) -> dict[str, str]:
+    """The channels that would not have told of it, each with the reason."""
+    if alert.state == "past":
+        return {channel.name: Why.PAST.value for channel in channels}
+    told = woken(alert, channels)
+    return {
+        channel.name: delivery_to(channel.name, alert).why or Why.BELOW_LEVEL.value
+        for channel in channels
+        if channel.name not in told
+    }
 
 
 def same(alert: Alert, others: Iterable[Alert]) -> bool:

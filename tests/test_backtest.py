@@ -13,13 +13,14 @@ import pytest
 from typer.testing import CliRunner
 
 from tingchao.alerts import decide, ledger, watch
-from tingchao.alerts.backtest import Known, quality, replay, same, woken
+from tingchao.alerts.backtest import Known, held, quality, replay, same, woken
 from tingchao.alerts.known import read
 from tingchao.alerts.series_file import verdicts
 from tingchao.config.language import in_language
 from tingchao.config.load import ConfigError
+from tingchao.config.routes import RoutesFile
 from tingchao.config.rules import Rule
-from tingchao.config.settings import Settings, load
+from tingchao.config.settings import MainFile, Settings, load
 from tingchao.models.scores import SIGNALS, Scores
 from tingchao.pipeline import score
 from tingchao.pipeline.cli import app
@@ -145,6 +146,28 @@ def test_known_events_give_precision_recall_and_delay() -> None:
     assert quality([], []).precision is None
     assert not same(smoke, [crowd])
     assert woken(smoke, settings.main.notify) == ["terminal"]
+    assert held(smoke, settings.main.notify) == {}
+
+
+def test_who_is_woken_follows_routes_and_what_holds_alerts_back() -> None:
+    channels = {"notify": [{"kind": "terminal", "name": name} for name in ("desk", "chief", "water")]}
+    channels["notify"][1]["min_level"] = 3
+    routes = {
+        "route": {
+            "receiver": ["desk", "chief"],
+            "routes": [{"matchers": ["rule=many"], "receiver": ["desk"], "group_wait": "48h"}],
+        }
+    }
+    settings = replace(
+        with_rules(SAFETY, MANY),
+        main=MainFile.model_validate(channels),
+        routes=RoutesFile.model_validate(routes),
+    )
+    smoke, crowd = replay(mentions(story(), settings, Words()), settings)
+    assert woken(smoke, settings.main.notify) == ["desk", "chief"]
+    assert held(smoke, settings.main.notify)["water"] == "not_routed"
+    assert woken(crowd, settings.main.notify) == []
+    assert held(crowd, settings.main.notify) == {"desk": "group_wait", "chief": "not_routed", "water": "not_routed"}
 
 
 def test_events_are_read_from_a_table_and_mistakes_are_told_with_their_line() -> None:

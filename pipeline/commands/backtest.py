@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -77,7 +77,8 @@ def _replay(
     shown = [(alert, "same" if past.same(alert, in_force) else "new") for alert in tried]
     shown += [(alert, "lost") for alert in in_force if not past.same(alert, tried)]
     for alert, change in sorted(shown, key=lambda one: (one[0].opened_at, one[0].id)):
-        line = _line(alert, change, past.woken(alert, settings.main.notify))
+        channels = settings.main.notify
+        line = _line(alert, change, past.woken(alert, channels), past.held(alert, channels))
         out(msgspec.json.encode(line).decode() if json else _sentence(line, alert))
     changes = Counter(change for _, change in shown)
     counts = {"mentions": len(found), "alerts": len(tried), "in_force": len(in_force)}
@@ -135,7 +136,7 @@ def _from_store(settings: Settings, db: Path, span: Span) -> list[Mention]:
     return list(mentions([one.post for one in found], settings, Stored(one.scores for one in found)))
 
 
-def _line(alert: Alert, change: str, woken: Sequence[str]) -> dict[str, Any]:
+def _line(alert: Alert, change: str, woken: Sequence[str], held: Mapping[str, str]) -> dict[str, Any]:
     return {
         "id": alert.id,
         "topic": alert.topic,
@@ -147,6 +148,7 @@ def _line(alert: Alert, change: str, woken: Sequence[str]) -> dict[str, Any]:
         "posts": alert.posts,
         "rules": [reason.rule for reason in alert.reasons],
         "woken": list(woken),
+        "held": held,  # the other channels, each with the reason
         "change": change,  # against the rules in force: same, new, or lost (only those would have fired)
     }
 
@@ -154,6 +156,8 @@ def _line(alert: Alert, change: str, woken: Sequence[str]) -> dict[str, Any]:
 def _sentence(line: dict[str, Any], alert: Alert) -> str:
     names: Iterable[str] = line["rules"]
     woken = ", ".join(line["woken"]) or "-"
+    if line["held"]:
+        woken += t("said.backtest_held", held=", ".join(f"{name} {why}" for name, why in line["held"].items()))
     return t(
         f"said.backtest_{line['change']}",
         at=local(alert.opened_at),
