@@ -173,10 +173,13 @@ def test_who_is_woken_follows_routes_and_what_holds_alerts_back() -> None:
 def test_events_are_read_from_a_table_and_mistakes_are_told_with_their_line() -> None:
     (one,) = read(["at,until,topic,name\n", "2026-03-02 08:00,,metro,smoke\n"], "e.csv", T0)
     assert one == Known(T0, None, "metro", "smoke")
-    with pytest.raises(Refused, match="no column at"):
+    with pytest.raises(Refused, match="no column at") as caught:
         read(["when\n"], "e.csv", T0)
+    assert in_language(caught.value, "zh") == "e.csv：没有 at 列；第一行应为 at,until,topic,name"
     with pytest.raises(Refused, match="line 2"):
         read(["at\n", "soon\n"], "e.csv", T0)
+    with pytest.raises(Refused, match=r"line 2: until .* is before at"):
+        read(["at,until\n", "2026-03-02,2026-03-01\n"], "e.csv", T0)
 
 
 RULES = """
@@ -267,11 +270,19 @@ def test_verdicts_come_while_a_series_is_still_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--series", "a.csv", "--posts", "b.jsonl"], ["--rules", "nowhere.toml", "--posts", "-"]]
+    "arguments",
+    [
+        [],
+        ["--series", "a.csv", "--posts", "b.jsonl"],
+        ["--rules", "nowhere.toml", "--posts", "-"],
+        ["--series", "-", "--from", "7d"],
+        ["--posts", "-", "--from", "2026-02-01", "--to", "2026-01-01"],
+    ],
 )
 def test_what_cannot_be_tried_is_refused(arguments: list[str]) -> None:
     done = CliRunner().invoke(app, ["backtest", *arguments])
     assert isinstance(done.exception, Refused)
+    assert in_language(done.exception, "zh") != in_language(done.exception, "en")
 
 
 @pytest.mark.parametrize("option", ["--from", "--to"])

@@ -22,6 +22,7 @@ from tingchao.alerts.message import Message, Report, body, subject
 from tingchao.alerts.notify import Notify
 from tingchao.alerts.routing import by_receiver, tree
 from tingchao.config.intervals import TimeInterval
+from tingchao.config.language import in_language
 from tingchao.config.load import ConfigError
 from tingchao.config.matchers import fit, parse
 from tingchao.config.routes import InhibitRule, RoutesFile
@@ -382,20 +383,22 @@ def test_a_silence_outlives_a_restart_and_comes_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("matchers", "length", "said"),
+    ("matchers", "length", "said", "chinese"),
     [
-        ([], HOUR, "every alert"),
-        (["topic=~.*"], HOUR, "every alert"),
-        (["topic=metro"], -HOUR, "before it begins"),
-        (["colour=red"], HOUR, "no label 'colour'"),
+        ([], HOUR, "every alert", "静默：这会静默所有预警"),
+        (["topic=~.*"], HOUR, "every alert", "静默：这会静默所有预警"),
+        (["topic=metro"], -HOUR, "ended already", "静默：它在 2026-03-02 15:00 已经结束"),
+        (["colour=red"], HOUR, "no label 'colour'", "静默：没有标签 'colour'"),
+        (["topic=" + "a" * 501], HOUR, "500 characters", "静默：每个条件和备注最多 500 个字"),
     ],
 )
 def test_a_silence_that_makes_no_sense_is_refused(
-    tmp_path: Path, matchers: Sequence[str], length: timedelta, said: str
+    tmp_path: Path, matchers: Sequence[str], length: timedelta, said: str, chinese: str
 ) -> None:
     log, clock = SqliteLog(tmp_path / "log.db"), ManualClock(T0)
-    with pytest.raises(Refused, match=said):
+    with pytest.raises(Refused, match=said) as caught:
         silences.add(log, clock, matchers, None, T0 + length, "")
+    assert str(in_language(caught.value, "zh")).startswith(chinese)
     assert log.end("commands") == 0
     room = Room()
     room.silence(*matchers, length=length)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, BinaryIO, TextIO
 import msgspec
 import typer
 
+from tingchao.config.language import Said
 from tingchao.config.load import ConfigError, read
 from tingchao.config.rules import Rule, RulesFile
 from tingchao.config.settings import Settings, load, loose_rules
@@ -51,27 +52,36 @@ def backtest(
     clock: ClockText = "",
 ) -> None:
     settings = load(config)
-    if series and (rules is not None or posts or events):
-        raise Refused("--series takes a series alone; leave --rules, --posts and --events out")
+    if series and (rules is not None or posts or events or since or until):
+        raise Refused(Said("error.backtest.alone"))
     if series:
         _series(series, settings)
     elif rules is None and not posts:
-        raise Refused("nothing to try: give --series FILE.csv, --rules FILE, or --posts FILE.jsonl")
+        raise Refused(Said("error.backtest.nothing"))
     else:
         now = clock_from(clock).now()
         span = (when(since, now) if since else None, when(until, now) if until else None)
+        if span[0] is not None and span[1] is not None and span[0] >= span[1]:
+            raise Refused(Said("error.backtest.span", since=since, until=until))
+        # First what is quick to read: its mistakes should not be told after minutes of scoring.
+        known, mine = _known(events, now), None if rules is None else _rules(rules, settings)
         found = _from_posts(posts, settings, span, now) if posts else _from_store(settings, db, span)
-        _replay(found, settings, rules, _known(events, now), json=json)
+        _replay(found, settings, mine, known, json=json)
         if not posts:
             say(t("said.backtest_store"), error=True)
 
 
 def _replay(
-    found: Sequence[Mention], settings: Settings, rules: Path | None, known: Sequence[Any] | None, *, json: bool
+    found: Sequence[Mention],
+    settings: Settings,
+    rules: tuple[Rule, ...] | None,
+    known: Sequence[Any] | None,
+    *,
+    json: bool,
 ) -> None:
     from tingchao.alerts import backtest as past
 
-    mine = settings if rules is None else replace(settings, rules=_rules(rules, settings))
+    mine = settings if rules is None else replace(settings, rules=rules)
     in_force = past.replay(found, settings)
     tried = in_force if rules is None else past.replay(found, mine)
     shown = [(alert, "same" if past.same(alert, in_force) else "new") for alert in tried]
@@ -111,7 +121,7 @@ def _text(stream: BinaryIO) -> TextIO:
 
 def _rules(file: Path, settings: Settings) -> tuple[Rule, ...]:
     if not file.is_file():
-        raise Refused(f"--rules {file}: no such file; expected one written like config/rules.toml")
+        raise Refused(Said("error.backtest.rules", file=file))
     found = tuple(read(file.resolve().parent, file.name, RulesFile).rule)
     if mistakes := list(loose_rules(file, found, settings)):
         raise ConfigError(mistakes)
