@@ -12,6 +12,7 @@ from itertools import groupby
 from statistics import median
 
 from tingchao.alerts.decide import Decide
+from tingchao.alerts.hours import BASELINE
 from tingchao.alerts.watch import Watch
 from tingchao.alerts.why import Why, delivery_to
 from tingchao.alerts.windows import BUCKET
@@ -33,6 +34,10 @@ class Known:
     until: datetime | None = None
     topic: str = ""
     name: str = ""
+
+    def may_lie_in(self, since: datetime | None, until: datetime | None) -> bool:
+        """Whether alerts from `since` on, before `until`, can tell of it."""
+        return (since is None or (self.until or self.at + _DURING) >= since) and (until is None or self.at < until)
 
     def is_told_by(self, alert: Alert) -> bool:
         """Whether the alert is of the event's topic and lies in its time."""
@@ -62,6 +67,12 @@ class Quality:
     def delay(self) -> timedelta | None:
         """The median."""
         return timedelta(seconds=median(d.total_seconds() for d in self.delays)) if self.delays else None
+
+
+def earlier(since: datetime) -> datetime:
+    """From when on posts must be known, so that at `since` as much is usual as it was live."""
+    past = timedelta(hours=BASELINE)
+    return max(since, datetime.min.replace(tzinfo=UTC) + past) - past
 
 
 def replay(mentions: Iterable[Mention], settings: Settings) -> list[Alert]:

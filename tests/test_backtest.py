@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -240,6 +241,26 @@ def test_a_series_that_cannot_be_read_is_told_in_chinese_too(content: str, chine
     with pytest.raises(Refused, match=r"s\.csv") as caught:
         list(verdicts(content.splitlines(), "s.csv", load().rules))
     assert chinese in str(in_language(caught.value, "zh"))
+
+
+def test_a_backtest_from_a_time_on_knows_what_was_usual_before(tmp_path: Path) -> None:
+    posts, rules, events = tmp_path / "p.jsonl", tmp_path / "r.toml", tmp_path / "e.csv"
+    rows = [{"text": one.text, "published_at": one.published_at.isoformat(), "author": one.id} for one in story()]
+    posts.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+    rules.write_text('[[rule]]\nname = "many"\nkind = "baseline"\nmin_posts = 5', encoding="utf-8")
+    events.write_text(f"at\n{T0.isoformat()}\n{(T0 + 32 * HOUR).isoformat()}\n", encoding="utf-8")
+    arguments = ["backtest", "--posts", str(posts), "--rules", str(rules), "--events", str(events), "--json", "--from"]
+
+    def told(since: datetime) -> tuple[list[list[str]], dict[str, Any]]:
+        done = CliRunner().invoke(app, [*arguments, since.isoformat()])
+        *alerts, last = [json.loads(line) for line in done.stdout.splitlines()]
+        return [one["rules"] for one in alerts if one["change"] != "lost"], last["summary"]
+
+    whole, late, later = told(T0), told(T0 + 31 * HOUR), told(T0 + 40 * HOUR)
+    assert whole[0] == late[0] == [["many"]]
+    assert (whole[1]["mentions"], late[1]["mentions"]) == (132, 64)
+    assert (whole[1]["events"], late[1]["events"], late[1]["recall"]) == (2, 1, 1.0)
+    assert (later[0], later[1]["mentions"]) == ([], 0)
 
 
 def test_rules_that_name_what_does_not_exist_are_refused(tmp_path: Path) -> None:

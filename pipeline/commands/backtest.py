@@ -59,14 +59,20 @@ def backtest(
     elif rules is None and not posts:
         raise Refused(Said("error.backtest.nothing"))
     else:
+        from tingchao.alerts.backtest import earlier
+
         now = clock_from(clock).now()
         span = (when(since, now) if since else None, when(until, now) if until else None)
         if span[0] is not None and span[1] is not None and span[0] >= span[1]:
             raise Refused(Said("error.backtest.span", since=since, until=until))
         # First what is quick to read: its mistakes should not be told after minutes of scoring.
         known, mine = _known(events, now), None if rules is None else _rules(rules, settings)
-        found = _from_posts(posts, settings, span, now) if posts else _from_store(settings, db, span)
-        _replay(found, settings, mine, known, json=json)
+        if known is not None:
+            known = [event for event in known if event.may_lie_in(*span)]
+        # What is usual at the beginning of the span is known from before it, as it was live.
+        wider = (None if span[0] is None else earlier(span[0]), span[1])
+        found = _from_posts(posts, settings, wider, now) if posts else _from_store(settings, db, wider)
+        _replay(found, settings, mine, known, span[0], json=json)
         if not posts:
             say(t("said.backtest_store"), error=True)
 
@@ -76,6 +82,7 @@ def _replay(
     settings: Settings,
     rules: tuple[Rule, ...] | None,
     known: Sequence[Any] | None,
+    since: datetime | None,
     *,
     json: bool,
 ) -> None:
@@ -86,6 +93,10 @@ def _replay(
     tried = in_force if rules is None else past.replay(found, mine)
     shown = [(alert, "same" if past.same(alert, in_force) else "new") for alert in tried]
     shown += [(alert, "lost") for alert in in_force if not past.same(alert, tried)]
+    if since is not None:  # what came before it was read for what is usual
+        found = [mention for mention in found if mention.published_at >= since]
+        tried, in_force = ([alert for alert in alerts if alert.opened_at >= since] for alerts in (tried, in_force))
+        shown = [(alert, change) for alert, change in shown if alert.opened_at >= since]
     for alert, change in sorted(shown, key=lambda one: (one[0].opened_at, one[0].id)):
         channels = settings.main.notify
         line = _line(alert, change, past.woken(alert, channels), past.held(alert, channels))
