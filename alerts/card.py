@@ -143,6 +143,8 @@ def _kind(reason: Reason) -> str:
 
 
 def _measured(reason: Reason) -> str:
+    if reason.kind == "absence" and reason.detail:
+        return "absence_source"
     return "event_signal" if reason.kind == "event" and reason.signal else reason.kind
 
 
@@ -191,14 +193,17 @@ def _why(alert: Alert, language: str) -> Iterator[str]:
         facts = _facts(reason, alert.updated_at, language)
         parts = [text(f"alert.why.{_measured(reason)}", language, **facts)]
         if reason.threshold is not None:
-            parts.append(text("alert.why.threshold", language, **facts))
+            silence = "_absence" if reason.kind == "absence" else ""
+            parts.append(text(f"alert.why.threshold{silence}", language, **facts))
         if reason.expected is not None:
             parts.append(text("alert.why.expected", language, **facts))
         if reason.p is not None:
-            tiny = reason.p < _TINY
-            parts.append(text("alert.why.p_tiny" if tiny else "alert.why.p", language, p=f"{reason.p:.2g}"))
+            few = "_few" if reason.kind == "source_quiet" else ""
+            tiny = "_tiny" if reason.p < _TINY else ""
+            parts.append(text(f"alert.why.p{few}{tiny}", language, p=f"{reason.p:.2g}"))
         yield text("alert.join", language).join(parts) + text("alert.stop", language)
-    if not about_sources(alert):  # a source has been told of since when
+    # A source, and a silence, have been told of since when.
+    if not about_sources(alert) and any(reason.kind != "absence" for reason in alert.reasons):
         until = local(min(alert.until, alert.updated_at))
         yield text("alert.why.since", language, since=local(alert.since), until=until)
     if alert.state == "past":
