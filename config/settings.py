@@ -28,6 +28,7 @@ from tingchao.config.load import (
     SecretFile,
     read,
 )
+from tingchao.config.matchers import KINDS, STATES
 from tingchao.config.mistakes import twice
 from tingchao.config.routes import RoutesFile, loose_ends
 from tingchao.config.rules import Rule, RulesFile
@@ -259,6 +260,8 @@ def _loose_ends(settings: Settings, kinds: Collection[str], unread: Collection[s
         "rule": {rule.name for rule in settings.rules},
         "signal": set(SIGNALS),
         "level": {"1", "2", "3"},
+        "kind": KINDS,
+        "state": STATES,
     }
     channels = [channel.name for channel in settings.main.notify]
     for key, wrong in loose_ends(settings.routes, channels, values):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
-from tingchao.alerts import card, silences
+from tingchao.alerts import card, silences, sources
 from tingchao.alerts.decide import Decide
 from tingchao.alerts.inhibit import Active, Inhibitor
 from tingchao.alerts.message import Message, Report, body, subject
@@ -24,13 +25,14 @@ from tingchao.alerts.routing import by_receiver, tree
 from tingchao.config.intervals import TimeInterval
 from tingchao.config.language import in_language
 from tingchao.config.load import ConfigError
-from tingchao.config.matchers import fit, parse
+from tingchao.config.matchers import KINDS, STATES, fit, parse
 from tingchao.config.routes import InhibitRule, RoutesFile
+from tingchao.config.rules import Kind
 from tingchao.config.settings import MainFile, Settings, load
 from tingchao.config.topics import Topic
 from tingchao.pipeline.clock import ManualClock
 from tingchao.pipeline.errors import Refused, Retry
-from tingchao.pipeline.records import Alert, Candidate, Command, Delivery, Reason, Record, Silence, Tick, decode
+from tingchao.pipeline.records import Alert, Candidate, Command, Delivery, Reason, Record, Silence, State, Tick, decode
 from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.stage import Input, Memory
 
@@ -566,6 +568,11 @@ def write(folder: Path, text: str) -> None:
     [
         ('[route]\nreceiver = "pager"', "route.receiver: no channel 'pager' in tingchao.toml; expected '*' or one of"),
         ('[[route.routes]]\nmatchers = ["topic=mtro"]', "route.routes[1].matchers: no topic 'mtro'; expected one of"),
+        (
+            '[[route.routes]]\nmatchers = ["kind=baseline"]',
+            "routes[1].matchers: no kind 'baseline'; expected one of",
+        ),
+        ('[[route.routes]]\nmatchers = ["state=over"]', "route.routes[1].matchers: no state 'over'; expected one of"),
         ('[[route.routes]]\nmatchers = ["rule=gone"]', "route.routes[1].matchers: no rule 'gone'; expected one of"),
         ('[[route.routes]]\nmatchers = ["colour=red"]', "no label 'colour'; expected one of topic, level"),
         ('[[route.routes]]\nmute_time_intervals = ["night"]', "route.routes[1]: no time interval 'night'; expected"),
@@ -615,3 +622,9 @@ def test_why_nobody_was_told_stays_when_the_alert_ends_first() -> None:
         assert len(room.written) == written
     silenced.see()  # it is told when it begins again
     assert (silenced.why(), [what for what, _, _ in silenced.told()]) == ("", ["opened"])
+
+
+def test_matchers_know_every_kind_and_state() -> None:
+    told = set(re.findall(r'"(sources?_\w+)"', Path(sources.__file__).read_text("utf-8")))
+    assert (set(get_args(Kind)) - {"baseline"}) | told | {"source_charset", "source_robots"} == KINDS
+    assert set(get_args(State)) == STATES
