@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tingchao.alerts.card import as_text, headline
@@ -19,7 +20,10 @@ _NEVER = "0001-01-01T00:00:00Z"  # as Alertmanager writes the end of what goes o
 class AlertmanagerChannel(WebhookChannel):
     """Sends as the webhook does; only the body differs."""
 
-    def __init__(self, settings: Alertmanager, language: str, clock: Clock) -> None:
+    def __init__(
+        self, settings: Alertmanager, language: str, clock: Clock, groups: Mapping[str, Sequence[str]]
+    ) -> None:
+        """`groups`: by which labels each route of routes.toml groups."""
         webhook = Webhook(
             kind="webhook",
             name=settings.name,
@@ -29,7 +33,7 @@ class AlertmanagerChannel(WebhookChannel):
             timeout=settings.timeout,
         )
         super().__init__(webhook, language, clock)
-        self._external_url = settings.external_url
+        self._external_url, self._groups = settings.external_url, groups
 
     def _content(self, message: Message) -> dict[str, Any]:
         every = [message.alert, *(one.alert for one in message.others)]
@@ -41,12 +45,21 @@ class AlertmanagerChannel(WebhookChannel):
             "truncatedAlerts": 0,
             "status": "firing" if any(one["status"] == "firing" for one in alerts) else "resolved",
             "receiver": self.name,
-            "groupLabels": _common([one["labels"] for one in alerts]) if delivery and delivery.group else {},
+            "groupLabels": self._group_labels(message.alert, delivery, alerts[0]["labels"]),
             "commonLabels": _common([one["labels"] for one in alerts]),
             "commonAnnotations": _common([one["annotations"] for one in alerts]),
             "externalURL": self._external_url,
             "alerts": alerts,
         }
+
+    def _group_labels(self, alert: Alert, delivery: Delivery | None, every: dict[str, str]) -> dict[str, str]:
+        """What is the same for all messages on the group: of an alert by itself all labels, of a digest none."""
+        if delivery is None or not delivery.group:
+            return every
+        if delivery.digest:
+            return {}
+        labels = labels_of(alert)
+        return {name: labels[name][0] for name in self._groups.get(delivery.route, ()) if labels.get(name)}
 
     def _alert(self, alert: Alert) -> dict[str, Any]:
         firing = alert.state in ACTIVE

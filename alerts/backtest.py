@@ -12,7 +12,9 @@ from itertools import groupby
 from statistics import median
 
 from tingchao.alerts.decide import Decide
+from tingchao.alerts.hours import BASELINE
 from tingchao.alerts.watch import Watch
+from tingchao.alerts.why import Why, delivery_to
 from tingchao.alerts.windows import BUCKET
 from tingchao.config.settings import Channel, Settings
 from tingchao.pipeline.log import Output
@@ -32,6 +34,10 @@ class Known:
     until: datetime | None = None
     topic: str = ""
     name: str = ""
+
+    def may_lie_in(self, since: datetime | None, until: datetime | None) -> bool:
+        """Whether alerts from `since` on, before `until`, can tell of it."""
+        return (since is None or (self.until or self.at + _DURING) >= since) and (until is None or self.at < until)
 
     def is_told_by(self, alert: Alert) -> bool:
         """Whether the alert is of the event's topic and lies in its time."""
@@ -63,6 +69,12 @@ class Quality:
         return timedelta(seconds=median(d.total_seconds() for d in self.delays)) if self.delays else None
 
 
+def earlier(since: datetime) -> datetime:
+    """From when on posts must be known, so that at `since` as much is usual as it was live."""
+    past = timedelta(hours=BASELINE)
+    return max(since, datetime.min.replace(tzinfo=UTC) + past) - past
+
+
 def replay(mentions: Iterable[Mention], settings: Settings) -> list[Alert]:
     """The last form of each alert, in the order in which they opened. Mentions count at `fetched_at`."""
     watch, decide = Watch(Memory({}), settings), Decide(Memory({}), settings)
@@ -82,8 +94,21 @@ def replay(mentions: Iterable[Mention], settings: Settings) -> list[Alert]:
 
 
 def woken(alert: Alert, channels: Sequence[Channel]) -> list[str]:
-    """The channels that would have told of the alert."""
-    return [channel.name for channel in channels if alert.state != "past" and alert.level >= channel.min_level]
+    """The channels that would have told of the alert: those that `decide` let, unless it is below their level."""
+    told = {one.receiver for one in alert.deliveries or () if one.at is not None}
+    return [channel.name for channel in channels if channel.name in told and alert.level >= channel.min_level]
+
+
+def held(alert: Alert, channels: Sequence[Channel]) -> dict[str, str]:
+    """The channels that would not have told of it, each with the reason."""
+    if alert.state == "past":
+        return {channel.name: Why.PAST.value for channel in channels}
+    told = woken(alert, channels)
+    return {
+        channel.name: delivery_to(channel.name, alert).why or Why.BELOW_LEVEL.value
+        for channel in channels
+        if channel.name not in told
+    }
 
 
 def same(alert: Alert, others: Iterable[Alert]) -> bool:

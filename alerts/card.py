@@ -18,7 +18,7 @@ from tingchao.alerts.representatives import representatives
 from tingchao.alerts.sources import about_sources
 from tingchao.alerts.windows import OTHERS, SURE
 from tingchao.config.language import catalogue, text
-from tingchao.pipeline.records import Alert, Evidence, Reason, in_one_line
+from tingchao.pipeline.records import ACTIVE, Alert, Evidence, Reason, in_one_line
 from tingchao.pipeline.times import local
 
 _SHOWN = 0.5  # expected posts with a signal from which it is named
@@ -143,6 +143,8 @@ def _kind(reason: Reason) -> str:
 
 
 def _measured(reason: Reason) -> str:
+    if reason.kind == "absence" and reason.detail:
+        return "absence_source"
     return "event_signal" if reason.kind == "event" and reason.signal else reason.kind
 
 
@@ -191,14 +193,17 @@ def _why(alert: Alert, language: str) -> Iterator[str]:
         facts = _facts(reason, alert.updated_at, language)
         parts = [text(f"alert.why.{_measured(reason)}", language, **facts)]
         if reason.threshold is not None:
-            parts.append(text("alert.why.threshold", language, **facts))
+            silence = "_absence" if reason.kind == "absence" else ""
+            parts.append(text(f"alert.why.threshold{silence}", language, **facts))
         if reason.expected is not None:
             parts.append(text("alert.why.expected", language, **facts))
         if reason.p is not None:
-            tiny = reason.p < _TINY
-            parts.append(text("alert.why.p_tiny" if tiny else "alert.why.p", language, p=f"{reason.p:.2g}"))
+            few = "_few" if reason.kind == "source_quiet" else ""
+            tiny = "_tiny" if reason.p < _TINY else ""
+            parts.append(text(f"alert.why.p{few}{tiny}", language, p=f"{reason.p:.2g}"))
         yield text("alert.join", language).join(parts) + text("alert.stop", language)
-    if not about_sources(alert):  # a source has been told of since when
+    # A source, and a silence, have been told of since when.
+    if not about_sources(alert) and any(reason.kind != "absence" for reason in alert.reasons):
         until = local(min(alert.until, alert.updated_at))
         yield text("alert.why.since", language, since=local(alert.since), until=until)
     if alert.state == "past":
@@ -323,11 +328,13 @@ def _unknown(alert: Alert, language: str) -> Iterator[str]:
 
 
 def _held(alert: Alert, language: str) -> Iterator[str]:
-    """Each channel that is not told now, with the reason."""
+    """Each channel that is not told now, or never was, with the reason."""
     for one in alert.deliveries or ():
         if one.why:
             why = text(f"alert.held.why.{one.why}", language, by=one.by[:8] if one.why != "muted" else one.by)
-            if one.until is None:
+            if one.until is None and one.at is None and alert.state not in ACTIVE:
+                yield text("alert.held.ended", language, receiver=one.receiver, why=why)
+            elif one.until is None:
                 yield text("alert.held.line", language, receiver=one.receiver, why=why)
             else:
                 yield text("alert.held.until", language, receiver=one.receiver, why=why, until=local(one.until))

@@ -2,7 +2,8 @@
 
 What belongs together is one alert: candidates of one topic whose windows lie within `decide.quiet` of each other, and
 those of other topics that are about the same event.
-An alert that ended by itself is opened again by such a candidate; one that staff ended swallows it for a while.
+An alert that ended by itself is opened again by such a candidate, of whichever topic; one that staff ended swallows it
+for a while.
 Whom an alert may be told is said in its deliveries (dispatch.py).
 State keys: `a/id`, one alert with what decide must know of it beside what everybody sees; `@ticked`, the last tick;
 those of silences.py and budget.py.
@@ -33,6 +34,7 @@ GAP = timedelta(minutes=10)  # between two ticks: longer, and we were down rathe
 FALSE_ALARM = timedelta(hours=24)  # the longest that a false alarm swallows the talk that goes on
 _TICKED = "@ticked"
 FORGET = timedelta(days=7)  # ended alerts; the log keeps them
+_ENDED: frozenset[State] = frozenset({"resolved", "false_alarm"})
 _COMMANDS = 50  # ids of commands remembered an alert, so that one that comes twice does nothing
 
 # What staff may do with an alert, and what it becomes. What is past only stands in the record.
@@ -132,15 +134,17 @@ class Decide:
             alert = updated(held.alert, candidate, at)
             self._hold(held, alert, candidate)
             return alert.history[-1].what, [alert]
-        ended = self._nearest(candidate, {"resolved", "false_alarm"})
-        if ended is None and (other := self._elsewhere(candidate)) is not None:
+        ended = self._nearest(candidate, _ENDED)
+        if ended is None and (other := self._elsewhere(candidate, ACTIVE)) is not None:
             alert = joined(other.alert, candidate, at)
             self._hold(other, alert, candidate)
             return "joined", [alert]
+        ended = ended or self._elsewhere(candidate, _ENDED)
         if ended is None:
             return self._open(candidate, at, late=late)
         if not late and (candidate.level > ended.alert.level or _by_itself(ended.alert)):
-            alert = changed(updated(ended.alert, candidate, at), at, "reopened", state="open")
+            merged = updated if ended.alert.topic == candidate.topic else joined
+            alert = changed(merged(ended.alert, candidate, at), at, "reopened", state="open")
             self._hold(ended, alert, candidate)
             return "reopened", [alert]
         if ended.alert.state == "false_alarm":
@@ -155,13 +159,14 @@ class Decide:
         self._hold(Held(alert, candidate.reason.end), alert, candidate)
         return ("past" if late else "opened"), [alert]
 
-    def _elsewhere(self, candidate: Candidate) -> Held | None:
-        """The active alert of another topic that is about the same event."""
+    def _elsewhere(self, candidate: Candidate, states: frozenset[State]) -> Held | None:
+        """The alert of another topic in one of the states that is about the same event."""
         found = [
             (gap, held.alert.id, held)
             for held in self._all()
-            if held.alert.state in ACTIVE
+            if held.alert.state in states
             and (gap := _gap(held, candidate)) <= self._quiet
+            and self._still_stands(held, candidate)
             and same_event(candidate, held.alert.event)
         ]
         return min(found)[2] if found else None

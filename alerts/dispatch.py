@@ -86,7 +86,8 @@ class Dispatch:
     def _stamp(self, alert: Alert, at: datetime, *, ticks: bool) -> Alert:
         known = {delivery.receiver: delivery for delivery in alert.deliveries or ()}
         ended = alert.state not in ACTIVE
-        if alert.state == "past" or (ticks and ended and not any(delivery.why for delivery in known.values())):
+        # Of what ended, nothing is due but what is held until a time: by a silence, an interval or the budget.
+        if alert.state == "past" or (ticks and ended and not any(one.why and one.until for one in known.values())):
             return alert
         labels = labels_of(alert)
         chosen = {} if ended and known else by_receiver(self._tree, labels)
@@ -127,6 +128,8 @@ class Dispatch:
             if known.why != hold.why:
                 _log("decide.held", alert, receiver, hold)
             return replace(known, why=hold.why.value, by=hold.by, until=hold.until)
+        if known.why and known.at is None and not known.digest and alert.state not in ACTIVE:
+            return replace(known, until=None, news=_news(alert))  # it ended before, so nobody is told, and why stays
         free = replace(known, why="", by="", until=None)
         if known.why:
             _log("decide.freed", alert, receiver, Hold(Why(known.why), known.by))

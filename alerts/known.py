@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from tingchao.alerts.backtest import Known
+from tingchao.config.language import Said
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.times import when
 
@@ -15,12 +16,15 @@ def read(lines: Iterable[str], name: str, now: datetime) -> list[Known]:
     """Columns `at` and, where known, `until`, `topic`, `name`; times without a zone are Beijing's. Raises Refused."""
     reader = csv.DictReader(lines)
     if "at" not in (reader.fieldnames or ()):
-        raise Refused(f"{name}: no column at; expected e.g. at,until,topic,name in the first line")
+        raise Refused(Said("error.series.columns", file=name, missing="at", known="at,until,topic,name"))
     found = []
     for row in reader:
+        place = Said("error.series.place", file=name, line=reader.line_num)
         try:
-            until = when(row["until"], now) if row.get("until") else None
-            found.append(Known(when(row["at"] or "", now), until, row.get("topic") or "", row.get("name") or ""))
+            at, until = when(row["at"] or "", now), when(row["until"], now) if row.get("until") else None
         except Refused as err:
-            raise Refused(f"{name}, line {reader.line_num}: {err}") from err
+            raise Refused(Said("error.series.line", place=place, error=err.args[0])) from err
+        if until is not None and until < at:
+            raise Refused(Said("error.series.order", place=place, at=row["at"], until=row["until"]))
+        found.append(Known(at, until, row.get("topic") or "", row.get("name") or ""))
     return found

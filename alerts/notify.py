@@ -25,6 +25,7 @@ from tingchao.alerts.mail import MailChannel
 from tingchao.alerts.message import Channel, Event, Message, Report, joined, message_id
 from tingchao.alerts.outbox import Outbox, Told, Waiting, fitting
 from tingchao.alerts.robots import RobotChannel
+from tingchao.alerts.routing import tree, ways
 from tingchao.alerts.telling import Known, telling
 from tingchao.alerts.terminal import TerminalChannel
 from tingchao.alerts.webhook import WebhookChannel
@@ -67,11 +68,8 @@ def plans(settings: Settings, say: Callable[[str], None], clock: Clock | None = 
     `say` prints one block of text (the terminal's channel). `clock` is the one that the other stages run on: a channel
     that is new to a log tells nothing of what was written more than `decide.past` before its first start.
     """
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    return [
-        _plan(_channel(block, settings.main.language, say, clock or SystemClock(), colour=colour), settings, clock)
-        for block in settings.main.notify
-    ]
+    channels = [_channel(block, settings, say, clock or SystemClock()) for block in settings.main.notify]
+    return [_plan(channel, settings, clock) for channel in channels]
 
 
 def _plan(channel: Channel, settings: Settings, clock: Clock | None) -> Plan:
@@ -85,17 +83,21 @@ def _plan(channel: Channel, settings: Settings, clock: Clock | None) -> Plan:
     return Plan(name, ("alerts",), make, batch=100, idle=True)
 
 
-def _channel(block: AnyChannel, language: str, say: Callable[[str], None], clock: Clock, *, colour: bool) -> Channel:
+def _channel(block: AnyChannel, settings: Settings, say: Callable[[str], None], clock: Clock) -> Channel:
+    language = settings.main.language
     match block:
         case Webhook():
             return WebhookChannel(block, language, clock)
         case Alertmanager():
-            return AlertmanagerChannel(block, language, clock)
+            root = tree(settings.routes, [channel.name for channel in settings.main.notify])
+            groups = {way.place: way.group_by for way in ways(root)}
+            return AlertmanagerChannel(block, language, clock, groups)
         case Robot():
             return RobotChannel(block, language, clock)
         case Mail():
             return MailChannel(block, language, clock)
         case Terminal():
+            colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
             return TerminalChannel(block, language, say, colour=colour)
 
 

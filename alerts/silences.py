@@ -17,6 +17,7 @@ from tingchao.pipeline.log import Log, output
 from tingchao.pipeline.privacy import mask
 from tingchao.pipeline.records import Command, Silence, decode
 from tingchao.pipeline.stage import Memory
+from tingchao.pipeline.times import local
 
 KEEP = timedelta(days=5)  # after their end (Alertmanager's retention is 120 hours)
 MOST = 1000  # silences at a time; each alert is held against all of them
@@ -92,16 +93,16 @@ def wrong(silence: Silence, now: datetime) -> str:
     try:
         matchers = [parse(text) for text in silence.matchers]
     except ValueError as err:
-        return str(err)
+        return err.args[0] if err.args and isinstance(err.args[0], str) else str(err)
     if fit(matchers, {}):  # also when there is none
-        return (
-            "it would silence every alert; expected a matcher that an empty label does not fit, such as 'topic=metro'"
-        )
+        return Said("error.silences.every")
     if any(len(text) > _TEXT for text in (*silence.matchers, silence.comment)):
-        return f"matchers and comment may have {_TEXT} characters each"
-    if silence.ends_at <= silence.starts_at:
-        return f"it ends ({silence.ends_at.isoformat()}) before it begins ({silence.starts_at.isoformat()})"
-    return f"it ended already, at {silence.ends_at.isoformat()}" if silence.ends_at <= now else ""
+        return Said("error.silences.long", most=_TEXT)
+    ends = local(silence.ends_at)
+    if silence.ends_at <= now:
+        return Said("error.silences.over", ends=ends)
+    begins = local(silence.starts_at)
+    return Said("error.silences.order", ends=ends, begins=begins) if silence.ends_at <= silence.starts_at else ""
 
 
 def silences(log: Log, now: datetime) -> list[Silence]:
@@ -121,7 +122,7 @@ def add(log: Log, clock: Clock, matchers: Sequence[str], starts: datetime | None
     name = hashlib.blake2b(basis.encode("utf-8", "replace"), digest_size=8).hexdigest()
     silence = Silence(id=name, matchers=texts, starts_at=starts or now, ends_at=ends, comment=comment)
     if why := wrong(silence, now):
-        raise Refused(f"silence: {why}")
+        raise Refused(Said("error.silences.refused", why=why))
     _send(log, "silence", silence, now)
     return name
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import get_args
 
 from tingchao.alerts import ledger
+from tingchao.config.language import Said
 from tingchao.config.signals import SIGNALS
 from tingchao.pipeline.clock import Clock
 from tingchao.pipeline.errors import Refused
@@ -42,10 +43,10 @@ def judge(
     or unclear.
     """
     if verdict not in JUDGEMENTS:
-        raise Refused(f"verdict {verdict!r}: expected one of {', '.join(JUDGEMENTS)}")
+        raise Refused(Said("error.one_of", option="verdict", value=verdict, known=", ".join(JUDGEMENTS)))
     known = ledger.known(log, alert)
     if signals and not post:
-        raise Refused("signals belong to a post that was judged by itself: give its id too")
+        raise Refused(Said("error.verdict.post"))
     example = _example(known, store, post, verdict, tuple(signals), clock.now()) if post else None
     return ledger.publish(log, clock, known, "verdict", note, verdict=verdict, example=example)
 
@@ -56,7 +57,7 @@ def _example(
     evidence = {one.id: one for one in alert.evidence}
     shown = evidence.get(post)
     if shown is None:
-        raise Refused(f"alert {alert.id} shows no post {post!r}; it shows {', '.join(evidence)}")
+        raise Refused(Said("error.verdict.no_post", id=alert.id, post=post, known=", ".join(evidence)))
     return Verdict(
         post=post,
         alert=alert.id,
@@ -70,13 +71,14 @@ def _example(
 def _told(alert: Alert, post: Evidence, verdict: Judgement, signals: tuple[str, ...]) -> tuple[str, ...]:
     """All signals that the post has by the verdict, in the order of SIGNALS."""
     if unknown := set(signals) - set(SIGNALS):
-        raise Refused(f"signal {', '.join(sorted(unknown))}: expected some of {', '.join(SIGNALS)}")
+        named = ", ".join(sorted(unknown))
+        raise Refused(Said("error.verdict.signal", signal=named, known=", ".join(SIGNALS)))
     if verdict == "false_alarm":
         if signals:
-            raise Refused("a post that is a false alarm tells of no signal; of another one: wrong_signal")
+            raise Refused(Said("error.verdict.false_alarm"))
         return ()
     if verdict == "wrong_signal" and not signals:
-        raise Refused("wrong_signal: name what the post tells of (signals); of nothing at all: false_alarm")
+        raise Refused(Said("error.verdict.wrong_signal"))
     asked = {reason.signal for reason in alert.reasons if reason.kind == "signal"}
     likely = {name for name, chance in post.signals.items() if chance >= _LIKELY or name in asked}
     told = set(signals) or likely

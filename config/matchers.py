@@ -15,6 +15,25 @@ from tingchao.config.language import Said
 # What an alert can be matched by. `rule`, `kind`, `signal` and `source` may have several values at once.
 LABELS = ("topic", "level", "rule", "kind", "signal", "source", "state")
 
+# The kinds of reasons: of rules, those of kind baseline as what they count, and of sources.
+KINDS = frozenset(
+    {
+        "count",
+        "sources",
+        "negative_share",
+        "severity",
+        "engagement",
+        "signal",
+        "event",
+        "new_term",
+        "absence",
+        "all",
+        "any",
+    }
+    | {"source_failing", "source_unvisited", "source_quiet", "source_charset", "source_robots", "sources_failing"}
+)
+STATES = frozenset({"open", "acknowledged", "in_hand", "resolved", "false_alarm", "past"})
+
 # A label that is missing has no value; as in Alertmanager that is the same as an empty one.
 Labels = Mapping[str, tuple[str, ...]]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +28,7 @@ from tingchao.config.load import (
     SecretFile,
     read,
 )
+from tingchao.config.matchers import KINDS, STATES
 from tingchao.config.mistakes import twice
 from tingchao.config.routes import RoutesFile, loose_ends
 from tingchao.config.rules import Rule, RulesFile
@@ -220,30 +221,47 @@ def unreadable_files(main: MainFile) -> list[Said]:
     return [one for one in found if one is not None]
 
 
+def loose_rules(
+    file: object, rules: Iterable[Rule], settings: Settings, unread: Collection[str] = ()
+) -> Iterator[Said]:
+    """Topics and sources that rules of `file` name and the settings do not have."""
+    rules = list(rules)
+    yield from _no_topics(f"{file}: rule", [(rule.name, rule.topics) for rule in rules], settings, unread)
+    sources = {source.name for source in settings.sources}
+    known = ", ".join(sorted(sources))
+    for rule in rules if "sources.toml" not in unread else ():
+        for name in rule.sources:
+            if name not in sources:
+                yield Said("error.config.no_source", file=file, rule=rule.name, name=name, known=known)
+
+
+def _no_topics(
+    place: str, users: Iterable[tuple[str, list[str]]], settings: Settings, unread: Collection[str]
+) -> Iterator[Said]:
+    known = {topic.name for topic in settings.topics}
+    for name, topics in users if "topics.toml" not in unread else ():
+        for topic in topics:
+            if topic != "*" and topic not in known:
+                yield Said("error.config.no_topic", place=place, name=name, topic=topic, known=", ".join(sorted(known)))
+
+
 def _loose_ends(settings: Settings, kinds: Collection[str], unread: Collection[str]) -> Iterator[str]:
     """Names that one file uses and another does not have, unless that could not be read."""
     for source in settings.sources:
         if kinds and source.kind not in kinds:
             yield Said("error.config.no_kind", name=source.name, kind=source.kind, known=", ".join(sorted(kinds)))
-    known = {topic.name for topic in settings.topics}
-    users = [("sources.toml: source", source.name, source.topics) for source in settings.sources]
-    users += [("rules.toml: rule", rule.name, rule.topics) for rule in settings.rules]
-    for place, name, topics in users if "topics.toml" not in unread else ():
-        for topic in topics:
-            if topic != "*" and topic not in known:
-                yield Said("error.config.no_topic", place=place, name=name, topic=topic, known=", ".join(sorted(known)))
-    sources = {source.name for source in settings.sources}
-    for rule in settings.rules if "sources.toml" not in unread else ():
-        for name in rule.sources:
-            if name not in sources:
-                yield Said("error.config.no_source", rule=rule.name, name=name, known=", ".join(sorted(sources)))
+    users = [(source.name, source.topics) for source in settings.sources]
+    yield from _no_topics("sources.toml: source", users, settings, unread)
+    yield from loose_rules("rules.toml", settings.rules, settings, unread)
     if {"tingchao.toml", "topics.toml", "rules.toml"} & set(unread):
         return
     values = {
-        "topic": known,
+        "topic": {topic.name for topic in settings.topics},
         "rule": {rule.name for rule in settings.rules},
         "signal": set(SIGNALS),
         "level": {"1", "2", "3"},
+        "kind": KINDS,
+        "state": STATES,
     }
     channels = [channel.name for channel in settings.main.notify]
     for key, wrong in loose_ends(settings.routes, channels, values):

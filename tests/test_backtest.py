@@ -8,17 +8,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from tingchao.alerts import decide, ledger, watch
-from tingchao.alerts.backtest import Known, quality, replay, same, woken
+from tingchao.alerts.backtest import Known, held, quality, replay, same, woken
 from tingchao.alerts.known import read
 from tingchao.alerts.series_file import verdicts
 from tingchao.config.language import in_language
+from tingchao.config.load import ConfigError
+from tingchao.config.routes import RoutesFile
 from tingchao.config.rules import Rule
-from tingchao.config.settings import Settings, load
+from tingchao.config.settings import MainFile, Settings, load
 from tingchao.models.scores import SIGNALS, Scores
 from tingchao.pipeline import score
 from tingchao.pipeline.cli import app
@@ -144,15 +147,40 @@ def test_known_events_give_precision_recall_and_delay() -> None:
     assert quality([], []).precision is None
     assert not same(smoke, [crowd])
     assert woken(smoke, settings.main.notify) == ["terminal"]
+    assert held(smoke, settings.main.notify) == {}
+
+
+def test_who_is_woken_follows_routes_and_what_holds_alerts_back() -> None:
+    channels = {"notify": [{"kind": "terminal", "name": name} for name in ("desk", "chief", "water")]}
+    channels["notify"][1]["min_level"] = 3
+    routes = {
+        "route": {
+            "receiver": ["desk", "chief"],
+            "routes": [{"matchers": ["rule=many"], "receiver": ["desk"], "group_wait": "48h"}],
+        }
+    }
+    settings = replace(
+        with_rules(SAFETY, MANY),
+        main=MainFile.model_validate(channels),
+        routes=RoutesFile.model_validate(routes),
+    )
+    smoke, crowd = replay(mentions(story(), settings, Words()), settings)
+    assert woken(smoke, settings.main.notify) == ["desk", "chief"]
+    assert held(smoke, settings.main.notify)["water"] == "not_routed"
+    assert woken(crowd, settings.main.notify) == []
+    assert held(crowd, settings.main.notify) == {"desk": "group_wait", "chief": "not_routed", "water": "not_routed"}
 
 
 def test_events_are_read_from_a_table_and_mistakes_are_told_with_their_line() -> None:
     (one,) = read(["at,until,topic,name\n", "2026-03-02 08:00,,metro,smoke\n"], "e.csv", T0)
     assert one == Known(T0, None, "metro", "smoke")
-    with pytest.raises(Refused, match="no column at"):
+    with pytest.raises(Refused, match="no column at") as caught:
         read(["when\n"], "e.csv", T0)
+    assert in_language(caught.value, "zh") == "e.csv：没有 at 列；第一行应为 at,until,topic,name"
     with pytest.raises(Refused, match="line 2"):
         read(["at\n", "soon\n"], "e.csv", T0)
+    with pytest.raises(Refused, match=r"line 2: until .* is before at"):
+        read(["at,until\n", "2026-03-02,2026-03-01\n"], "e.csv", T0)
 
 
 RULES = """
@@ -202,7 +230,11 @@ def test_the_command_runs_a_series(tmp_path: Path) -> None:
     [
         ("time,value\n", "没有 timestamp 列；第一行应为 timestamp,value"),
         ("timestamp,value\n2026-01-01 00:00:00,5\ngestern,5\n", "第 3 行：'gestern'、'5' 读不懂"),
-        ("timestamp,value\n2026-01-01 00:00:00,-5\n", "第 2 行：'-5' 不对；应为不小于 0 的数"),
+        ("timestamp,value\n2026-01-01 00:00:00,-5\n", "第 2 行：'-5' 不对；应为不小于 0、不大于 1e100 的数"),
+        ("timestamp,value\n2026-01-01 00:00:00,1e300\n", "第 2 行：'1e300' 不对"),
+        ("timestamp,value\n0001-01-01,5\n", "第 2 行：'0001-01-01'、'5' 读不懂"),
+        ("timestamp,value\n2026-01-01," + "1" * 200_000, "第 2 行：不是 CSV"),
+        ("1" * 200_000 + ",value\n", "第 1 行：不是 CSV"),
     ],
 )
 def test_a_series_that_cannot_be_read_is_told_in_chinese_too(content: str, chinese: str) -> None:
@@ -211,12 +243,67 @@ def test_a_series_that_cannot_be_read_is_told_in_chinese_too(content: str, chine
     assert chinese in str(in_language(caught.value, "zh"))
 
 
+def test_a_backtest_from_a_time_on_knows_what_was_usual_before(tmp_path: Path) -> None:
+    posts, rules, events = tmp_path / "p.jsonl", tmp_path / "r.toml", tmp_path / "e.csv"
+    rows = [{"text": one.text, "published_at": one.published_at.isoformat(), "author": one.id} for one in story()]
+    posts.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+    rules.write_text('[[rule]]\nname = "many"\nkind = "baseline"\nmin_posts = 5', encoding="utf-8")
+    events.write_text(f"at\n{T0.isoformat()}\n{(T0 + 32 * HOUR).isoformat()}\n", encoding="utf-8")
+    arguments = ["backtest", "--posts", str(posts), "--rules", str(rules), "--events", str(events), "--json", "--from"]
+
+    def told(since: datetime) -> tuple[list[list[str]], dict[str, Any]]:
+        done = CliRunner().invoke(app, [*arguments, since.isoformat()])
+        *alerts, last = [json.loads(line) for line in done.stdout.splitlines()]
+        return [one["rules"] for one in alerts if one["change"] != "lost"], last["summary"]
+
+    whole, late, later = told(T0), told(T0 + 31 * HOUR), told(T0 + 40 * HOUR)
+    assert whole[0] == late[0] == [["many"]]
+    assert (whole[1]["mentions"], late[1]["mentions"]) == (132, 64)
+    assert (whole[1]["events"], late[1]["events"], late[1]["recall"]) == (2, 1, 1.0)
+    assert (later[0], later[1]["mentions"]) == ([], 0)
+
+
+def test_rules_that_name_what_does_not_exist_are_refused(tmp_path: Path) -> None:
+    posts, rules = tmp_path / "p.jsonl", tmp_path / "mine.toml"
+    posts.write_text('{"text": "地铁"}', encoding="utf-8")
+    rules.write_text(
+        RULES + 'topics = ["metr"]\n[[rule]]\nname = "mute"\nkind = "absence"\nsources = ["nowhere"]', encoding="utf-8"
+    )
+    done = CliRunner().invoke(app, ["backtest", "--posts", str(posts), "--rules", str(rules)])
+    assert isinstance(done.exception, ConfigError)
+    topic, source = done.exception.mistakes
+    assert topic.startswith(f"{rules}: rule (talk).topics: no topic 'metr'")
+    assert source.startswith(f"{rules}: rule (mute).sources: no source 'nowhere'")
+
+
+def test_a_series_of_excel_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "s.csv"
+    file.write_bytes("备注, Timestamp ,Value\r\n事故,2026-01-01 00:00:00,5\r\n".encode("gbk"))
+    done = CliRunner().invoke(app, ["backtest", "--series", str(file)])
+    assert json.loads(done.stdout)["value"] == 5.0
+
+
+def test_verdicts_come_while_a_series_is_still_read() -> None:
+    rows = iter(["timestamp,value", *[f"2026-01-01 {hour:02}:00:00,5" for hour in range(24)], "then nothing,"])
+    found = verdicts(rows, "s.csv", load().rules)
+    assert [next(found)[1].score for _ in range(24)] == [0.0] * 24
+    assert next(rows) == "then nothing,"
+
+
 @pytest.mark.parametrize(
-    "arguments", [[], ["--series", "a.csv", "--posts", "b.jsonl"], ["--rules", "nowhere.toml", "--posts", "-"]]
+    "arguments",
+    [
+        [],
+        ["--series", "a.csv", "--posts", "b.jsonl"],
+        ["--rules", "nowhere.toml", "--posts", "-"],
+        ["--series", "-", "--from", "7d"],
+        ["--posts", "-", "--from", "2026-02-01", "--to", "2026-01-01"],
+    ],
 )
 def test_what_cannot_be_tried_is_refused(arguments: list[str]) -> None:
     done = CliRunner().invoke(app, ["backtest", *arguments])
     assert isinstance(done.exception, Refused)
+    assert in_language(done.exception, "zh") != in_language(done.exception, "en")
 
 
 @pytest.mark.parametrize("option", ["--from", "--to"])

@@ -334,3 +334,16 @@ def test_every_signal_has_a_name(language: str) -> None:
 def test_braces_in_a_post_are_only_text() -> None:
     odd = Evidence(id="p", source="{x}", published_at=T0, title="{0} {window}", role="first")
     assert "{0} {window}" in card.as_text(alert(evidence=(odd,), title="{t}"), "zh")
+
+
+def test_a_silence_says_whose_it_is_and_a_quiet_source_how_little_it_brought() -> None:
+    reason = {"rule": "silent", "kind": "absence", "start": T0, "end": T0 + 12 * HOUR, "observed": 0.0}
+    silence = alert(Reason(**reason))
+    assert card.headline(silence, "zh") == "地铁运营：12 小时没有新帖"
+    assert "no post came.\n" in card.as_text(silence, "en")
+    assert "It has been going on" not in card.as_text(silence, "en")
+    paper = alert(Reason(**reason, detail="paper", threshold=5.0, expected=12.0))
+    assert card.headline(paper, "en") == "地铁运营: nothing new from paper for 12 hours"
+    assert "没有收到来源 paper 的帖子，平时不到 5 条时不算，这个时段平时约为 12。" in card.as_text(paper, "zh")
+    quiet = alert(Reason(**reason | {"kind": "source_quiet"}, expected=44.0, p=0.0005))
+    assert "so little would come with a chance of about 0.0005" in card.as_text(quiet, "en")

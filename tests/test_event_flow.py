@@ -170,6 +170,29 @@ def test_the_same_event_under_another_topic_joins_its_alert(tmp_path: Path) -> N
     assert "marks" not in card.as_json(alert)["event"]
 
 
+@pytest.mark.parametrize("action", ["resolve", "false_alarm"])
+def test_what_staff_ended_is_not_told_again_under_another_topic(tmp_path: Path, action: str) -> None:
+    flow = Flow(tmp_path).told(FIRE).told(FIRE, "county", again=True)
+    ledger.send(flow.log, flow.clock, flow.alerts()[0].id, action, "")
+    flow.told([f"{text}又有消息" for text in FIRE], "county")
+    (alert,) = flow.alerts()
+    assert alert.state == ("resolved" if action == "resolve" else "false_alarm")
+    flow.clock.move(60 * MINUTE)
+    flow.told(CRASH, "county")
+    assert [alert.topic for alert in flow.alerts()] == ["plant", "county"], "another event is news"
+
+
+def test_a_graver_candidate_of_another_topic_opens_again_what_staff_ended(tmp_path: Path) -> None:
+    flow = Flow(tmp_path).told(FIRE)
+    ledger.send(flow.log, flow.clock, flow.alerts()[0].id, "resolve", "")
+    flow.settings = replace(flow.settings, rules=(replace_level(RULES[0], 3),))
+    flow.restart()
+    flow.told(FIRE, "county", again=True)
+    (alert,) = flow.alerts()
+    assert (alert.topic, alert.topics, alert.state, alert.level) == ("plant", ("county",), "open", 3)
+    assert alert.history[-1].what == "reopened"
+
+
 def test_another_event_under_another_topic_is_an_alert_of_its_own(tmp_path: Path) -> None:
     flow = Flow(tmp_path).told(FIRE).told(CRASH, "county")
     assert [alert.topic for alert in flow.alerts()] == ["plant", "county"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from werkzeug import Request, Response
 from tingchao.alerts import notify
 from tingchao.alerts.outbox import channel_state
 from tingchao.alerts.robots import dingtalk_sign, feishu_sign, fit
+from tingchao.config.routes import RoutesFile
 from tingchao.config.settings import MainFile, Settings
 from tingchao.pipeline.clock import ManualClock
 from tingchao.pipeline.log import output
@@ -97,10 +98,11 @@ class Chat:
 class House:
     """One channel on a log."""
 
-    def __init__(self, path: Path, clock: ManualClock, block: dict[str, Any]) -> None:
+    def __init__(self, path: Path, clock: ManualClock, block: dict[str, Any], group_by: Sequence[str] = ()) -> None:
         self.clock, self.log = clock, SqliteLog(path / "log.db")
         main = MainFile.model_validate({"language": "zh", "notify": [{"name": "group", **block}]})
-        (plan,) = notify.plans(Settings(main, (), (), ()), print, clock)
+        routes = RoutesFile.model_validate({"route": {"group_by": list(group_by)}} if group_by else {})
+        (plan,) = notify.plans(Settings(main, (), (), (), routes), print, clock)
         self.runner = Runner(plan, self.log, clock)
 
     def publish(self, *alerts: Alert) -> House:
@@ -268,6 +270,7 @@ def test_alertmanager_s_webhook_has_its_form(tmp_path: Path, clock: ManualClock,
     assert (first["version"], first["status"], first["receiver"], one["status"]) == ("4", "firing", "group", "firing")
     assert (one["startsAt"], one["endsAt"]) == ("2026-03-01T04:00:00Z", "0001-01-01T00:00:00Z")
     assert "地铁运营" in one["annotations"]["summary"]
+    assert first["groupLabels"] == one["labels"], "as with group_by = ['...']"
     assert last["status"] == "resolved"
     assert last["alerts"][0]["endsAt"] == "2026-03-01T05:00:00Z"
     assert last["alerts"][0]["fingerprint"] == one["fingerprint"]
@@ -284,13 +287,14 @@ def test_a_group_goes_to_alertmanager_s_webhook_as_one(
         return Response("", 200)
 
     httpserver.expect_request("/am", method="POST").respond_with_handler(take)
-    house = House(tmp_path, clock, {"kind": "alertmanager", "url": httpserver.url_for("/am")})
+    house = House(tmp_path, clock, {"kind": "alertmanager", "url": httpserver.url_for("/am")}, ["level", "signal"])
     deliveries = (Delivery(receiver="group", route="route", group="g"),)
     house.publish(alert("a", deliveries=deliveries), alert("b", deliveries=deliveries, topic="water")).run()
     (body,) = seen
     assert [one["fingerprint"] for one in body["alerts"]] == ["a", "b"]
     assert "topic" not in body["commonLabels"]
     assert body["commonLabels"]["level"] == "2"
+    assert body["groupLabels"] == {"level": "2", "signal": "safety"}
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -15,21 +16,23 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
-from tingchao.alerts import card, silences
+from tingchao.alerts import card, silences, sources
 from tingchao.alerts.decide import Decide
 from tingchao.alerts.inhibit import Active, Inhibitor
 from tingchao.alerts.message import Message, Report, body, subject
 from tingchao.alerts.notify import Notify
 from tingchao.alerts.routing import by_receiver, tree
 from tingchao.config.intervals import TimeInterval
+from tingchao.config.language import in_language
 from tingchao.config.load import ConfigError
-from tingchao.config.matchers import fit, parse
+from tingchao.config.matchers import KINDS, STATES, fit, parse
 from tingchao.config.routes import InhibitRule, RoutesFile
+from tingchao.config.rules import Kind
 from tingchao.config.settings import MainFile, Settings, load
 from tingchao.config.topics import Topic
 from tingchao.pipeline.clock import ManualClock
 from tingchao.pipeline.errors import Refused, Retry
-from tingchao.pipeline.records import Alert, Candidate, Command, Delivery, Reason, Record, Silence, Tick, decode
+from tingchao.pipeline.records import Alert, Candidate, Command, Delivery, Reason, Record, Silence, State, Tick, decode
 from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.stage import Input, Memory
 
@@ -382,20 +385,22 @@ def test_a_silence_outlives_a_restart_and_comes_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("matchers", "length", "said"),
+    ("matchers", "length", "said", "chinese"),
     [
-        ([], HOUR, "every alert"),
-        (["topic=~.*"], HOUR, "every alert"),
-        (["topic=metro"], -HOUR, "before it begins"),
-        (["colour=red"], HOUR, "no label 'colour'"),
+        ([], HOUR, "every alert", "静默：这会静默所有预警"),
+        (["topic=~.*"], HOUR, "every alert", "静默：这会静默所有预警"),
+        (["topic=metro"], -HOUR, "ended already", "静默：它在 2026-03-02 15:00 已经结束"),
+        (["colour=red"], HOUR, "no label 'colour'", "静默：没有标签 'colour'"),
+        (["topic=" + "a" * 501], HOUR, "500 characters", "静默：每个条件和备注最多 500 个字"),
     ],
 )
 def test_a_silence_that_makes_no_sense_is_refused(
-    tmp_path: Path, matchers: Sequence[str], length: timedelta, said: str
+    tmp_path: Path, matchers: Sequence[str], length: timedelta, said: str, chinese: str
 ) -> None:
     log, clock = SqliteLog(tmp_path / "log.db"), ManualClock(T0)
-    with pytest.raises(Refused, match=said):
+    with pytest.raises(Refused, match=said) as caught:
         silences.add(log, clock, matchers, None, T0 + length, "")
+    assert str(in_language(caught.value, "zh")).startswith(chinese)
     assert log.end("commands") == 0
     room = Room()
     room.silence(*matchers, length=length)
@@ -563,6 +568,11 @@ def write(folder: Path, text: str) -> None:
     [
         ('[route]\nreceiver = "pager"', "route.receiver: no channel 'pager' in tingchao.toml; expected '*' or one of"),
         ('[[route.routes]]\nmatchers = ["topic=mtro"]', "route.routes[1].matchers: no topic 'mtro'; expected one of"),
+        (
+            '[[route.routes]]\nmatchers = ["kind=baseline"]',
+            "routes[1].matchers: no kind 'baseline'; expected one of",
+        ),
+        ('[[route.routes]]\nmatchers = ["state=over"]', "route.routes[1].matchers: no state 'over'; expected one of"),
         ('[[route.routes]]\nmatchers = ["rule=gone"]', "route.routes[1].matchers: no rule 'gone'; expected one of"),
         ('[[route.routes]]\nmatchers = ["colour=red"]', "no label 'colour'; expected one of topic, level"),
         ('[[route.routes]]\nmute_time_intervals = ["night"]', "route.routes[1]: no time interval 'night'; expected"),
@@ -596,3 +606,25 @@ def test_an_alert_from_before_there_were_routes_goes_to_all() -> None:
     assert stage.process([Input(old, T0)]).outcomes == ["first"]
     other = changed(old, id="b", deliveries=(Delivery(receiver="chief"),))
     assert stage.process([Input(other, T0)]).outcomes == ["not_routed"]
+
+
+def test_why_nobody_was_told_stays_when_the_alert_ends_first() -> None:
+    silenced, waiting = Room(), Room({"route": {"group_wait": "4h"}})
+    silenced.silence("topic=metro", length=10 * HOUR)
+    for room, why in ((silenced, "silenced"), (waiting, "group_wait")):
+        room.see().wait(12 * HOUR)
+        alert = room.alerts["metro"]
+        assert (alert.state, room.why(), room.told()) == ("resolved", why, [])
+        (held,) = (one for one in card.card(alert, "en").sections if one.name == "held")
+        assert all(line.endswith("; the alert ended before, so nothing was sent.") for line in held.lines)
+        written = len(room.written)
+        room.wait(HOUR)
+        assert len(room.written) == written
+    silenced.see()  # it is told when it begins again
+    assert (silenced.why(), [what for what, _, _ in silenced.told()]) == ("", ["opened"])
+
+
+def test_matchers_know_every_kind_and_state() -> None:
+    told = set(re.findall(r'"(sources?_\w+)"', Path(sources.__file__).read_text("utf-8")))
+    assert (set(get_args(Kind)) - {"baseline"}) | told | {"source_charset", "source_robots"} == KINDS
+    assert set(get_args(State)) == STATES

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO, TextIO
 
 import msgspec
 import typer
 
-from tingchao.config.load import read
+from tingchao.config.language import Said
+from tingchao.config.load import ConfigError, read
 from tingchao.config.rules import Rule, RulesFile
-from tingchao.config.settings import Settings, load
+from tingchao.config.settings import Settings, load, loose_rules
 from tingchao.pipeline.backends import open_store, require_posts
 from tingchao.pipeline.clock import clock_from
 from tingchao.pipeline.commands.base import (
@@ -51,33 +52,54 @@ def backtest(
     clock: ClockText = "",
 ) -> None:
     settings = load(config)
-    if series and (rules is not None or posts or events):
-        raise Refused("--series takes a series alone; leave --rules, --posts and --events out")
+    if series and (rules is not None or posts or events or since or until):
+        raise Refused(Said("error.backtest.alone"))
     if series:
         _series(series, settings)
     elif rules is None and not posts:
-        raise Refused("nothing to try: give --series FILE.csv, --rules FILE, or --posts FILE.jsonl")
+        raise Refused(Said("error.backtest.nothing"))
     else:
+        from tingchao.alerts.backtest import earlier
+
         now = clock_from(clock).now()
         span = (when(since, now) if since else None, when(until, now) if until else None)
-        found = _from_posts(posts, settings, span, now) if posts else _from_store(settings, db, span)
-        _replay(found, settings, rules, _known(events, now), json=json)
+        if span[0] is not None and span[1] is not None and span[0] >= span[1]:
+            raise Refused(Said("error.backtest.span", since=since, until=until))
+        # First what is quick to read: its mistakes should not be told after minutes of scoring.
+        known, mine = _known(events, now), None if rules is None else _rules(rules, settings)
+        if known is not None:
+            known = [event for event in known if event.may_lie_in(*span)]
+        # What is usual at the beginning of the span is known from before it, as it was live.
+        wider = (None if span[0] is None else earlier(span[0]), span[1])
+        found = _from_posts(posts, settings, wider, now) if posts else _from_store(settings, db, wider)
+        _replay(found, settings, mine, known, span[0], json=json)
         if not posts:
             say(t("said.backtest_store"), error=True)
 
 
 def _replay(
-    found: Sequence[Mention], settings: Settings, rules: Path | None, known: Sequence[Any] | None, *, json: bool
+    found: Sequence[Mention],
+    settings: Settings,
+    rules: tuple[Rule, ...] | None,
+    known: Sequence[Any] | None,
+    since: datetime | None,
+    *,
+    json: bool,
 ) -> None:
     from tingchao.alerts import backtest as past
 
-    mine = settings if rules is None else replace(settings, rules=_rules(rules))
+    mine = settings if rules is None else replace(settings, rules=rules)
     in_force = past.replay(found, settings)
     tried = in_force if rules is None else past.replay(found, mine)
     shown = [(alert, "same" if past.same(alert, in_force) else "new") for alert in tried]
     shown += [(alert, "lost") for alert in in_force if not past.same(alert, tried)]
+    if since is not None:  # what came before it was read for what is usual
+        found = [mention for mention in found if mention.published_at >= since]
+        tried, in_force = ([alert for alert in alerts if alert.opened_at >= since] for alerts in (tried, in_force))
+        shown = [(alert, change) for alert, change in shown if alert.opened_at >= since]
     for alert, change in sorted(shown, key=lambda one: (one[0].opened_at, one[0].id)):
-        line = _line(alert, change, past.woken(alert, settings.main.notify))
+        channels = settings.main.notify
+        line = _line(alert, change, past.woken(alert, channels), past.held(alert, channels))
         out(msgspec.json.encode(line).decode() if json else _sentence(line, alert))
     changes = Counter(change for _, change in shown)
     counts = {"mentions": len(found), "alerts": len(tried), "in_force": len(in_force)}
@@ -90,23 +112,31 @@ def _known(file: str, now: datetime) -> Sequence[Any] | None:
 
     if not file:
         return None
-    with opened(file) as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as lines:
+    with opened(file) as stream, _text(stream) as lines:
         return read_known(lines, file, now)
 
 
 def _series(file: str, settings: Settings) -> None:
     from tingchao.alerts.series_file import verdicts
 
-    with opened(file) as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as lines:
+    with opened(file) as stream, _text(stream) as lines:
         for row, found in verdicts(lines, file, settings.rules):
             line = {"timestamp": row.timestamp, "value": row.value, "expected": found.expected}
             out(msgspec.json.encode(line | {"score": found.score, "alert": found.alert}).decode())
 
 
-def _rules(file: Path) -> tuple[Rule, ...]:
+def _text(stream: BinaryIO) -> TextIO:
+    """A CSV as text; what is not UTF-8 stands most often in columns that nobody reads."""
+    return io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline="")
+
+
+def _rules(file: Path, settings: Settings) -> tuple[Rule, ...]:
     if not file.is_file():
-        raise Refused(f"--rules {file}: no such file; expected one written like config/rules.toml")
-    return tuple(read(file.resolve().parent, file.name, RulesFile).rule)
+        raise Refused(Said("error.backtest.rules", file=file))
+    found = tuple(read(file.resolve().parent, file.name, RulesFile).rule)
+    if mistakes := list(loose_rules(file, found, settings)):
+        raise ConfigError(mistakes)
+    return found
 
 
 def _from_posts(file: str, settings: Settings, span: Span, now: datetime) -> list[Mention]:
@@ -127,7 +157,7 @@ def _from_store(settings: Settings, db: Path, span: Span) -> list[Mention]:
     return list(mentions([one.post for one in found], settings, Stored(one.scores for one in found)))
 
 
-def _line(alert: Alert, change: str, woken: Sequence[str]) -> dict[str, Any]:
+def _line(alert: Alert, change: str, woken: Sequence[str], held: Mapping[str, str]) -> dict[str, Any]:
     return {
         "id": alert.id,
         "topic": alert.topic,
@@ -139,6 +169,7 @@ def _line(alert: Alert, change: str, woken: Sequence[str]) -> dict[str, Any]:
         "posts": alert.posts,
         "rules": [reason.rule for reason in alert.reasons],
         "woken": list(woken),
+        "held": held,  # the other channels, each with the reason
         "change": change,  # against the rules in force: same, new, or lost (only those would have fired)
     }
 
@@ -146,6 +177,8 @@ def _line(alert: Alert, change: str, woken: Sequence[str]) -> dict[str, Any]:
 def _sentence(line: dict[str, Any], alert: Alert) -> str:
     names: Iterable[str] = line["rules"]
     woken = ", ".join(line["woken"]) or "-"
+    if line["held"]:
+        woken += t("said.backtest_held", held=", ".join(f"{name} {why}" for name, why in line["held"].items()))
     return t(
         f"said.backtest_{line['change']}",
         at=local(alert.opened_at),

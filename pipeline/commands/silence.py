@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from tingchao.config.language import Said
 from tingchao.config.load import duration
 from tingchao.config.matchers import LABELS, Labels
 from tingchao.config.settings import load
@@ -125,21 +126,21 @@ def _labels(texts: list[str]) -> Labels:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or name not in LABELS:
-            raise Refused(f"{text!r}: expected LABEL=VALUE with one of {', '.join(LABELS)}")
+            raise Refused(Said("error.label", text=text, known=", ".join(LABELS)))
         if name == "level" and value not in {"1", "2", "3"}:
-            raise Refused(f"{text!r}: expected level=1, level=2 or level=3")
+            raise Refused(Said("error.label_level", text=text))
         found[name] = (*found.get(name, ()), value)
     return found
 
 
 def _end(length: str, until: str, starts: datetime) -> datetime:
     if bool(length) == bool(until):
-        raise Refused("silence add: expected one of --for (such as 2h) and --until (such as '2026-01-31 08:00')")
+        raise Refused(Said("error.silences.length"))
     if until:
         return when(until, starts)
     try:
         step = duration(length)
     except ValueError as err:
-        raise Refused(f"--for {length!r}: {err}") from err
+        raise Refused(Said("error.silences.for", length=length, error=err.args[0] if err.args else err)) from err
     assert isinstance(step, timedelta)
     return starts + step
