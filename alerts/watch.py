@@ -65,7 +65,8 @@ class Watch:
 
     def __init__(self, memory: Memory, settings: Settings, batch: int = BATCH) -> None:
         self._memory, self._batch = memory, batch
-        self._topics = [topic.name for topic in settings.topics]
+        # Those whose mentions come to this partition: of the others it knows nothing, not that they are silent.
+        self._topics = sorted(topic.name for topic in settings.topics if memory.owns(topic.name))
         self._lateness = settings.main.keep.lateness
         topics = len(self._topics)
         self._hours, self._reactions = Hours(memory, topics), Reactions(memory, topics)
@@ -168,7 +169,7 @@ class Watch:
             yield from self._hold_on(now, all_of_them=True)
         else:
             yield from self._hold_on(now, all_of_them=False)
-        for rule, topic, reason in self._absences.tick(float(now), sorted(self._began)):
+        for rule, topic, reason in self._absences.tick(float(now), self._topics):
             if (candidate := self._absent(rule, topic, reason)) is not None:
                 yield from _outputs(self._holding.found(rule, candidate, float(now)))
         if hour > self._clock.hour:

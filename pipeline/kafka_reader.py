@@ -23,7 +23,7 @@ from kafka.structs import OffsetAndMetadata
 from tingchao.pipeline.batches import BATCH_BYTES, check, fitting, timed
 from tingchao.pipeline.clock import stopwatch
 from tingchao.pipeline.errors import Retry
-from tingchao.pipeline.kafka_cluster import Cluster
+from tingchao.pipeline.kafka_cluster import Cluster, partition_of
 from tingchao.pipeline.kafka_table import Table
 from tingchao.pipeline.kafka_writer import Line, Writer, entry, line
 from tingchao.pipeline.log import Batch, Entry, Output
@@ -81,6 +81,9 @@ class KafkaReader:
         finally:
             table.close()
         return table.values[partition]
+
+    def owns(self, partition: int, key: str) -> bool:
+        return all(partition_of(key, self._counts[topic]) == partition for topic in self._names.values())
 
     def commit(self, batch: Batch, outputs: Sequence[Output], state: Mapping[str, bytes | None], at: datetime) -> None:
         check(outputs, state)

@@ -59,6 +59,9 @@ class Reader(Protocol):
     def state(self, partition: int) -> dict[str, bytes]:
         """All keyed state that the group has committed for the partition."""
 
+    def owns(self, partition: int, key: str) -> bool:
+        """Whether records with the key come in the partition."""
+
     def commit(self, batch: Batch, outputs: Sequence[Output], state: Mapping[str, bytes | None], at: datetime) -> None:
         """Outputs, changed state (None deletes) and the position behind the batch, all or nothing.
 

@@ -171,6 +171,9 @@ class SqliteReader:
     def state(self, partition: int) -> dict[str, bytes]:  # noqa: ARG002 one partition
         return self._log.state(self._group)
 
+    def owns(self, partition: int, key: str) -> bool:  # noqa: ARG002 one partition
+        return True
+
     def commit(self, batch: Batch, outputs: Sequence[Output], state: Mapping[str, bytes | None], at: datetime) -> None:
         positions = {entry.topic: entry.offset for entry in batch.entries}
         self._log.write(outputs, at, self._group, state, positions)

@@ -12,6 +12,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -54,8 +55,10 @@ class Memory(dict[str, bytes]):
     A dict, since stages read it several times a record and what a class of Python answers takes five times as long.
     """
 
-    def __init__(self, values: Mapping[str, bytes]) -> None:
+    def __init__(self, values: Mapping[str, bytes], owns: Callable[[str], bool] = lambda _: True) -> None:
+        """`owns` tells whether records with a key come to the partition of this memory."""
         super().__init__(values)
+        self.owns = owns
         self._changed: set[str] = set()
         self._unread: tuple[str, ...] = ()
         self._to_empty: list[str] = []
@@ -236,7 +239,8 @@ class Runner:
 
     def _hold(self, partition: int) -> _Held:
         if partition not in self._held:
-            self._held[partition] = _Held(self._reader.state(partition), self._plan.make)
+            owns = partial(self._reader.owns, partition)
+            self._held[partition] = _Held(self._reader.state(partition), owns, self._plan.make)
         return self._held[partition]
 
     def _postpone(self, err: Retry, now: datetime) -> None:
@@ -251,9 +255,9 @@ class Runner:
 class _Held:
     """A stage with its memory and counts, for one partition."""
 
-    def __init__(self, state: dict[str, bytes], make: Callable[[Memory], Stage]) -> None:
+    def __init__(self, state: dict[str, bytes], owns: Callable[[str], bool], make: Callable[[Memory], Stage]) -> None:
         self.counts: dict[str, int] = msgspec.json.decode(state.pop(_COUNTS, b"{}"))
-        self.memory = Memory(state)
+        self.memory = Memory(state, owns)
         self.stage = make(self.memory)
 
     def count(self, outcomes: Counter[str]) -> dict[str, bytes | None]:

@@ -336,8 +336,10 @@ def test_no_partition_is_left_behind_by_a_slow_reader(wide: Any) -> None:
     for _ in range(3000):
         if (batch := reader.read(5)) is not None:
             seen += len(batch.entries)
+            assert all(reader.owns(batch.partition, entry.key) for entry in batch.entries)
             reader.commit(batch, (), {}, NOW)
         if seen == 3001:
+            assert all(sum(reader.owns(number, key) for number in range(4)) == 1 for key in keys)
             return
     raise AssertionError(f"{seen} of 3001; partitions {reader.partitions()}")
 

@@ -53,6 +53,7 @@ def test_what_was_published_is_read_in_order_with_key_and_time(log: Log) -> None
         ("posts", 0, "a", NOW, b"1"),
         ("posts", 0, "b", NOW, b"2"),
     ]
+    assert all(reader.owns(batch.partition, entry.key) for entry in batch.entries)
 
 
 def test_an_empty_topic_gives_nothing(log: Log) -> None:

@@ -109,6 +109,19 @@ def test_silence_while_nobody_listened_is_not_known() -> None:
     assert len(world.wait(3 * HOUR).found) >= 1
 
 
+def test_a_topic_whose_mentions_come_to_another_partition_is_not_silent() -> None:
+    world = World(rule("silent", "absence", window="1h"))
+    world.watch = Watch(Memory({}, owns=lambda key: key != "metro"), world.settings)
+    assert world.wait(4 * HOUR).found == []
+
+
+def test_a_topic_that_left_the_configuration_is_not_silent() -> None:
+    world = World(rule("silent", "absence", window="1h")).many(1)
+    world.settings = replace(world.settings, topics=(Topic(name="water", title="供水", any=["供水"]),))
+    world.restart()
+    assert {one.topic for one in world.wait(4 * HOUR).found} == {"water"}
+
+
 def test_silence_of_a_source_is_not_hidden_by_another() -> None:
     world = World(rule("silent", "absence", window="1h", sources=["paper"])).post("早报", source="paper")
     for _ in range(3):
