@@ -180,9 +180,11 @@ class Mixtures:
         """The events of a scope that posts may still join."""
         return [name for name in self._names.get(scope, ()) if name]
 
-    def drop(self, scope: str, name: str) -> None:
-        """No post joins the event any more; its terms stay usual."""
-        self._bury([scope], [self._names[scope].index(name)])
+    def drop(self, scope: str, name: str) -> int:
+        """No post joins the event any more; its terms stay usual. Returns the slot that it had."""
+        slot = self._names[scope].index(name)
+        self._bury([scope], [slot])
+        return slot
 
     def bag(self, scope: str, name: str) -> Bag:
         """What is kept of the event's terms."""
