@@ -255,10 +255,11 @@ class Mixtures:
     def _merge(self, scope: str) -> None:
         """Write the terms of all forgotten events of a scope as one; of too many the older ones count half."""
         number = self._scopes[scope]
-        gone = self._usual[number].copy()
-        for row in self._rows[number][self._rows[number] > 0].tolist():
-            places, counts = _sparse(b"".join(self._terms_of(row)))
-            gone[places] -= counts
+        rows = self._rows[number]
+        alone = b"".join([self._alone.get(row, b"") for row in rows.tolist()])
+        counted = self._counts[[row for row in self._counted[rows].tolist() if row]]
+        gone = self._usual[number] - counted.sum(axis=0, dtype=np.uint32)
+        gone -= np.bincount(np.frombuffer(alone, dtype="<u2"), minlength=self._dims).astype(np.uint32)
         if gone.sum() > _LONG_AGO:
             self._usual[number] -= gone - gone // 2
             gone //= 2
