@@ -24,7 +24,7 @@ from tingchao.pipeline.shingles import BANDS
 _MOVED = 0.8  # likeness below which a repost is remembered beside its original: stories are retold by and by
 
 
-class Told(NamedTuple):
+class Told(msgspec.Struct, frozen=True, gc=False):
     """What is read of a post. Times in seconds since 1970."""
 
     scope: str  # its topic; posts of different scopes never meet
@@ -39,14 +39,14 @@ class Told(NamedTuple):
     gained: int = 0  # reactions
 
 
-class Placed(NamedTuple):
+class Placed(msgspec.Struct, frozen=True, gc=False):
     """Where a post belongs."""
 
     event: str
     copy_of: str | None  # the id of the post whose text it repeats
 
 
-class _Read(NamedTuple):
+class _Read(msgspec.Struct, frozen=True, gc=False):
     """The text that a post repeats, if any; its own, if it was remembered; and the hash of its words."""
 
     original: Text | None
