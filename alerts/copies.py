@@ -11,7 +11,6 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, MutableMapping, Sequence
 from functools import cache
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -44,7 +43,7 @@ class Text(msgspec.Struct, array_like=True, gc=False):
     kin: int  # the number of an older text whose place in the table it may have taken, or -1
 
 
-class Found(NamedTuple):
+class Found(msgspec.Struct, frozen=True, gc=False):
     """A text that is repeated, how alike the two are (0-1), and the number of the nearest in any case, or -1."""
 
     text: Text | None

@@ -1,6 +1,6 @@
 """Posts become events, one at a time: reposts go where their original is, other posts where their words are told.
 
-State keys: `c/n` (copies.py), `v/scope/name` (an event with its terms), `b/` and `g/` (mixture.py).
+State keys: `c/n` (copies.py), `v/scope/slot` (an event with its terms), `b/` and `g/` (mixture.py).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tingchao.pipeline.shingles import BANDS
 _MOVED = 0.8  # likeness below which a repost is remembered beside its original: stories are retold by and by
 
 
-class Told(NamedTuple):
+class Told(msgspec.Struct, frozen=True, gc=False):
     """What is read of a post. Times in seconds since 1970."""
 
     scope: str  # its topic; posts of different scopes never meet
@@ -39,14 +39,14 @@ class Told(NamedTuple):
     gained: int = 0  # reactions
 
 
-class Placed(NamedTuple):
+class Placed(msgspec.Struct, frozen=True, gc=False):
     """Where a post belongs."""
 
     event: str
     copy_of: str | None  # the id of the post whose text it repeats
 
 
-class _Read(NamedTuple):
+class _Read(msgspec.Struct, frozen=True, gc=False):
     """The text that a post repeats, if any; its own, if it was remembered; and the hash of its words."""
 
     original: Text | None
@@ -86,6 +86,9 @@ class Events:
                 event, bag = _KEPT.decode(shards.get(memory, key))
                 self._known[event.name] = event
                 self._mixtures.restore(event.scope, event.name, bag)
+                if key != _key(event.scope, bag.slot):  # in state of before an event had a key of its own
+                    shards.delete(memory, key)
+                    self._changed.add(event.name)
 
     def add(self, posts: Sequence[Told]) -> list[Placed]:
         """Place posts in the order in which they came."""
@@ -129,7 +132,8 @@ class Events:
         """Forget texts first told, and events last told of, before `before` (seconds, by the clock)."""
         self._copies.drop(before)
         for event in [event for event in self._known.values() if event.touched < before]:
-            self._mixtures.drop(event.scope, event.name)
+            slot = self._mixtures.drop(event.scope, event.name)
+            shards.delete(self._memory, _key(event.scope, slot))
             self._forget(event.name)
 
     def save(self) -> None:
@@ -137,8 +141,8 @@ class Events:
         self._copies.save()
         for name in sorted(self._changed):
             event = self._known[name]
-            kept = _ENCODER.encode((event, self._mixtures.bag(event.scope, name)))
-            shards.put(self._memory, f"v/{event.scope}/{name}", kept)
+            bag = self._mixtures.bag(event.scope, name)
+            shards.put(self._memory, _key(event.scope, bag.slot), _ENCODER.encode((event, bag)))
         self._changed.clear()
 
     def _read(self, post: Told, told: Words, where: Slots, near: bool) -> _Read:  # noqa: FBT001 one of a row
@@ -195,20 +199,24 @@ class Events:
             names[n] = f"{hashed(f'{posts[n].scope} {posts[n].id} {posts[n].at}'):016x}"
         begun = [names[n] for n in numbers]
         for gone in self._mixtures.begin([posts[n].scope for n in numbers], begun, _times(numbers, posts)):
-            self._forget(gone)
+            self._forget(gone)  # in the state the new event takes its place
         for n in numbers:
             post = posts[n]
             first = First(post.at, post.id, name_of(post.source))
             self._known[names[n]] = Happening(names[n], post.scope, first, post.at, post.now)
 
     def _forget(self, name: str) -> None:
-        event = self._known.pop(name)
+        del self._known[name]
         self._changed.discard(name)
-        shards.delete(self._memory, f"v/{event.scope}/{name}")
 
 
 _ENCODER = msgspec.msgpack.Encoder()
 _KEPT = msgspec.msgpack.Decoder(tuple[Happening, Bag])
+
+
+def _key(scope: str, slot: int) -> str:
+    """Of an event in the state: one that begins overwrites the one that had to go, so that nothing need be deleted."""
+    return f"v/{scope}/{slot}"
 
 
 def _turns(posts: Sequence[Told]) -> list[list[int]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -27,7 +26,7 @@ class First(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     source: str
 
 
-class Meaning(NamedTuple):
+class Meaning(msgspec.Struct, frozen=True, gc=False):
     """What the models read in a post, in thousandths."""
 
     negative: int

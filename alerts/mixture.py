@@ -180,9 +180,11 @@ class Mixtures:
         """The events of a scope that posts may still join."""
         return [name for name in self._names.get(scope, ()) if name]
 
-    def drop(self, scope: str, name: str) -> None:
-        """No post joins the event any more; its terms stay usual."""
-        self._bury([scope], [self._names[scope].index(name)])
+    def drop(self, scope: str, name: str) -> int:
+        """No post joins the event any more; its terms stay usual. Returns the slot that it had."""
+        slot = self._names[scope].index(name)
+        self._bury([scope], [slot])
+        return slot
 
     def bag(self, scope: str, name: str) -> Bag:
         """What is kept of the event's terms."""
@@ -253,10 +255,11 @@ class Mixtures:
     def _merge(self, scope: str) -> None:
         """Write the terms of all forgotten events of a scope as one; of too many the older ones count half."""
         number = self._scopes[scope]
-        gone = self._usual[number].copy()
-        for row in self._rows[number][self._rows[number] > 0].tolist():
-            places, counts = _sparse(b"".join(self._terms_of(row)))
-            gone[places] -= counts
+        rows = self._rows[number]
+        alone = b"".join([self._alone.get(row, b"") for row in rows.tolist()])
+        counted = self._counts[[row for row in self._counted[rows].tolist() if row]]
+        gone = self._usual[number] - counted.sum(axis=0, dtype=np.uint32)
+        gone -= np.bincount(np.frombuffer(alone, dtype="<u2"), minlength=self._dims).astype(np.uint32)
         if gone.sum() > _LONG_AGO:
             self._usual[number] -= gone - gone // 2
             gone //= 2
