@@ -165,20 +165,21 @@ class Events:
         names: list[str],
     ) -> None:
         """Place the posts `turn`, which are of different scopes, and put the names of their events into `names`."""
-        again = []
         for n in turn:
-            original = read[n].original
-            if original is not None and original.owner in self._known:
-                again.append(n)
+            if (original := read[n].original) is not None:
                 names[n] = original.owner
+        again = [n for n in turn if names[n] in self._known]
         self._mixtures.again([posts[n].scope for n in again], [names[n] for n in again], _times(again, posts))
-        known = set(again)
-        fresh = [n for n in turn if n not in known]
-        scopes, own, at = [posts[n].scope for n in fresh], [places[n] for n in fresh], _times(fresh, posts)
-        for n, name in zip(fresh, self._mixtures.likeliest(scopes, own, at), strict=True):
+        fresh = [n for n in turn if not names[n]]
+        terms = [posts[n].scope for n in fresh], [places[n] for n in fresh], _times(fresh, posts)
+        for n, name in zip(fresh, self._mixtures.likeliest(*terms), strict=True):
             names[n] = name or ""
-        self._begin([n for n in fresh if not names[n]], posts, names)
-        self._mixtures.add(scopes, [names[n] for n in fresh], own, at)
+        self._begin([n for n in turn if names[n] not in self._known], posts, names)
+        known = set(again)
+        told = [n for n in turn if n not in known]
+        self._mixtures.add(
+            [posts[n].scope for n in told], [names[n] for n in told], [places[n] for n in told], _times(told, posts)
+        )
         for n in turn:
             if (text := read[n].own) is not None:
                 text.owner = names[n]
@@ -194,9 +195,9 @@ class Events:
         self._changed.add(event.name)
 
     def _begin(self, numbers: Sequence[int], posts: Sequence[Told], names: list[str]) -> None:
-        """Posts, of different scopes, begin an event each."""
+        """Posts, of different scopes, begin an event each: a new one, or anew that of their forgotten original."""
         for n in numbers:
-            names[n] = f"{hashed(f'{posts[n].scope} {posts[n].id} {posts[n].at}'):016x}"
+            names[n] = names[n] or f"{hashed(f'{posts[n].scope} {posts[n].id} {posts[n].at}'):016x}"
         begun = [names[n] for n in numbers]
         for gone in self._mixtures.begin([posts[n].scope for n in numbers], begun, _times(numbers, posts)):
             self._forget(gone)  # in the state the new event takes its place

@@ -150,6 +150,22 @@ def test_what_is_forgotten_is_no_original() -> None:
 # ---------------------------------------------------------------- events
 
 
+def test_a_repost_goes_where_its_original_went_though_the_event_was_forgotten() -> None:
+    memory: dict[str, bytes] = {}
+    events = Events(memory, Limits(dims=1_024, events=2, texts=40))
+    (first,) = events.add([told(0, FIRE)])
+    others = FLOOD, "图书馆周末延长开放到晚上十点", "食堂的酸菜鱼涨价两块钱，味道没变", "毕业典礼的学士服在体育馆领取"
+    for number, text in enumerate(others, 1):
+        events.add([told(number, text, minute=number)])
+    assert events.event(first.event) is None
+    (again,) = events.add([told(9, FIRE, minute=9)])
+    assert (again.event, again.copy_of) == (first.event, "p0")
+    assert events.event(first.event) is not None
+    events.save()
+    (later,) = Events(memory, Limits(dims=1_024, events=2, texts=40)).add([told(10, FIRE, minute=10)])
+    assert later.event == first.event
+
+
 def test_reports_of_one_happening_are_one_event_and_another_is_another() -> None:
     found = placed(REPORTS[0], FLOOD, *REPORTS[1:], "乙河的水还在上涨，村子进水，转移的老人住在中学里。")
     fire = {found[0].event, *(one.event for one in found[2:6])}
