@@ -22,6 +22,7 @@ FLOORS = "floors.json"
 CARD = "CARD.md"
 ADVERTS = "adverts and spam among all the others"
 _FOLDER = Path(__file__).parent
+_DIGITS = 12  # of a hash that is shown
 # What others reach, and where they say so. Their test parts are not ours: read them as an order of size.
 _PUBLISHED = {
     "weibo2018": "BERT and LSTM 0.870, SVM 0.856 on the official test part (BettaFish)",
@@ -107,6 +108,18 @@ def data_hash(rows: Sequence[Row]) -> str:
     for row in rows:
         total.update(repr((row.text, row.sentiment, row.signals, row.severity, row.live)).encode("utf-8", "replace"))
     return total.hexdigest()
+
+
+def not_pinned(sets: dict[str, list[Row]], floors: Sequence[Floor]) -> list[str]:
+    """The sets whose texts or labels are not those that the floors were pinned on, each with both hashes."""
+    got = {name: data_hash(rows) for name, rows in sets.items()}
+    wanted = {floor.name.split(":")[0]: floor.data for floor in floors}
+    names = sorted({*got, *wanted})
+    return [
+        f"{name} {got.get(name, '')[:_DIGITS] or '-'} ≠ {wanted.get(name, '')[:_DIGITS] or '-'}"
+        for name in names
+        if got.get(name) != wanted.get(name)
+    ]
 
 
 def _figures(name: str, rows: Sequence[Row], scorer: Scorer) -> list[Figure]:

@@ -18,10 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
+from tingchao.config.language import in_language
 from tingchao.models import measures
 from tingchao.models.calibrate import fitted_scale, fitted_threshold
 from tingchao.models.corpora import JUDGES_ONLY, DataError, Row, corpora, grouped, part_of, read_later, unlabelled
-from tingchao.models.evaluate import Floor, evaluate, pin, read_floors
+from tingchao.models.evaluate import Floor, data_hash, evaluate, held_sets, pin, read_floors
 from tingchao.models.feedback import VERDICTS, Example, challenge
 from tingchao.models.fit import Cut
 from tingchao.models.layers import COLUMNS
@@ -394,7 +395,9 @@ def test_a_challenger_learns_from_verdicts_and_wins_only_if_it_is_better(
     verdicts = [
         Example(text, ("outage",) if n % 4 else (), f"alert {n}", day + n * HOUR) for n, text in enumerate(texts)
     ]
-    found = challenge(tiny, trained.path.parent, tmp_path, verdicts, seed=3)
+    floors = tmp_path / "pinned.json"
+    pin(evaluate(tiny, trained.path.parent, tmp_path / "CARD.md"), floors)
+    found = challenge(tiny, trained.path.parent, tmp_path, verdicts, seed=3, floors=floors)
     assert (found.learned, found.judged, found.left_out) == (64, 16, 0)
     assert found.champion != found.challenger
     brier = {one.metric: one for one in found.differences if one.name == VERDICTS}["signals, 1 - Brier"]
@@ -404,13 +407,35 @@ def test_a_challenger_learns_from_verdicts_and_wins_only_if_it_is_better(
     assert Scorer.load(trained.path.parent).version == found.champion  # the old one is not touched
 
 
+def test_on_other_texts_than_the_pinned_ones_a_challenger_is_refused_before_training(
+    tiny: Path, trained: Trained, tmp_path: Path
+) -> None:
+    verdicts = [
+        Example(_text(n, "趴窝"), ("outage",), f"alert {n}", datetime(2026, 3, 2, tzinfo=UTC)) for n in range(9)
+    ]
+    said: list[str] = []
+    with pytest.raises(DataError) as caught:
+        challenge(tiny, trained.path.parent, tmp_path / "out", verdicts, say=said.append)
+    got = data_hash(held_sets(corpora(tiny))["weibo2018"])[:12]
+    wanted = next(
+        one.data for one in read_floors(Path(str(measures.__file__)).parent / "floors.json") if "weibo" in one.name
+    )
+    for language, word in (("zh", "还没有训练"), ("en", "nothing was trained")):
+        message = str(in_language(caught.value, language))
+        assert all(part in message for part in (str(tiny), word, f"weibo2018 {got} ≠ {wanted[:12]}", "floors.json"))
+    assert said == []
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_data_or_verdicts_a_challenger_is_refused_in_words(
     tiny: Path, trained: Trained, tmp_path: Path
 ) -> None:
+    floors = tmp_path / "pinned.json"
+    pin(evaluate(tiny, trained.path.parent, tmp_path / "CARD.md"), floors)
     day = datetime(2026, 3, 2, tzinfo=UTC)
     one = Example(_text(1000, "趴窝"), ("outage",), "a", day)
     with pytest.raises(DataError, match=r"no data/ and annotation/.*give that folder"):
         challenge(tmp_path, trained.path.parent, tmp_path / "out", [one])
     with pytest.raises(DataError, match=r"1 posts were judged.*alerts verdict"):
-        challenge(tiny, trained.path.parent, tmp_path / "out", [Example("Hello", (), "a", day)])
+        challenge(tiny, trained.path.parent, tmp_path / "out", [Example("Hello", (), "a", day)], floors=floors)
     assert not (tmp_path / "out").exists()
