@@ -15,7 +15,7 @@ from tingchao.config.language import Said
 from tingchao.models.compare import Difference, differences, replaces
 from tingchao.models.corpora import DataError, Row, corpora, grouped
 from tingchao.models.drift import write_reference
-from tingchao.models.evaluate import FLOORS, advert_set, held_sets, not_pinned, read_floors
+from tingchao.models.evaluate import FLOORS, advert_set, data_hash, held_sets, not_pinned, read_floors
 from tingchao.models.scorer import Scorer
 from tingchao.models.scores import SIGNALS
 from tingchao.models.train import Trained, is_held, train
@@ -74,7 +74,7 @@ def challenge(
         )
     rows = corpora(data)
     sets = held_sets(rows) | advert_set(rows)
-    if other := not_pinned(sets, read_floors(floors)):
+    if other := not_pinned({name: data_hash(some) for name, some in sets.items()}, read_floors(floors)):
         raise DataError(Said("error.other_data", folder=data, floors=floors, sets="; ".join(other)))
     before = Scorer.load(champion)
     known = [one for one in examples if one.text.strip() and not before.score([one.text])[0].abstained]

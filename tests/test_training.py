@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
+from typer.testing import CliRunner
 
 from tingchao.config.language import in_language
 from tingchao.models import measures
@@ -32,6 +33,8 @@ from tingchao.models.scorer import Scorer
 from tingchao.models.scores import SIGNALS
 from tingchao.models.tasks import Questions, questions_of, tasks_of
 from tingchao.models.train import FOLDS, Trained, is_held, that_train, train, unseen_numbers
+from tingchao.pipeline.cli import app
+from tingchao.pipeline.commands.base import t
 
 # One telling word a signal, and words around them; a tiny world in which a model can learn everything.
 WORDS = ("爆炸", "地震", "中毒", "停电", "差评", "诈骗", "网传", "泄露", "求助")
@@ -439,3 +442,20 @@ def test_without_data_or_verdicts_a_challenger_is_refused_in_words(
     with pytest.raises(DataError, match=r"1 posts were judged.*alerts verdict"):
         challenge(tiny, trained.path.parent, tmp_path / "out", [Example("Hello", (), "a", day)], floors=floors)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_commands_say_what_they_made_and_leave_the_shipped_card_alone(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Trained(tmp_path / "tingchao.skops", "0123456789abcdef", 7, 9, 90.0)
+    monkeypatch.setattr("tingchao.models.train.train", lambda *_: made)
+    done = CliRunner().invoke(app, ["train", str(tiny), "--out", str(tmp_path)])
+    assert done.output.startswith(
+        t("said.trained", rows=9, features=7, minutes="1.5", name="0123456789ab", path=made.path)
+    )
+    shipped = [Path(str(measures.__file__)).with_name(name) for name in ("CARD.md", "reference.json")]
+    before = [path.read_bytes() for path in shipped]
+    done = CliRunner().invoke(app, ["evaluate", str(tiny)])
+    assert done.exit_code == 1, "what is not pinned is not known to hold"
+    assert all(part in done.output for part in ("weibo2018", "CARD.md", "reference.json", "≠"))
+    assert [path.read_bytes() for path in shipped] == before
