@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from tingchao.models.explain import without, word_shares
 from tingchao.models.features import Reading, Vocabulary, read
 from tingchao.models.files import FILE, Array, read_model
-from tingchao.models.language import CHINESE, languages
+from tingchao.models.language import languages
 from tingchao.models.layers import COLUMNS, DEEP, TABLE, Layers, Matrix, probabilities
 from tingchao.models.meaning import Meaning
 from tingchao.models.normalise import LONGEST
@@ -128,12 +128,11 @@ class Scorer:
         reading = read(texts)
         model = self._model
         numbers = self.numbers(reading)
-        langs = languages(reading.plain)
-        strange = np.array([lang != CHINESE for lang in langs], dtype=np.bool_)
-        given = (numbers[:, _FIRST_SIGNAL:_LAST_SIGNAL] >= model.thresholds) & ~strange[:, None]
-        numbers[strange] = model.base
-        for row, over, lang in zip(numbers.tolist(), given.tolist(), langs, strict=True):
-            yield _scores(row, over, lang, abstained=lang != CHINESE)
+        langs, judged = languages(reading.plain)
+        given = (numbers[:, _FIRST_SIGNAL:_LAST_SIGNAL] >= model.thresholds) & judged[:, None]
+        numbers[~judged] = model.base
+        for row, over, lang, known in zip(numbers.tolist(), given.tolist(), langs, judged.tolist(), strict=True):
+            yield _scores(row, over, lang, abstained=not known)
 
     def numbers(self, reading: Reading) -> Matrix:
         """One row a text, one column a name of HEADS."""
@@ -208,13 +207,14 @@ class Scorer:
             each = self._numbers(left, without(hidden[words.texts], *model.meaning.shares(reading)))
         ends = np.searchsorted(words.texts, np.arange(len(plain.texts) + 1))
         begins = np.concatenate(([0], np.cumsum([len(one) + 1 for one in plain.texts])))  # a newline ends each text
-        for number, (lang, asked) in enumerate(zip(languages(plain), heads, strict=True)):
+        _, judged = languages(plain)
+        for number, (known, asked) in enumerate(zip(judged.tolist(), heads, strict=True)):
             part = slice(ends[number], ends[number + 1])
             starts = (words.starts[part] - begins[number]).tolist()
             spans = zip(starts, words.lengths[part].tolist(), strict=True)
             written = [(start, plain.texts[number][start : start + length]) for start, length in spans]
             values = np.concatenate((whole[number : number + 1], each[part]))
-            told = len(written) if lang == CHINESE else 0
+            told = len(written) if known else 0
             yield written, {head: _moved(values, HEADS.index(head))[:told] for head in asked}
 
 
