@@ -23,6 +23,7 @@ from tingchao.pipeline.times import local
 
 _SHOWN = 0.5  # expected posts with a signal from which it is named
 _SOURCES = 5  # named in a sentence
+_HEADS, _FOR, _AGAINST = 3, 8, 5  # heads that are explained, and words and phrases for and against each
 _EXCERPT = 120  # characters of a post that stand in a card
 _COLUMNS = 60  # of the curve in text, so that it fits on a phone's line of mail
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -249,12 +250,41 @@ def _what(alert: Alert, language: str) -> Iterator[str]:
     yield from likely
     if not likely:
         yield text("alert.what.none", language)
-    words = list(dict.fromkeys(word for one in alert.evidence for word in one.words))
-    if words:
-        yield text("alert.what.words", language, words=text("alert.comma", language).join(words[:8]))
+    yield from _words(alert, language)
     if likely:
         yield text("alert.what.severity", language, severity=f"{alert.severity:.1f}")
     yield text("alert.what.negative", language, share=f"{alert.negative_share:.0%}")
+
+
+def _words(alert: Alert, language: str) -> Iterator[str]:
+    """What moved the heads that stand out in the posts shown, strongest first: for them, and against them.
+
+    A word counts as in the post where it moved most. Without such, as in alerts of before, the words of the posts.
+    """
+    moved: dict[str, dict[str, float]] = {}
+    for one in alert.evidence:
+        for head, found in one.why.items():
+            most = moved.setdefault(head, {})
+            most.update({word: change for word, change in found if abs(change) > abs(most.get(word, 0.0))})
+    comma = text("alert.comma", language)
+    if not moved:
+        words = list(dict.fromkeys(word for one in alert.evidence for word in one.words))
+        if words:
+            yield text("alert.what.words", language, words=comma.join(words[:_FOR]))
+        return
+    asked = {reason.signal for reason in alert.reasons}
+    heads = sorted(moved, key=lambda head: (head not in asked, -alert.signals.get(head, 0.0), head))
+    for head in heads[:_HEADS]:
+        name = text("cli.sentiment.negative" if head == "negative" else f"signal.{head}", language)
+        ordered = sorted(moved[head].items(), key=lambda item: (-abs(item[1]), item[0]))
+        above, below = (
+            [word for word, change in ordered if change > 0],
+            [word for word, change in ordered if change < 0],
+        )
+        if above:
+            yield text("alert.what.for", language, head=name, words=comma.join(above[:_FOR]))
+        if below:
+            yield text("alert.what.against", language, head=name, words=comma.join(below[:_AGAINST]))
 
 
 def _signals(masses: Mapping[str, float], key: str, language: str) -> list[str]:

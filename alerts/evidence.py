@@ -181,7 +181,8 @@ def _order(kept_under: int, wanted: int | None) -> int:
 
 def _shown(mention: Mention, text: int, weight: int) -> Shown:
     scores = mention.scores
-    words = dict.fromkeys(word for found in mention.words.values() for word in found)
+    moved = sorted((one for found in mention.why.values() for one in found), key=lambda one: -one[1])
+    words = [word for word, change in moved if change > 0] or [word for one in mention.words.values() for word in one]
     likely = {name: round(p, 3) for name, p in zip(SIGNALS, scores.signals, strict=True) if p * UNIT >= TELLS}
     evidence = Evidence(
         id=mention.id,
@@ -193,6 +194,7 @@ def _shown(mention: Mention, text: int, weight: int) -> Shown:
         excerpt=mention.excerpt[:EXCERPT],
         negative=0.0 if scores.abstained else round(scores.negative, 3),
         signals={} if scores.abstained else likely,
-        words=tuple(words)[:_WORDS],
+        words=tuple(dict.fromkeys(words))[:_WORDS],
+        why=mention.why,
     )
     return Shown(weight, mention.published_at, mention.id, text, evidence)

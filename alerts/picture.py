@@ -162,8 +162,17 @@ def _post(post: Evidence, now: datetime, language: str) -> str:
         f'<div class="title">{link(post.url, title, post.words)}</div>'
         + (f"<p>{marked(excerpt, post.words)}</p>" if excerpt else "")
         + (f'<div class="chips words">{chips(unseen)}</div>' if unseen else "")
+        + "".join(f'<div class="meta why">{esc(_why(head, post.why[head], language))}</div>' for head in post.why)
         + "</li>"
     )
+
+
+def _why(head: str, moved: Sequence[tuple[str, float]], language: str) -> str:
+    """The words and phrases for the head and against it, as `tingchao score --why` shows them."""
+    name = text("cli.sentiment.negative" if head == "negative" else f"signal.{head}", language)
+    up, down = ([word for word, change in moved if change * sign > 0] for sign in (1, -1))
+    comma = text("alert.comma", language)
+    return " ".join([name, *(f"{sign} {comma.join(words)}" for sign, words in (("↑", up), ("↓", down)) if words)])
 
 
 def _history(alert: Alert, now: datetime, language: str) -> str:

@@ -67,7 +67,9 @@ def _what(alert: Alert) -> Set[str]:
 
 
 def _words(alert: Alert) -> Set[str]:
-    return {word for one in alert.evidence for word in one.words}
+    """Pairs of characters of the words: phrases differ more often, and older alerts have single words."""
+    words = {word for one in alert.evidence for word in one.words}
+    return {word[at : at + 2] for word in words for at in range(max(1, len(word) - 1))}
 
 
 def _precedent(alert: Alert, similarity: float) -> Precedent:

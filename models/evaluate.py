@@ -22,6 +22,7 @@ FLOORS = "floors.json"
 CARD = "CARD.md"
 ADVERTS = "adverts and spam among all the others"
 _FOLDER = Path(__file__).parent
+_DIGITS = 12  # of a hash that is shown
 # What others reach, and where they say so. Their test parts are not ours: read them as an order of size.
 _PUBLISHED = {
     "weibo2018": "BERT and LSTM 0.870, SVM 0.856 on the official test part (BettaFish)",
@@ -48,6 +49,7 @@ class Report(msgspec.Struct, frozen=True):
     hashes: dict[str, str]  # of the texts and labels behind the figures, by their names
     broken: tuple[str, ...]
     contrast: tuple[Figure, ...] = ()  # no floors: what is pinned gets fitted to
+    elsewhere: tuple[str, ...] = ()  # sets that are not those which the floors were pinned on, see `not_pinned`
 
     @property
     def floors_hold(self) -> bool:
@@ -67,7 +69,8 @@ class Report(msgspec.Struct, frozen=True):
 def evaluate(data: Path, models: Path | None = None, card_to: Path | None = None) -> Report:
     """Judge the model in `models` (by default the shipped one) on the texts of `data` that did not train it.
 
-    Writes the model card into `card_to` (by default beside the code). Floors are read beside the model.
+    Writes the model card into `card_to`; by default beside the code, but not from other texts than the floors' own:
+    it would tell everybody of figures that nobody else can have. Floors are read beside the model.
     """
     folder = models or _FOLDER
     scorer = Scorer.load(folder)
@@ -75,11 +78,13 @@ def evaluate(data: Path, models: Path | None = None, card_to: Path | None = None
     sets = judging_sets(rows)
     figures = [figure for name, rows in sets.items() for figure in _figures(name, rows, scorer)]
     hashes = {name: data_hash(rows) for name, rows in sets.items()}
-    broken = tuple(_broken(figures, hashes, read_floors(folder / FLOORS)))
+    floors = read_floors(folder / FLOORS)
+    broken, elsewhere = tuple(_broken(figures, hashes, floors)), tuple(not_pinned(hashes, floors))
     contrast = tuple(contrast_figures(read_pairs(), scorer.score))
-    report = Report(scorer.version, tuple(figures), read_crossed(folder / CROSSED), hashes, broken, contrast)
-    target = card_to or _FOLDER / CARD
-    target.write_text(card(report.version, report.figures, report.crossed, report.contrast), "utf-8")
+    report = Report(scorer.version, tuple(figures), read_crossed(folder / CROSSED), hashes, broken, contrast, elsewhere)
+    if card_to or not elsewhere:
+        target = card_to or _FOLDER / CARD
+        target.write_text(card(report.version, report.figures, report.crossed, report.contrast), "utf-8")
     return report
 
 
@@ -107,6 +112,17 @@ def data_hash(rows: Sequence[Row]) -> str:
     for row in rows:
         total.update(repr((row.text, row.sentiment, row.signals, row.severity, row.live)).encode("utf-8", "replace"))
     return total.hexdigest()
+
+
+def not_pinned(got: dict[str, str], floors: Sequence[Floor]) -> list[str]:
+    """The sets whose hash is not that of the texts and labels that the floors were pinned on, each with both hashes."""
+    wanted = {floor.name.split(":")[0]: floor.data for floor in floors}
+    names = sorted({*got, *wanted})
+    return [
+        f"{name} {got.get(name, '')[:_DIGITS] or '-'} ≠ {wanted.get(name, '')[:_DIGITS] or '-'}"
+        for name in names
+        if got.get(name) != wanted.get(name)
+    ]
 
 
 def _figures(name: str, rows: Sequence[Row], scorer: Scorer) -> list[Figure]:

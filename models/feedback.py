@@ -11,15 +11,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from tingchao.config.language import Said
 from tingchao.models.compare import Difference, differences, replaces
 from tingchao.models.corpora import DataError, Row, corpora, grouped
 from tingchao.models.drift import write_reference
-from tingchao.models.evaluate import judging_sets
+from tingchao.models.evaluate import FLOORS, data_hash, judging_sets, not_pinned, read_floors
 from tingchao.models.scorer import Scorer
 from tingchao.models.scores import SIGNALS
 from tingchao.models.train import Trained, is_held, train
 
 VERDICTS = "verdicts, latest"
+_FLOORS = Path(__file__).with_name(FLOORS)
 _JUDGING = 0.2  # share of the verdicts, the latest ones, that judge and do not train
 
 
@@ -58,10 +60,12 @@ def challenge(
     examples: Sequence[Example],
     seed: int = 0,
     say: Callable[[str], None] = lambda _: None,
+    floors: Path = _FLOORS,
 ) -> Challenge:
     """Train a challenger into the folder `out` and compare it with the model in the folder `champion`.
 
-    Raises DataError when there are no verdicts to learn from, or no data.
+    Raises DataError when there are no verdicts to learn from, no data, or other texts to judge by than `floors` names:
+    a model that saw less would win where only a few easy texts judge.
     """
     if not (data / "data").is_dir() or not (data / "annotation").is_dir():
         raise DataError(
@@ -69,6 +73,9 @@ def challenge(
             "together with the data that the model in use was trained on; give that folder"
         )
     rows = corpora(data)
+    sets = judging_sets(rows)
+    if other := not_pinned({name: data_hash(some) for name, some in sets.items()}, read_floors(floors)):
+        raise DataError(Said("error.other_data", folder=data, floors=floors, sets="; ".join(other)))
     before = Scorer.load(champion)
     known = [one for one in examples if one.text.strip() and not before.score([one.text])[0].abstained]
     learning, judging = split(joined(known, rows))
@@ -81,7 +88,7 @@ def challenge(
     after = Scorer.load(out)
     write_reference(data, out)
     say("comparing")
-    found = differences(judging_sets(rows) | {VERDICTS: judging}, before.score, after.score)
+    found = differences(sets | {VERDICTS: judging}, before.score, after.score)
     left_out = len(examples) - len(learning) - len(judging)
     return Challenge(trained, before.version, after.version, tuple(found), len(learning), len(judging), left_out)
 

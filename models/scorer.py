@@ -13,10 +13,11 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from tingchao.models.explain import without, word_shares
 from tingchao.models.features import Reading, Vocabulary, read
 from tingchao.models.files import FILE, Array, read_model
-from tingchao.models.language import CHINESE, languages
+from tingchao.models.language import languages
 from tingchao.models.layers import COLUMNS, DEEP, TABLE, Layers, Matrix, probabilities
 from tingchao.models.meaning import Meaning
 from tingchao.models.normalise import LONGEST
+from tingchao.models.reasons import WORDS, Reasons, phrased
 from tingchao.models.scores import HEADS, SIGNALS, ModelError, Scores
 from tingchao.models.table import Table
 
@@ -87,6 +88,11 @@ def _scores(row: list[float], over: list[bool], lang: str, *, abstained: bool) -
     )
 
 
+# The words of a text, each with its position, and for each head how far each of them moves it; no changes where the
+# head abstained.
+_Moves = tuple[list[tuple[int, str]], dict[str, Floats]]
+
+
 class Scorer:
     """Reads texts; has no state but its model, so it may be shared by threads."""
 
@@ -122,12 +128,11 @@ class Scorer:
         reading = read(texts)
         model = self._model
         numbers = self.numbers(reading)
-        langs = languages(reading.plain)
-        strange = np.array([lang != CHINESE for lang in langs], dtype=np.bool_)
-        given = (numbers[:, _FIRST_SIGNAL:_LAST_SIGNAL] >= model.thresholds) & ~strange[:, None]
-        numbers[strange] = model.base
-        for row, over, lang in zip(numbers.tolist(), given.tolist(), langs, strict=True):
-            yield _scores(row, over, lang, abstained=lang != CHINESE)
+        langs, judged = languages(reading.plain)
+        given = (numbers[:, _FIRST_SIGNAL:_LAST_SIGNAL] >= model.thresholds) & judged[:, None]
+        numbers[~judged] = model.base
+        for row, over, lang, known in zip(numbers.tolist(), given.tolist(), langs, judged.tolist(), strict=True):
+            yield _scores(row, over, lang, abstained=not known)
 
     def numbers(self, reading: Reading) -> Matrix:
         """One row a text, one column a name of HEADS."""
@@ -165,16 +170,33 @@ class Scorer:
         self, texts: Sequence[str], heads: Sequence[Sequence[str]], limit: int = 8
     ) -> list[dict[str, list[tuple[str, float]]]]:
         """`why` for a batch: for each text the heads that are asked of it."""
+        return [
+            {head: _strongest(words, changes, limit) for head, changes in moved.items()}
+            for words, moved in self._moves(texts, heads)
+        ]
+
+    def phrases(
+        self, texts: Sequence[str], heads: Sequence[Sequence[str]], limit: int = 8, part: float = 0.0
+    ) -> list[dict[str, Reasons]]:
+        """For each text and head at most `limit` words and phrases either way; none where the head abstained.
+
+        `part`: words that move a head less than so much of its strongest word are left out.
+        """
+        return [
+            {
+                head: phrased(words, dict(_strongest(words, changes, WORDS, part)), limit)
+                for head, changes in moved.items()
+            }
+            for words, moved in self._moves(texts, heads)
+        ]
+
+    def _moves(self, texts: Sequence[str], heads: Sequence[Sequence[str]]) -> Iterator[_Moves]:
         if unknown := {head for asked in heads for head in asked} - set(HEADS):
             raise ValueError(f"no head {', '.join(map(repr, unknown))}; expected some of {', '.join(HEADS)}")
-        found: list[dict[str, list[tuple[str, float]]]] = []
         for part in _parts(texts, _EXPLAINED, _EXPLAINED_SIGNS):
-            found += self._reasons(read(texts[part]), heads[part], limit)
-        return found
+            yield from self._moved(read(texts[part]), heads[part])
 
-    def _reasons(
-        self, reading: Reading, heads: Sequence[Sequence[str]], limit: int
-    ) -> Iterator[dict[str, list[tuple[str, float]]]]:
+    def _moved(self, reading: Reading, heads: Sequence[Sequence[str]]) -> Iterator[_Moves]:
         plain, words, model = reading.plain, reading.words, self._model
         table, hidden = self._inner(reading)
         whole = self._numbers(table, hidden)
@@ -185,14 +207,15 @@ class Scorer:
             each = self._numbers(left, without(hidden[words.texts], *model.meaning.shares(reading)))
         ends = np.searchsorted(words.texts, np.arange(len(plain.texts) + 1))
         begins = np.concatenate(([0], np.cumsum([len(one) + 1 for one in plain.texts])))  # a newline ends each text
-        for number, (lang, asked) in enumerate(zip(languages(plain), heads, strict=True)):
+        _, judged = languages(plain)
+        for number, (known, asked) in enumerate(zip(judged.tolist(), heads, strict=True)):
             part = slice(ends[number], ends[number + 1])
             starts = (words.starts[part] - begins[number]).tolist()
             spans = zip(starts, words.lengths[part].tolist(), strict=True)
-            written = [plain.texts[number][start : start + length] for start, length in spans]
+            written = [(start, plain.texts[number][start : start + length]) for start, length in spans]
             values = np.concatenate((whole[number : number + 1], each[part]))
-            told = limit if lang == CHINESE else 0
-            yield {head: _strongest(written, _moved(values, HEADS.index(head)), told) for head in asked}
+            told = len(written) if known else 0
+            yield written, {head: _moved(values, HEADS.index(head))[:told] for head in asked}
 
 
 def _parts(texts: Sequence[str], most: int, signs: int) -> Iterator[slice]:
@@ -218,14 +241,20 @@ def _moved(values: Matrix, column: int) -> Floats:
     return moved
 
 
-def _strongest(words: list[str], moved: Floats, limit: int) -> list[tuple[str, float]]:
+def _strongest(
+    words: Sequence[tuple[int, str]], moved: Floats, limit: int, part: float = 0.0
+) -> list[tuple[str, float]]:
     """The first `limit` distinct words by the size of their change, each with its largest."""
     found: dict[str, float] = {}
-    for place in np.argsort(-np.abs(moved), kind="stable").tolist():
-        if len(found) == limit or abs(moved[place]) <= _LEAST_CHANGE:
+    size = np.abs(moved)
+    least = max(_LEAST_CHANGE, part * float(size.max(initial=0.0)))
+    changes = moved.tolist()
+    for place in np.argsort(-size, kind="stable")[: np.count_nonzero(size > least)].tolist():
+        if len(found) == limit:
             break
-        if words[place] not in found and _readable(words[place]):
-            found[words[place]] = float(moved[place])
+        word = words[place][1]
+        if word not in found and _readable(word):
+            found[word] = changes[place]
     return list(found.items())
 
 

@@ -28,7 +28,7 @@ class Scores(msgspec.Struct, frozen=True, omit_defaults=True):
     live: float  # really happening now, not advice, history, fiction or advertising
     advert: float  # advertising or spam
     given: tuple[str, ...] = ()  # signals above the threshold fitted for them
-    lang: str = "zh"  # "zh", "other", or "none" (no letters)
+    lang: str = "zh"  # "zh" (one character alone is not judged), "other", or "none" (no letters)
     abstained: bool = False  # not Chinese enough to judge: all numbers are base rates
 
     def signal(self, name: str) -> float:

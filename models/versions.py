@@ -23,7 +23,7 @@ from tingchao.models.scores import ModelError
 SHIPPED = "shipped"
 SHIPPED_FOLDER = Path(__file__).parent
 _USE = "use.json"
-_NAME = 12  # digits of the SHA-256 that name a version, as `Scorer.version`
+NAME = 12  # digits of the SHA-256 that name a version, as `Scorer.version`
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -68,7 +68,7 @@ def versions(folder: Path) -> list[Version]:
         sha256 = read_model(place / FILE)[2]
         made = datetime.fromtimestamp((place / FILE).stat().st_mtime, UTC)
         used = steps[-1].version == name
-        return Version(sha256[:_NAME], sha256, made, used, name == SHIPPED, reasons.get(name, ""))
+        return Version(sha256[:NAME], sha256, made, used, name == SHIPPED, reasons.get(name, ""))
 
     kept = [version(place, place.name) for place in _kept(folder)]
     return [version(SHIPPED_FOLDER, SHIPPED), *sorted(kept, key=lambda one: (one.made_at, one.name))]
@@ -76,7 +76,7 @@ def versions(folder: Path) -> list[Version]:
 
 def keep(made: Path, folder: Path, sha256: str) -> str:
     """Take a folder with a trained model in as a version; its name."""
-    name = sha256[:_NAME]
+    name = sha256[:NAME]
     if (folder / name / FILE).exists():
         return name
     arriving = folder / f".{name}"

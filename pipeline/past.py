@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from msgspec import structs
 
 from tingchao.config.settings import Settings
+from tingchao.models.reasons import Reasons
 from tingchao.models.scores import Scores
 from tingchao.pipeline.clock import millis
 from tingchao.pipeline.errors import Poison
@@ -71,14 +72,15 @@ class Stored:
     def score(self, texts: Sequence[str]) -> list[Scores]:
         return [next(self._scores) for _ in texts]
 
-    def whys(
+    def phrases(
         self,
         texts: Sequence[str],
         heads: Sequence[Sequence[str]],
         limit: int = 8,  # noqa: ARG002 as Models has it
-    ) -> list[dict[str, list[tuple[str, float]]]]:
+        part: float = 0.0,  # noqa: ARG002
+    ) -> list[dict[str, Reasons]]:
         """No words: they are not stored."""
-        return [{name: [] for name in names} for _, names in zip(texts, heads, strict=True)]
+        return [{name: Reasons([], []) for name in names} for _, names in zip(texts, heads, strict=True)]
 
 
 def _posts(lines: Iterable[Line], now: datetime, span: Span, bad: Counter[str], log: Log) -> Iterator[Post]:

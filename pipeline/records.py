@@ -33,6 +33,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     v: int = msgspec.field(default_factory=_current)
 
 
+# Head -> the words and phrases that moved it, strongest first, each with its change in log-odds: above 0 for the head,
+# below 0 against it.
+Why = dict[str, tuple[tuple[str, float], ...]]
+
+
 class Counts(msgspec.Struct, frozen=True, omit_defaults=True):
     """Engagement as the source last showed it; None = not shown."""
 
@@ -89,8 +94,9 @@ class Mention(Record, frozen=True, kw_only=True, omit_defaults=True):
     url: str = ""
     excerpt: str = ""  # the first EXCERPT characters
     scores: Scores
-    # Head -> the words behind it, strongest first; "topic" -> the topic's own words, where no head stands out.
+    # "topic" -> the topic's own words, where no word speaks for a head; records of before: head -> words for it.
     words: dict[str, tuple[str, ...]] = {}
+    why: Why = {}  # of the heads that stand out
     counts: Counts = Counts()
     signature: str = ""
     sketch: str = ""  # what alike texts share most of (shingles.sketches)
@@ -123,7 +129,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     excerpt: str = ""
     negative: float = 0.0
     signals: dict[str, float] = {}  # the likely ones with their probability
-    words: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()  # for the heads, strongest first; where none stands out, those of the topic
+    why: Why = {}  # of the heads that stand out
     role: Literal["first", "strong"] = "strong"
 
 

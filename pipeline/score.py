@@ -6,18 +6,21 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from tingchao.config.settings import Settings
+from tingchao.models.reasons import Reasons
 from tingchao.models.scores import SIGNALS, Scores
 from tingchao.pipeline.flow import READS
 from tingchao.pipeline.grams import fold
 from tingchao.pipeline.ids import signature
 from tingchao.pipeline.log import output
 from tingchao.pipeline.matching import Matcher
-from tingchao.pipeline.records import EXCERPT, Mention, Post, Scored, full_text
+from tingchao.pipeline.records import EXCERPT, Mention, Post, Scored, Why, full_text
 from tingchao.pipeline.shingles import sketches
 from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
 
-_WORDS = 6  # words a head that travel with a mention: what an alert card shows on one line
+_WORDS = 6  # words and phrases for a head, and as many against it, that travel with a mention
 _LIKELY = 0.3  # chance from which a signal that is not given is explained; the cards name it from there on
+_PART = 0.2  # of the strongest word's change: what moves a head less is left out
+_DIGITS = 2  # of a change in log-odds
 _ANGRY = 0.5  # from here on a post is more likely negative than not
 
 
@@ -29,9 +32,9 @@ class Models(Protocol):
 
     def score(self, texts: Sequence[str]) -> list[Scores]: ...
 
-    def whys(
-        self, texts: Sequence[str], heads: Sequence[Sequence[str]], limit: int = 8
-    ) -> list[dict[str, list[tuple[str, float]]]]: ...
+    def phrases(
+        self, texts: Sequence[str], heads: Sequence[Sequence[str]], limit: int = 8, part: float = 0.0
+    ) -> list[dict[str, Reasons]]: ...
 
 
 def plan(settings: Settings, models: Models) -> Plan:
@@ -55,12 +58,12 @@ class Score:
         texts, folded, scored = self._read([one.record for one in inputs if isinstance(one.record, Post)])
         watched = [number for number, one in enumerate(scored) if one.topics]
         drawn = dict(zip(watched, sketches([folded[number] for number in watched]), strict=True))
-        words = self._words(scored, texts)
+        whys = self._whys(scored, texts)
         outputs = [output("scored", one.post.id, one) for one in scored]
         outputs += [
             output("mentions", mention.topic, mention)
             for number, (one, text) in enumerate(zip(scored, texts, strict=True))
-            for mention in self._mentions(one, text, words.get(text, {}), drawn.get(number, ""))
+            for mention in self._mentions(one, text, whys.get(text, {}), drawn.get(number, ""))
         ]
         return Result(outputs, ["abstained" if one.scores.abstained else "scored" for one in scored])
 
@@ -84,21 +87,26 @@ class Score:
             model=self._models.version,
         )
 
-    def _words(self, scored: Sequence[Scored], texts: Sequence[str]) -> dict[str, dict[str, tuple[str, ...]]]:
-        """For the texts of posts that become mentions: head -> the words that speak for it. A repost costs nothing."""
+    def _whys(self, scored: Sequence[Scored], texts: Sequence[str]) -> dict[str, Why]:
+        """For the texts of posts that become mentions, what moved the heads that stand out. A repost costs nothing."""
         asked = {
             text: heads
             for one, text in zip(scored, texts, strict=True)
             if one.topics and (heads := explained(one.scores))
         }
-        whys = self._models.whys(list(asked), list(asked.values()), _WORDS) if asked else []
+        found = self._models.phrases(list(asked), list(asked.values()), _WORDS, _PART) if asked else []
         return {
-            text: {head: tuple(word for word, weight in why if weight > 0) for head, why in reasons.items()}
-            for text, reasons in zip(asked, whys, strict=True)
+            text: {
+                head: tuple((words, round(change, _DIGITS)) for words, change in one.ordered)
+                for head, one in reasons.items()
+                if one.up or one.down
+            }
+            for text, reasons in zip(asked, found, strict=True)
         }
 
-    def _mentions(self, scored: Scored, text: str, words: dict[str, tuple[str, ...]], sketch: str) -> Iterator[Mention]:
+    def _mentions(self, scored: Scored, text: str, why: Why, sketch: str) -> Iterator[Mention]:
         post = scored.post
+        says = any(change > 0 for moved in why.values() for _, change in moved)
         for topic in scored.topics:
             yield Mention(
                 topic=topic,
@@ -111,7 +119,8 @@ class Score:
                 url=post.url,
                 excerpt=post.text[:EXCERPT],
                 scores=scored.scores,
-                words=words if any(words.values()) else {"topic": self._matcher.words(topic, text)[:_WORDS]},
+                words={} if says else {"topic": self._matcher.words(topic, text)[:_WORDS]},
+                why=why,
                 counts=post.counts,
                 signature=scored.signature,
                 sketch=sketch,
@@ -119,7 +128,7 @@ class Score:
 
 
 def explained(scores: Scores) -> tuple[str, ...]:
-    """The heads whose words a mention carries: given signals, else the likeliest one, else anger, else none."""
+    """The heads whose reasons a mention carries: given signals, else the likeliest one, else anger, else none."""
     if scores.abstained or scores.given:
         return scores.given
     likeliest = max(range(len(SIGNALS)), key=scores.signals.__getitem__)

@@ -22,6 +22,7 @@ from tingchao.config.load import ConfigError
 from tingchao.config.routes import RoutesFile
 from tingchao.config.rules import Rule
 from tingchao.config.settings import MainFile, Settings, load
+from tingchao.models.reasons import Reasons
 from tingchao.models.scores import SIGNALS, Scores
 from tingchao.pipeline import score
 from tingchao.pipeline.cli import app
@@ -49,10 +50,8 @@ class Words:
     def score(self, texts: Sequence[str]) -> list[Scores]:
         return [self._one(0.9 if "冒烟" in text else 0.01) for text in texts]
 
-    def whys(
-        self, texts: Sequence[str], heads: Sequence[Sequence[str]], limit: int = 8  # noqa: ARG002 as Models has it
-    ) -> list[dict[str, list[tuple[str, float]]]]:  # fmt: skip
-        return [{head: [("冒烟", 1.0)] for head in given} for given in heads]
+    def phrases(self, _: Sequence[str], heads: Sequence[Sequence[str]], *_limits: float) -> list[dict[str, Reasons]]:
+        return [{head: Reasons([("冒烟", 1.0)], []) for head in given} for given in heads]
 
     def _one(self, p: float) -> Scores:
         signals = tuple(p if name == "safety" else 0.01 for name in SIGNALS)

@@ -144,6 +144,28 @@ def test_the_words_behind_it_and_the_sources_are_named() -> None:
     assert "来源：s0 9、s1 8、s2 7、s3 6、s4 5 等。" in lines(found, "who")
 
 
+def test_words_and_phrases_for_and_against_each_head_stand_by_strength_not_by_post() -> None:
+    one = replace(alert().evidence[0], why={"safety": (("冒烟", 1.5), ("演习", -2.0)), "outage": (("停运", 3.0),)})
+    two = replace(
+        one, id="p2", why={"safety": (("着火了", 2.5), ("听说", -0.5), ("冒烟", 1.0)), "negative": (("烦", 1.0),)}
+    )
+    what = lines(card.card(alert(evidence=(one, two)), "en"), "what")
+    said = [line for line in what.splitlines() if "strongest" in line]
+    assert said == [
+        "Words and phrases for safety, strongest first: 着火了, 冒烟.",
+        "Against safety, strongest first: 演习, 听说.",
+        "Words and phrases for outage, strongest first: 停运.",
+        "Words and phrases for negative, strongest first: 烦.",
+    ]
+    assert "让模型不判为“安全”的词语，由强到弱：演习、听说。" in lines(
+        card.card(alert(evidence=(one, two)), "zh"), "what"
+    )
+    assert card.as_json(alert(evidence=(one,)))["evidence"][0]["why"] == {
+        "safety": [["冒烟", 1.5], ["演习", -2.0]],
+        "outage": [["停运", 3.0]],
+    }
+
+
 def test_verdicts_stand_on_the_card() -> None:
     judged = alert(verdict="true_alarm", judged={alert().evidence[0].id: "wrong_signal"})
     assert "The verdict of the staff on duty: true alarm." in lines(card.card(judged, "en"), "sure")
@@ -301,6 +323,7 @@ def test_json_has_the_same_facts_under_stable_names() -> None:
             "negative",
             "signals",
             "words",
+            "why",
             "role",
         )
     }

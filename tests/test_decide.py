@@ -20,6 +20,7 @@ from tingchao.alerts.smallest import hashed
 from tingchao.config.rules import Rule
 from tingchao.config.settings import Settings, load
 from tingchao.config.topics import Topic
+from tingchao.models.reasons import Reasons
 from tingchao.models.scores import Scores
 from tingchao.pipeline import score
 from tingchao.pipeline.clock import ManualClock
@@ -503,11 +504,11 @@ class Words:
     def score(self, texts: Sequence[str]) -> list[Scores]:
         return [scores("safety", 0.9) if any(word in text for word in self.bad) else scores() for text in texts]
 
-    def whys(
-        self, texts: Sequence[str], heads: Sequence[Sequence[str]], limit: int = 8
-    ) -> list[dict[str, list[tuple[str, float]]]]:
+    def phrases(
+        self, texts: Sequence[str], heads: Sequence[Sequence[str]], limit: int = 8, _: float = 0
+    ) -> list[dict[str, Reasons]]:
         return [
-            {head: [(word, 1.0) for word in self.bad if word in text][:limit] for head in some}
+            {head: Reasons([(word, 1.0) for word in self.bad if word in text][:limit], []) for head in some}
             for text, some in zip(texts, heads, strict=True)
         ]
 

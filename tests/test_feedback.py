@@ -142,8 +142,23 @@ def test_a_few_alerts_prove_nothing() -> None:
     assert "too few groups" in str(apart)
 
 
+def test_the_more_figures_are_looked_at_the_more_one_needs_to_be_better() -> None:
+    some = rows(300)
+    truth = {row.text: row.sentiment or 0 for row in some}
+    models = reader(0.7, 1, truth), reader(0.9, 2, truth)
+    (alone,) = differences({"a": some}, *models)  # type: ignore[arg-type]
+    among = differences({str(n): some for n in range(12)}, *models)[0]  # type: ignore[arg-type]
+    assert (among.low, among.high) == (alone.low, alone.high), "what is worse is worse at 95 % of each"
+    assert among.surely < alone.surely == alone.low
+
+
 def difference(low: float, high: float) -> Difference:
-    return Difference("a", "accuracy", 100, 0.8, 0.8, low, high)
+    return Difference("a", "accuracy", 100, 0.8, 0.8, low, high, low)
+
+
+def test_better_by_its_own_interval_alone_does_not_replace() -> None:
+    one = Difference("a", "accuracy", 100, 0.8, 0.82, 0.001, 0.03, -0.004)
+    assert (one.better, one.worse, replaces([one])) == (False, False, False)
 
 
 @pytest.mark.parametrize(

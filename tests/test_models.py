@@ -103,7 +103,18 @@ def test_why_explains_every_head(scorer: Scorer, head: str):
         ("   \n\t", "none"),
         ("😀😀🔥", "none"),
         ("12345 !!!", "none"),
-        ("火", "other"),
+        ("火", "zh"),
+        ("！！停。", "zh"),
+        ("の", "other"),
+        ("おいしいの", "other"),
+        ("カ ラ オ ケ", "other"),
+        ("東京は", "other"),
+        ("私の猫は", "other"),
+        ("東京の天気が", "other"),
+        ("大丈夫です", "other"),
+        ("お茶", "other"),
+        ("私の猫の名の字", "other"),
+        ("한국의 지하철", "other"),
         ("Breaking: fire in the city centre, three people hurt", "other"),
         ("ありがとうございます、東京は晴れです", "other"),
         ("안녕하세요 여러분", "other"),
@@ -116,6 +127,14 @@ def test_what_is_not_chinese_gets_the_base_rates(scorer: Scorer, text: str, lang
     assert scores.signals == scorer.score([""])[0].signals
     assert max(scores.signals) < 0.2
     assert scorer.why(text, "safety") == []
+
+
+@pytest.mark.parametrize(
+    "text", ["地铁の着火", "停电の", "奶茶の日常", "停电 の 通知", "Σ(っ °Д °;)っ 着火", "停电", "地铁の着火了"]
+)
+def test_one_kana_makes_no_short_chinese_text_japanese(scorer: Scorer, text: str):
+    (scores,) = scorer.score([text, "おいしい"])[:1]
+    assert (scores.lang, scores.abstained) == ("zh", False)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from local_site import free_port
 from lxml import html as lxml_html
+from msgspec.structs import replace
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -432,10 +433,25 @@ def test_search_that_cannot_be_read_says_so(site: Site, asked: dict[str, str]) -
     assert "wrong" in answer.text
 
 
+def test_each_post_says_which_words_and_phrases_moved_its_score() -> None:
+    why = {"safety": (("三号线冒烟", 2.5), ("<i>演习", -1.0))}
+    post = replace(alert().evidence[0], why=why)
+    drawn = Pictures().of(alert(evidence=(post,)), NOW, "zh")
+    said = lxml_html.fromstring(drawn).xpath("//*[contains(@class, 'why') and contains(@class, 'meta')]/text()")
+    assert said == ["安全 ↑ 三号线冒烟 ↓ <i>演习"]
+
+
 def test_hostile_posts_stay_text() -> None:
     evil = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
     post = Evidence(
-        id="p", source=evil, published_at=NOW, title=evil, url="javascript:alert(1)", excerpt=evil, words=(evil, "<")
+        id="p",
+        source=evil,
+        published_at=NOW,
+        title=evil,
+        url="javascript:alert(1)",
+        excerpt=evil,
+        words=(evil, "<"),
+        why={"safety": ((evil, 1.0), (evil, -1.0))},
     )
     drawn = Pictures().of(alert(title=evil, evidence=(post,), sources={evil: 3}, signals={}, history=()), NOW, "zh")
     tree = lxml_html.fromstring(drawn)

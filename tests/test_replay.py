@@ -36,7 +36,7 @@ class NewModels:
     def score(self, texts: Sequence[str]) -> list[Scores]:
         return [self._scores for _ in texts]
 
-    def whys(self, *_: Any) -> Any:
+    def phrases(self, *_: Any) -> Any:
         raise AssertionError("no mention is written, so no word is looked for")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tingchao.config.topics import Topic
-from tingchao.models.reasons import reasons
+from tingchao.models.reasons import Reasons, reasons
 from tingchao.models.scorer import Scorer
 from tingchao.models.scores import HEADS, SIGNALS, Scores
 from tingchao.pipeline.matching import Matcher
@@ -44,11 +44,11 @@ class Counting:
     def score(self, texts: Sequence[str]) -> list[Scores]:
         return [self._scores(text) for text in texts]
 
-    def whys(
-        self, texts: Sequence[str], heads: Sequence[Sequence[str]], limit: int = 8
-    ) -> list[dict[str, list[tuple[str, float]]]]:
+    def phrases(
+        self, texts: Sequence[str], heads: Sequence[Sequence[str]], limit: int = 8, _: float = 0
+    ) -> list[dict[str, Reasons]]:
         self.asked += [(text, tuple(some)) for text, some in zip(texts, heads, strict=True)]
-        return [{head: [("停运", 2.0), ("恢复", -1.0)][:limit] for head in some} for some in heads]
+        return [{head: Reasons([("停运", 2.0)][:limit], [("恢复", -1.0)][:limit]) for head in some} for some in heads]
 
 
 def mentions(models: Any, texts: Sequence[str], topic: Topic = METRO) -> list[Mention]:
@@ -91,10 +91,10 @@ def test_every_mention_has_words_and_where_nothing_stands_out_those_of_its_topic
         return make_scores(lang="other", abstained=True) if text.startswith("The") else make_scores()
 
     found = mentions(Counting(judged), ["地铁停运了", "今天早高峰坐地铁", "The Metro is closed"])
-    assert [one.words for one in found] == [
-        {"outage": ("停运",)},
-        {"topic": ("地铁", "早高峰")},
-        {"topic": ("metro",)},
+    assert [(one.words, one.why) for one in found] == [
+        ({}, {"outage": (("停运", 2.0), ("恢复", -1.0))}),
+        ({"topic": ("地铁", "早高峰")}, {}),
+        ({"topic": ("metro",)}, {}),
     ]
 
 
@@ -110,8 +110,21 @@ def test_reposts_of_one_text_are_explained_once_and_what_no_topic_watches_never(
 def test_the_shipped_model_names_words_for_anger_without_a_signal(scorer: Scorer) -> None:
     (one,) = mentions(scorer, ["地铁上这个人真讨厌，烦死了，气得我一天都不开心"])
     assert one.scores.given == ()
-    assert set(one.words) <= {"negative", *SIGNALS}
-    assert any(one.words.values())
+    assert one.words == {}
+    assert set(one.why) <= {"negative", *SIGNALS}
+    assert any(one.why.values())
+
+
+def test_a_mention_carries_phrases_for_and_against_in_order_of_strength(scorer: Scorer) -> None:
+    text = "地铁" + ANGRY + "，后来官方通报说是谣言，并没有停运"
+    (one,) = mentions(scorer, [text])
+    (whole,) = reasons(scorer, [text], tuple(one.why), limit=6)
+    for head, moved in one.why.items():
+        assert [word for word, _ in moved] == [word for word, _ in whole[head].ordered][: len(moved)]
+        sizes = [abs(change) for _, change in moved]
+        assert sizes == sorted(sizes, reverse=True)
+    changes = [change for moved in one.why.values() for _, change in moved]
+    assert min(changes) < 0 < max(changes)
 
 
 # Reasons for people

@@ -17,11 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
+from typer.testing import CliRunner
 
+from tingchao.config.language import in_language
 from tingchao.models import measures
 from tingchao.models.calibrate import fitted_scale, fitted_threshold
 from tingchao.models.corpora import JUDGES_ONLY, DataError, Row, corpora, grouped, part_of, read_later, unlabelled
-from tingchao.models.evaluate import Floor, evaluate, pin, read_floors
+from tingchao.models.evaluate import Floor, data_hash, evaluate, held_sets, pin, read_floors
 from tingchao.models.feedback import VERDICTS, Example, challenge
 from tingchao.models.fit import Cut
 from tingchao.models.layers import COLUMNS
@@ -31,6 +33,8 @@ from tingchao.models.scorer import Scorer
 from tingchao.models.scores import SIGNALS
 from tingchao.models.tasks import Questions, questions_of, tasks_of
 from tingchao.models.train import FOLDS, Trained, is_held, that_train, train, unseen_numbers
+from tingchao.pipeline.cli import app
+from tingchao.pipeline.commands.base import t
 
 # One telling word a signal, and words around them; a tiny world in which a model can learn everything.
 WORDS = ("爆炸", "地震", "中毒", "停电", "差评", "诈骗", "网传", "泄露", "求助")
@@ -394,7 +398,9 @@ def test_a_challenger_learns_from_verdicts_and_wins_only_if_it_is_better(
     verdicts = [
         Example(text, ("outage",) if n % 4 else (), f"alert {n}", day + n * HOUR) for n, text in enumerate(texts)
     ]
-    found = challenge(tiny, trained.path.parent, tmp_path, verdicts, seed=3)
+    floors = tmp_path / "pinned.json"
+    pin(evaluate(tiny, trained.path.parent, tmp_path / "CARD.md"), floors)
+    found = challenge(tiny, trained.path.parent, tmp_path, verdicts, seed=3, floors=floors)
     assert (found.learned, found.judged, found.left_out) == (64, 16, 0)
     assert found.champion != found.challenger
     brier = {one.metric: one for one in found.differences if one.name == VERDICTS}["signals, 1 - Brier"]
@@ -404,13 +410,52 @@ def test_a_challenger_learns_from_verdicts_and_wins_only_if_it_is_better(
     assert Scorer.load(trained.path.parent).version == found.champion  # the old one is not touched
 
 
+def test_on_other_texts_than_the_pinned_ones_a_challenger_is_refused_before_training(
+    tiny: Path, trained: Trained, tmp_path: Path
+) -> None:
+    verdicts = [
+        Example(_text(n, "趴窝"), ("outage",), f"alert {n}", datetime(2026, 3, 2, tzinfo=UTC)) for n in range(9)
+    ]
+    said: list[str] = []
+    with pytest.raises(DataError) as caught:
+        challenge(tiny, trained.path.parent, tmp_path / "out", verdicts, say=said.append)
+    got = data_hash(held_sets(corpora(tiny))["weibo2018"])[:12]
+    wanted = next(
+        one.data for one in read_floors(Path(str(measures.__file__)).parent / "floors.json") if "weibo" in one.name
+    )
+    for language, word in (("zh", "还没有训练"), ("en", "nothing was trained")):
+        message = str(in_language(caught.value, language))
+        assert all(part in message for part in (str(tiny), word, f"weibo2018 {got} ≠ {wanted[:12]}", "floors.json"))
+    assert said == []
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_data_or_verdicts_a_challenger_is_refused_in_words(
     tiny: Path, trained: Trained, tmp_path: Path
 ) -> None:
+    floors = tmp_path / "pinned.json"
+    pin(evaluate(tiny, trained.path.parent, tmp_path / "CARD.md"), floors)
     day = datetime(2026, 3, 2, tzinfo=UTC)
     one = Example(_text(1000, "趴窝"), ("outage",), "a", day)
     with pytest.raises(DataError, match=r"no data/ and annotation/.*give that folder"):
         challenge(tmp_path, trained.path.parent, tmp_path / "out", [one])
     with pytest.raises(DataError, match=r"1 posts were judged.*alerts verdict"):
-        challenge(tiny, trained.path.parent, tmp_path / "out", [Example("Hello", (), "a", day)])
+        challenge(tiny, trained.path.parent, tmp_path / "out", [Example("Hello", (), "a", day)], floors=floors)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_commands_say_what_they_made_and_leave_the_shipped_card_alone(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Trained(tmp_path / "tingchao.skops", "0123456789abcdef", 7, 9, 90.0)
+    monkeypatch.setattr("tingchao.models.train.train", lambda *_: made)
+    done = CliRunner().invoke(app, ["train", str(tiny), "--out", str(tmp_path)])
+    assert done.output.startswith(
+        t("said.trained", rows=9, features=7, minutes="1.5", name="0123456789ab", path=made.path)
+    )
+    shipped = [Path(str(measures.__file__)).with_name(name) for name in ("CARD.md", "reference.json")]
+    before = [path.read_bytes() for path in shipped]
+    done = CliRunner().invoke(app, ["evaluate", str(tiny)])
+    assert done.exit_code == 1, "what is not pinned is not known to hold"
+    assert all(part in done.output for part in ("weibo2018", "CARD.md", "reference.json", "≠"))
+    assert [path.read_bytes() for path in shipped] == before

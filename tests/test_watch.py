@@ -85,11 +85,12 @@ def talk(start: datetime, hours: int, an_hour: int, name: str = "talk") -> list[
 # What is counted
 
 
+WHY = {"safety": (("三号线冒烟", 2.5), ("没有", -1.0), ("地铁", 0.5))}
+
+
 def test_three_reports_of_an_accident_become_a_candidate_with_its_evidence(world: World) -> None:
     reports = [
-        mention(
-            f"r{n}", T0 - n * MINUTE, text=f"地铁三号线冒烟 {n}", scores=scores("safety"), words={"safety": ("冒烟",)}
-        )
+        mention(f"r{n}", T0 - n * MINUTE, text=f"地铁三号线冒烟 {n}", scores=scores("safety"), why=WHY)
         for n in range(3)
     ]
     (candidate,) = world.run(*reports)
@@ -100,9 +101,17 @@ def test_three_reports_of_an_accident_become_a_candidate_with_its_evidence(world
     assert candidate.severity == 2.0
     assert candidate.sure == 0.99
     assert [(one.id, one.role) for one in candidate.evidence] == [("r2", "first"), ("r1", "strong"), ("r0", "strong")]
-    assert candidate.evidence[0].words == ("冒烟",)
+    assert (candidate.evidence[0].words, candidate.evidence[0].why) == (("三号线冒烟", "地铁"), WHY)
     assert sum(candidate.curve) == 3
     assert candidate.reason.start <= T0 - 2 * MINUTE < T0 < candidate.reason.end
+
+
+def test_mentions_of_before_have_single_words_for_the_heads(world: World) -> None:
+    old = [
+        mention(f"o{n}", T0, text=f"冒烟 {n}", scores=scores("safety"), words={"safety": ("冒烟",)}) for n in range(3)
+    ]
+    (candidate,) = world.run(*old)
+    assert {(one.words, tuple(one.why)) for one in candidate.evidence} == {(("冒烟",), ())}
 
 
 def test_500_reposts_of_one_text_weigh_less_than_five_voices(world: World) -> None:

@@ -48,9 +48,12 @@ def train(
     db: Database = DB,
 ) -> None:
     from tingchao.models import train as training
+    from tingchao.models import versions
 
     if not feedback:
-        out(str(training.train(data, to or Path(training.__file__).parent, seed, say)))
+        found = training.train(data, to or Path(training.__file__).parent, seed, say)
+        name, minutes = found.sha256[: versions.NAME], f"{found.seconds / 60:.1f}"
+        out(t("said.trained", rows=found.rows, features=found.features, minutes=minutes, name=name, path=found.path))
         return
     if to is not None:
         raise Refused("--feedback writes into [models] dir of tingchao.toml, by default beside the database: no --out")
@@ -95,8 +98,12 @@ def evaluate(data: DataFolder) -> None:
     from tingchao.models.versions import SHIPPED_FOLDER
 
     report = evaluation.evaluate(data)
-    drift.write_reference(data, SHIPPED_FOLDER)
     out(str(report))
+    if report.elsewhere:
+        sets = "; ".join(report.elsewhere)
+        say(t("said.elsewhere", folder=data, floors=SHIPPED_FOLDER / evaluation.FLOORS, sets=sets), error=True)
+    else:
+        drift.write_reference(data, SHIPPED_FOLDER)
     raise typer.Exit(0 if report.floors_hold else 1)
 
 
