@@ -64,7 +64,7 @@ class Limits(NamedTuple):
 
 # A topic has a few events at a time and words of its own; measured on all of CrisisLexT26 as one scope, 2,048 places
 # instead of 16,384 cost 0.01 to 0.1 of F1. 2,000 topics with 12 events of one post each take 50 MB, of
-# several posts 150 MB.
+# several posts 100 MB.
 TOPICS = Limits(dims=2_048, events=12, texts=50_000)
 STREAM = Limits(dims=16_384, events=128, texts=200_000)  # one stream of everything
 

@@ -8,7 +8,7 @@ Terms are hashed into a fixed number of places. Scopes know nothing of each othe
 once, since a call of numpy costs as much as the sums of one post.
 
 Most events have one post, and share few of their terms with another. So a bit for each place and event says who told
-it, and only an event of several posts has counts.
+it, and only an event of several posts has counts: bytes, and a second row of them once a term was counted 256 times.
 
 State keys: `b/scope` (terms of forgotten events), `g/scope/n` (the latest `_BURIED` of them one by one).
 """
@@ -42,7 +42,7 @@ _UNIT = 4096  # logarithms are summed as whole numbers of this unit, so that it 
 _UNTOLD = round(float(np.log(np.float32(BACKGROUND))) * _UNIT)  # of a term that an event does not have
 _NEVER = -(2**40)
 _ONCE = np.array([1], dtype="<u2").tobytes()
-_BITS = 8  # of a byte
+_BITS, _BYTE = 8, 255  # of a byte, and the greatest one
 
 
 class Bag(msgspec.Struct, array_like=True):
@@ -70,9 +70,9 @@ class Mixtures:
         self._sizes, self._mass, self._last = np.zeros(64), np.zeros(64), np.zeros(64)
         self._free = list(range(63, 0, -1))
         self._alone: dict[int, bytes] = {}  # places of the only post of an event, by row
-        self._counts = np.zeros((16, dims), dtype=np.uint16)  # of the others
-        self._counts[0] = 1  # stands for all that are alone
-        self._counted = np.zeros(64, dtype=np.intp)  # the row in `counts` of each event
+        self._counts = np.zeros((16, dims), dtype=np.uint8)  # of the others; row 0 stays empty
+        self._lower = np.zeros(64, dtype=np.intp)  # the row in `counts` of each event
+        self._upper = np.zeros(64, dtype=np.intp)  # and that of its upper bytes, if it has any
         self._free_counts = list(range(15, 0, -1))
         for key in list(memory):
             if key.startswith("b/") and "#" not in key:
@@ -103,7 +103,7 @@ class Mixtures:
         event = rows[post, slot]
         usual = (self._usual.take(known[term]) + 1) / (self._terms[numbers] + lengths + _CALM)[post]
         weight = ((1 - BACKGROUND) / usual).astype(np.float32)
-        share = self._counts.take(self._counted[event] * self._dims + every[term]) * weight
+        share = np.maximum(self._counts_of(event, every[term]), 1) * weight
         share /= np.maximum(self._sizes[event], 1).astype(np.float32)
         logs = np.rint(np.log(share + np.float32(BACKGROUND)) * _UNIT).astype(np.int64) - _UNTOLD
         terms = np.zeros(rows.shape, dtype=np.int64) + _UNTOLD * lengths[:, None]
@@ -163,12 +163,16 @@ class Mixtures:
         self._sizes[rows] += lengths
         self._terms[numbers] += lengths
         self._heard(rows, at)
-        counted = np.repeat(self._counted[rows] * self._dims, lengths)
-        told = (counted + every)[counted > 0]
+        event = np.repeat(rows, lengths)
+        several = self._lower[event] > 0
+        event, every = event[several], every[several]
+        told = self._lower[event] * self._dims + every
         self._counts.reshape(-1)[told] += 1
-        if len(told) and self._counts.reshape(-1)[told].max() >= _MOST:
+        for n in np.flatnonzero(self._counts.take(told) == 0).tolist():
+            self._carry(event.item(n), every.item(n))
+        if self._counts_of(event, every).max(initial=0) >= _MOST:
             for scope, slot, row in zip(scopes, slots.tolist(), rows.tolist(), strict=True):
-                if (self._counts[self._counted[row]] >= _MOST).any():
+                if self._row_of(row).max() >= _MOST:
                     self._halve(scope, slot, row)
 
     def again(self, scopes: Sequence[str], names: Sequence[str], at: NDArray[np.float64]) -> None:
@@ -206,7 +210,7 @@ class Mixtures:
         self._alone[row] = bag.places
         if (counts > 1).any():
             self._count(row)
-            self._counts[self._counted[row], places] = counts
+            self._put(row, _dense(places, counts, self._dims))
         self._sizes[row], self._mass[row], self._last[row] = counts.sum(), bag.mass, bag.last
         self._unearth(scope, _dense(places, counts, self._dims))
 
@@ -223,30 +227,49 @@ class Mixtures:
             self._buried[scope] = self._buried.get(scope, 0) + 1
             self._names[scope][slot] = ""
             if self._alone.pop(row, None) is None:
-                self._free_counts.append(int(self._counted[row]))
+                self._free_counts += [counts for counts in (self._lower.item(row), self._upper.item(row)) if counts]
             self._free.append(row)
             gone.append(np.frombuffer(found, dtype="<u2"))
         lengths = [len(one) for one in gone]
         known = np.repeat(numbers * self._dims, lengths) + np.concatenate(gone)
         self._told[known, np.repeat(slots, lengths) // _BITS] &= ~np.repeat(_bit(np.array(slots)), lengths)
-        self._rows[numbers, slots], self._sizes[rows], self._mass[rows], self._counted[rows] = 0, 0, 0, 0
+        self._rows[numbers, slots], self._sizes[rows], self._mass[rows] = 0, 0, 0
+        self._lower[rows], self._upper[rows] = 0, 0
         for scope in scopes:
             if self._buried[scope] >= _BURIED:
                 self._merge(scope)
 
     def _count(self, row: int) -> None:
         """From now on the terms of the event are counted."""
-        if not self._free_counts:
-            most = len(self._counts)
-            self._counts, self._free_counts = _doubled(self._counts), list(range(2 * most - 1, most - 1, -1))
-        self._counted[row] = counted = self._free_counts.pop()
-        self._counts[counted] = 0
-        self._counts[counted, np.frombuffer(self._alone.pop(row), dtype="<u2")] = 1
+        self._lower[row] = lower = self._take_counts()
+        self._counts[lower, np.frombuffer(self._alone.pop(row), dtype="<u2")] = 1
+
+    def _carry(self, row: int, place: int) -> None:
+        """The lower byte of a count went from 255 to 0."""
+        self._upper[row] = self._upper[row] or self._take_counts()
+        self._counts[self._upper[row], place] += 1
+
+    def _put(self, row: int, counts: NDArray[np.uint16]) -> None:
+        """Set the counts of an event in all places."""
+        self._counts[self._lower[row]] = counts & _BYTE
+        if self._upper[row] or (counts > _BYTE).any():
+            self._upper[row] = self._upper[row] or self._take_counts()
+            self._counts[self._upper[row]] = counts >> _BITS
+
+    def _counts_of(self, rows: Slots, places: Places) -> NDArray[np.uint16]:
+        """How often each event was told with a place; 0 where it is alone."""
+        lower, upper = self._lower[rows] * self._dims + places, self._upper[rows] * self._dims + places
+        return _joined(self._counts.take(lower), self._counts.take(upper))
+
+    def _row_of(self, row: int) -> NDArray[np.uint16]:
+        """The same of one event in all places."""
+        lower, upper = self._counts[self._lower[row]], self._upper[row]
+        return _joined(lower, self._counts[upper]) if upper else lower.astype(np.uint16)
 
     def _halve(self, scope: str, slot: int, row: int) -> None:
         """Count the terms of an event half."""
-        counts = self._counts[self._counted[row]]
-        counts >>= 1
+        counts = self._row_of(row) // 2
+        self._put(row, counts)
         self._sizes[row] = counts.sum()
         none = self._scopes[scope] * self._dims + np.flatnonzero(counts == 0)
         self._told[none, slot // _BITS] &= ~_bit(np.array(slot))
@@ -257,8 +280,8 @@ class Mixtures:
         number = self._scopes[scope]
         rows = self._rows[number]
         alone = b"".join([self._alone.get(row, b"") for row in rows.tolist()])
-        counted = self._counts[[row for row in self._counted[rows].tolist() if row]]
-        gone = self._usual[number] - counted.sum(axis=0, dtype=np.uint32)
+        gone = self._usual[number] - self._counts[self._lower[rows]].sum(axis=0, dtype=np.uint32)
+        gone -= self._counts[self._upper[rows]].sum(axis=0, dtype=np.uint32) << _BITS
         gone -= np.bincount(np.frombuffer(alone, dtype="<u2"), minlength=self._dims).astype(np.uint32)
         if gone.sum() > _LONG_AGO:
             self._usual[number] -= gone - gone // 2
@@ -277,7 +300,7 @@ class Mixtures:
         alone = self._alone.get(row)
         if alone is not None:
             return alone, _ONCE * (len(alone) // len(_ONCE))
-        counts = self._counts[self._counted[row]]
+        counts = self._row_of(row)
         found = np.flatnonzero(counts)
         return found.astype("<u2").tobytes(), counts[found].astype("<u2").tobytes()
 
@@ -310,14 +333,26 @@ class Mixtures:
         if not self._free:
             rows = len(self._sizes)
             self._free = list(range(2 * rows - 1, rows - 1, -1))
-            self._sizes, self._counted = _doubled(self._sizes), _doubled(self._counted)
-            self._mass, self._last = _doubled(self._mass), _doubled(self._last)
+            self._lower, self._upper = _doubled(self._lower), _doubled(self._upper)
+            self._sizes, self._mass, self._last = _doubled(self._sizes), _doubled(self._mass), _doubled(self._last)
         return self._free.pop()
+
+    def _take_counts(self) -> int:
+        if not self._free_counts:
+            most = len(self._counts)
+            self._counts, self._free_counts = _doubled(self._counts), list(range(2 * most - 1, most - 1, -1))
+        row = self._free_counts.pop()
+        self._counts[row] = 0
+        return row
 
 
 def _bit(slots: Slots) -> NDArray[np.uint8]:
     """The bit of each slot in its byte."""
     return np.left_shift(1, slots % _BITS).astype(np.uint8)
+
+
+def _joined(lower: NDArray[np.uint8], upper: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    return lower + upper * np.uint16(_BYTE + 1)
 
 
 def _doubled(array: NDArray[Number]) -> NDArray[Number]:

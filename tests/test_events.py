@@ -331,6 +331,27 @@ def test_the_terms_of_a_great_event_count_half_and_a_restart_changes_nothing(mon
         resumed = Events(memory, ROOMY)
 
 
+def test_terms_are_counted_beyond_a_byte_also_after_a_restart_and_from_nothing_in_the_next_event() -> None:
+    def posts(mixtures: mixture.Mixtures, name: str, *lengths: int) -> mixture.Bag:
+        for length in lengths:
+            mixtures.add(["t"], [name], [np.arange(length)], np.zeros(1))
+        return mixtures.bag("t", name)
+
+    def counts(bag: mixture.Bag) -> list[int]:
+        return np.frombuffer(bag.counts, dtype="<u2").tolist()
+
+    straight, resumed = (mixture.Mixtures({}, dims=8, most=2) for _ in range(2))
+    straight.begin(["t"], ["great"], np.zeros(1))
+    bag = posts(straight, "great", *[3] * 255, *[2] * 258)
+    assert counts(bag) == [513, 513, 255]
+    resumed.restore("t", "great", bag)
+    assert resumed.bag("t", "great") == bag
+    assert counts(posts(resumed, "great", 4)) == counts(posts(straight, "great", 4)) == [514, 514, 256, 1]
+    straight.drop("t", "great")
+    straight.begin(["t"], ["small"], np.zeros(1))
+    assert counts(posts(straight, "small", *[3] * 256)) == [256] * 3
+
+
 @given(st.lists(st.integers(0, 59), min_size=1, max_size=120), st.lists(st.integers(1, 40), max_size=6))
 @settings(max_examples=25, deadline=None)
 def test_restarts_and_batches_change_nothing(picks: list[int], cuts: list[int]) -> None:
