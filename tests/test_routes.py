@@ -440,6 +440,21 @@ def test_silence_of_a_source_that_cannot_be_read_is_no_news() -> None:
     assert (room.why(topic="metro"), room.why(topic="water")) == ("inhibited", "")
 
 
+def test_the_silence_of_two_sources_is_news_as_long_as_one_of_them_can_be_read() -> None:
+    room = Room()
+    room.settings = replace(room.settings, routes=load().routes)
+    room.restart()
+    about_source(room, "@source/paper", "source_failing")
+    about_source(room, "metro", "absence", "paper")
+    about_source(room, "metro", "absence", "forum")
+    assert room.why(topic="metro") == ""
+    about_source(room, "@source/forum", "source_failing")
+    room.wait(HOUR)
+    about_source(room, "metro", "absence", "forum")
+    about_source(room, "metro", "absence", "paper")
+    assert room.why(topic="metro") == "inhibited"
+
+
 def test_when_nothing_can_be_read_that_alone_is_told() -> None:
     room = Room()
     room.settings = replace(room.settings, routes=load().routes)

@@ -167,7 +167,7 @@ def _line(alert: Alert, change: str, woken: Sequence[str], held: Mapping[str, st
         "level": alert.level,
         "sure": alert.sure,
         "posts": alert.posts,
-        "rules": [reason.rule for reason in alert.reasons],
+        "rules": list(dict.fromkeys(reason.rule for reason in alert.reasons)),
         "woken": list(woken),
         "held": held,  # the other channels, each with the reason
         "change": change,  # against the rules in force: same, new, or lost (only those would have fired)
