@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated
 
@@ -34,6 +34,7 @@ KINDS = SOURCE_KINDS | frozenset(
         "any",
     }
 )
+FIXED = frozenset({"level", "kind", "signal", "state"})  # labels whose values no setting adds to
 STATES = frozenset({"open", "acknowledged", "in_hand", "resolved", "false_alarm", "past"})
 
 # Topics of alerts on one source, with its name behind, and on most of them; '@' stands in no name of a topic.
@@ -68,6 +69,11 @@ class Matcher:
         else:
             found = self.value in values
         return found == (self.operator in {"=", "=~"})
+
+    def names_one_of(self, values: Iterable[str]) -> bool:
+        """Whether it tells any of the values, or the lack of one, apart from others."""
+        positive = replace(self, operator=self.operator.replace("!", "=").replace("==", "="))
+        return any(positive.fits({self.label: (value,)}) for value in (*values, ""))
 
 
 def parse(text: str) -> Matcher:
