@@ -17,7 +17,7 @@ from tingchao.alerts import decide, ledger, watch
 from tingchao.alerts.backtest import Known, held, quality, replay, same, woken
 from tingchao.alerts.known import read
 from tingchao.alerts.series_file import verdicts
-from tingchao.config.language import in_language
+from tingchao.config.language import in_language, text
 from tingchao.config.load import ConfigError
 from tingchao.config.routes import RoutesFile
 from tingchao.config.rules import Rule
@@ -26,6 +26,7 @@ from tingchao.models.scores import SIGNALS, Scores
 from tingchao.pipeline import score
 from tingchao.pipeline.cli import app
 from tingchao.pipeline.clock import ManualClock
+from tingchao.pipeline.commands.base import LANGUAGE
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.log import output
 from tingchao.pipeline.past import Stored, from_lines, from_store, mentions
@@ -223,6 +224,19 @@ def test_the_command_runs_a_series(tmp_path: Path) -> None:
         {"timestamp": "2026-01-01 00:00:00", "value": 5.0, "expected": None, "score": 0.0, "alert": False},
         {"timestamp": "2026-01-01 01:00:00", "value": None, "expected": None, "score": 0.0, "alert": False},
     ]
+
+
+def test_a_series_out_of_order_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "s.csv"
+    rows = [f"2026-01-{day:02} 00:00:00,5" for day in range(1, 29)]
+    file.write_text("\n".join(["timestamp,value", *rows]), encoding="utf-8")
+    assert CliRunner().invoke(app, ["backtest", "--series", str(file)]).stderr == ""
+    rows[25] = rows[25].replace("2026", "2062")
+    file.write_text("\n".join(["timestamp,value", *rows]), encoding="utf-8")
+    done = CliRunner().invoke(app, ["backtest", "--series", str(file)])
+    assert len(done.stdout.splitlines()) == 28
+    fields = {"count": 2, "first": "2026-01-27 00:00:00", "before": "2062-01-26 00:00:00"}
+    assert "".join(done.stderr.split()) == "".join(text("cli.said.series_late", LANGUAGE, **fields).split())
 
 
 @pytest.mark.parametrize(

@@ -119,10 +119,17 @@ def _known(file: str, now: datetime) -> Sequence[Any] | None:
 def _series(file: str, settings: Settings) -> None:
     from tingchao.alerts.series_file import verdicts
 
+    late, first, before, newest = 0, "", "", (float("-inf"), "")
     with opened(file) as stream, _text(stream) as lines:
         for row, found in verdicts(lines, file, settings.rules):
+            if found.late:
+                first, before = (first, before) if late else (row.timestamp, newest[1])
+                late += 1
+            newest = max(newest, (row.at, row.timestamp))
             line = {"timestamp": row.timestamp, "value": row.value, "expected": found.expected}
             out(msgspec.json.encode(line | {"score": found.score, "alert": found.alert}).decode())
+    if late:
+        say(t("said.series_late", count=late, first=first, before=before), error=True)
 
 
 def _text(stream: BinaryIO) -> TextIO:
