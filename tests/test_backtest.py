@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as replaced
 from typer.testing import CliRunner
 
-from tingchao.alerts import decide, ledger, watch
+from tingchao.alerts import backtest, decide, ledger, watch
 from tingchao.alerts.backtest import Known, held, quality, replay, same, woken
 from tingchao.alerts.known import read
 from tingchao.alerts.series_file import verdicts
@@ -30,14 +31,14 @@ from tingchao.pipeline.commands.base import LANGUAGE
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.log import output
 from tingchao.pipeline.past import Stored, from_lines, from_store, mentions
-from tingchao.pipeline.records import Alert, Post, Scored
+from tingchao.pipeline.records import Alert, Mention, Post, Scored, Tick
 from tingchao.pipeline.rows import Line
 from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.sqlite_store import SqliteStore
 from tingchao.pipeline.stage import Runner
 
 T0 = datetime(2026, 3, 2, tzinfo=UTC)
-MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SAFETY = Rule(name="safety", kind="signal", signal="safety", threshold=2.0, min_posts=3, level=3)
 MANY = Rule(name="many", kind="baseline", min_posts=5)
 
@@ -135,6 +136,40 @@ def test_a_file_is_read_as_if_each_post_came_when_it_was_published() -> None:
     assert bad == {"post.no_text": 1}
     (later,) = from_lines(lines, T0 + 99 * HOUR, (T0 + HOUR, T0 + 90 * HOUR), Counter())
     assert later.text == second.text
+
+
+def test_a_post_without_a_time_or_of_the_future_has_no_place_in_the_past() -> None:
+    bad = Counter[str]()
+    times = (None, "gestern", "2026-03-02T08:00:00+08:00", "2062-03-02T08:00:00+08:00")
+    lines = [Line(n, 10, str(n), {"text": f"地铁 {n}", "published_at": at}) for n, at in enumerate(times)]
+    (found,) = from_lines(lines, T0 + HOUR, (None, None), bad)
+    assert found.text == "地铁 2"
+    assert bad == {"post.no_time": 1, "post.bad_time": 1, "post.future": 1}
+
+
+def test_years_without_a_post_take_no_time_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = with_rules(SAFETY, MANY, Rule(name="words", kind="new_term", threshold=5))
+    posts = story()
+    posts += [moved(one, one.published_at + 120 * DAY) for one in posts]
+    found = list(mentions(posts, settings, Words()))
+    expected, ticked = replay(found, settings), ticks(found, settings)
+    monkeypatch.setattr(backtest, "_memory_of", lambda _: None)
+    assert replay(found, settings) == expected
+    assert len(expected) >= 3
+    assert ticked < ticks(found, settings) * 0.7
+    monkeypatch.undo()
+    old = moved(posts[0], datetime(1970, 1, 2, tzinfo=UTC))
+    assert ticks(list(mentions([old, *posts], settings, Words())), settings) < 2.5 * ticked
+    silent = replace(settings, rules=(Rule(name="silent", kind="absence", window=DAY),))
+    assert backtest._memory_of(silent) is None, "silence is told each hour"
+
+
+def moved(one: Post, at: datetime) -> Post:
+    return replaced(one, id=f"{one.id} moved", published_at=at, fetched_at=at)
+
+
+def ticks(found: Sequence[Mention], settings: Settings) -> int:
+    return sum(isinstance(records[0], Tick) for records, _ in backtest._beats(found, backtest._memory_of(settings)))
 
 
 def test_known_events_give_precision_recall_and_delay() -> None:
