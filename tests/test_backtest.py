@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -330,6 +331,19 @@ def test_a_series_of_excel_is_read(tmp_path: Path) -> None:
     file.write_bytes("备注, Timestamp ,Value\r\n事故,2026-01-01 00:00:00,5\r\n".encode("gbk"))
     done = CliRunner().invoke(app, ["backtest", "--series", str(file)])
     assert json.loads(done.stdout)["value"] == 5.0
+
+
+def test_a_packed_series_is_read_and_one_that_breaks_off_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "s.csv.gz"
+    rows = "\n".join(["timestamp,value", *[f"2026-01-{n // 24 + 1:02} {n % 24:02}:00:00,{n % 7}" for n in range(600)]])
+    packed = gzip.compress(rows.encode())
+    file.write_bytes(packed)
+    done = CliRunner().invoke(app, ["backtest", "--series", str(file)])
+    assert len(done.stdout.splitlines()) == 600
+    file.write_bytes(packed[:-200])
+    done = CliRunner().invoke(app, ["backtest", "--series", str(file)])
+    assert isinstance(done.exception, Refused)
+    assert in_language(done.exception, "zh") != in_language(done.exception, "en")
 
 
 def test_verdicts_come_while_a_series_is_still_read() -> None:
