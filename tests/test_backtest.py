@@ -214,6 +214,9 @@ def test_events_are_read_from_a_table_and_mistakes_are_told_with_their_line() ->
     with pytest.raises(Refused, match="no column at") as caught:
         read(["when\n"], "e.csv", T0)
     assert in_language(caught.value, "zh") == "e.csv：没有 at 列；第一行应为 at,until,topic,name"
+    with pytest.raises(Refused, match="line 2: not CSV") as caught:
+        read(["at\n", "soon\rlater\n"], "e.csv", T0)
+    assert "第 2 行：不是 CSV" in str(in_language(caught.value, "zh"))
     with pytest.raises(Refused, match="line 2"):
         read(["at\n", "soon\n"], "e.csv", T0)
     with pytest.raises(Refused, match=r"line 2: until .* is before at"):

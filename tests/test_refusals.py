@@ -108,6 +108,22 @@ def test_a_silence_of_a_topic_that_is_not_configured_stands_and_says_so(
     assert told in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "chinese"),
+    [
+        (["search", "a", "--json", "--csv"], "--json 和 --csv 只能写一个"),
+        (["train", "--feedback", "--out", "x"], "--feedback 写入"),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused_in_chinese_too(
+    database: Path, words: list[str], chinese: str
+) -> None:
+    folder = [str(database.parent)] if words[0] == "train" else []
+    done = CliRunner().invoke(app, [*words, *folder, "--db", str(database)])
+    assert isinstance(done.exception, Refused), done.output
+    assert str(in_language(done.exception, "zh")).startswith(chinese)
+
+
 def test_who_gives_up_on_a_locked_file_does_not_say_that_it_still_tries(
     database: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tingchao.config.language import Said
 from tingchao.config.settings import Settings, load
 from tingchao.pipeline import shows
 from tingchao.pipeline.backends import model_folder, open_log, open_store, require, require_posts
@@ -53,7 +54,7 @@ def train(
         out(str(training.train(data, to or Path(training.__file__).parent, seed, say)))
         return
     if to is not None:
-        raise Refused("--feedback writes into [models] dir of tingchao.toml, by default beside the database: no --out")
+        raise Refused(Said("error.feedback_out"))
     _train_on_feedback(load(config), db, data, seed, dry=dry)
 
 
