@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -65,3 +65,11 @@ class Absences:
         """Write what is remembered into the keyed state."""
         if self._rules:
             shards.put(self._memory, "@absences", msgspec.json.encode((self._last, self._told, self._ticked)))
+
+
+def silent_sources(reasons: Iterable[Reason]) -> list[Reason]:
+    """Those that tell of the silence of a source, without sources that speak again: of them nothing more is told."""
+    found = [reason for reason in reasons if reason.kind == "absence" and reason.detail]
+    newest = max((reason.end for reason in found), default=None)
+    again = timedelta(seconds=Absences.AGAIN)
+    return [reason for reason in found if newest is not None and reason.end >= newest - again]

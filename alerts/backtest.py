@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from statistics import median
 
-from tingchao.alerts.decide import Decide
+from tingchao.alerts.decide import FORGET, Decide
 from tingchao.alerts.hours import BASELINE
 from tingchao.alerts.watch import Watch
 from tingchao.alerts.why import Why, delivery_to
@@ -22,6 +22,7 @@ from tingchao.pipeline.records import Alert, Candidate, Mention, Record, Tick, d
 from tingchao.pipeline.stage import Input, Memory
 
 _AFTER = timedelta(hours=6)  # of ticks beyond the last mention, so that what is quiet ends
+_HOUR = timedelta(hours=1)
 _BEFORE = timedelta(hours=1)  # an event may be talked of before its official time
 _DURING = timedelta(hours=24)  # how long an event without an end is talked of
 
@@ -88,7 +89,8 @@ def replay(mentions: Iterable[Mention], settings: Settings) -> list[Alert]:
         for alert in _alerts(told.outputs):
             alerts[alert.id] = alert
 
-    for records, at in _beats(sorted(mentions, key=lambda one: (one.fetched_at, one.id, one.topic))):
+    found = sorted(mentions, key=lambda one: (one.fetched_at, one.id, one.topic))
+    for records, at in _beats(found, _memory_of(settings)):
         work(records, at)
     return sorted(alerts.values(), key=lambda alert: (alert.opened_at, alert.id))
 
@@ -127,17 +129,35 @@ def quality(alerts: Sequence[Alert], known: Sequence[Known]) -> Quality:
     return Quality(len(alerts), right, len(known), len(delays), tuple(delays))
 
 
-def _beats(mentions: Sequence[Mention]) -> Iterator[tuple[list[Record], datetime]]:
-    """Mentions that came at one time, and between them a tick at the end of each bucket."""
+def _memory_of(settings: Settings) -> timedelta | None:
+    """How long after a mention it may still count, whatever for; None where silence itself is told of."""
+    if any(rule.kind == "absence" for rule in settings.rules):
+        return None
+    main = settings.main
+    spans = [timedelta(hours=BASELINE), main.decide.quiet, main.keep.lateness, main.budget.history + timedelta(days=1)]
+    return max(*spans, *(rule.window + rule.for_ for rule in settings.rules)) + FORGET + timedelta(days=1)
+
+
+def _beats(mentions: Sequence[Mention], memory: timedelta | None) -> Iterator[tuple[list[Record], datetime]]:
+    """Mentions that came at one time, and between them a tick at the end of each bucket.
+
+    Of a stretch without mentions in which all of before is forgotten, only the beginning, as long as `memory`, and as
+    much of the end have ticks: one post of years ago would take minutes, and nothing can happen in between.
+    """
     if not mentions:
         return
     step = timedelta(seconds=BUCKET)
     tick = datetime.fromtimestamp(mentions[0].fetched_at.timestamp() // BUCKET * BUCKET, UTC)
+    resting = None  # from when on nothing is remembered
     for at, group in groupby(mentions, key=lambda one: one.fetched_at):
         while tick < at:  # in the log, mentions of the same time stand before it: `score` wrote them first
+            if memory is not None and resting is not None and tick >= resting:
+                tick += max(timedelta(0), at - memory - tick) // _HOUR * _HOUR  # whole ones: some work is done hourly
+                resting = None
             yield [Tick(at=tick)], tick
             tick += step
         yield list(group), at
+        resting = None if memory is None else at + memory
     while tick <= mentions[-1].fetched_at + _AFTER:
         yield [Tick(at=tick)], tick
         tick += step

@@ -175,16 +175,18 @@ def _forecast(rows: Sequence[Opened], groups: Sequence[Sequence[Opened]], shifts
         threshold=cut,
         told=len(told) / shifts,
         precision=_precision(told, cut),
-        precision_interval=_interval(groups, lambda sample: _precision(sample, cut)),
+        precision_interval=_wider(
+            _interval(groups, lambda sample: _precision(sample, cut)), sum(row.sure for row in told), len(told)
+        ),
         recall=_recall(rows, cut),
-        recall_interval=_interval(groups, lambda sample: _recall(sample, cut)),
+        recall_interval=_recall_interval(rows, groups, cut),
         judged=len(judged),
         right=right / len(judged) if judged else None,
         right_interval=wilson(right, len(judged)) if judged else None,
     )
 
 
-def wilson(right: int, number: int) -> tuple[float, float]:
+def wilson(right: float, number: float) -> tuple[float, float]:
     """The 95 % interval of a share (Wilson 1927)."""
     z = 1.959964
     share, base = right / number, 1 + z * z / number
@@ -249,3 +251,20 @@ def _interval(
     if not found:
         return None
     return found[int(0.025 * (len(found) - 1))], found[int(0.975 * (len(found) - 1) + 0.5)]
+
+
+def _recall_interval(
+    rows: Sequence[Opened], groups: Sequence[Sequence[Opened]], cut: float
+) -> tuple[float, float] | None:
+    drawn = _interval(groups, lambda sample: _recall(sample, cut))
+    if cut <= 0:  # all are told: no chance is in that
+        return drawn
+    return _wider(drawn, sum(row.sure for row in rows if row.sure >= cut), sum(row.sure for row in rows))
+
+
+def _wider(drawn: tuple[float, float] | None, right: float, number: float) -> tuple[float, float] | None:
+    """What contains both: few shifts drawn again say nothing of what other shifts bring, a share of few does."""
+    if drawn is None or number <= 0:
+        return drawn
+    low, high = wilson(right, number)
+    return min(low, drawn[0]), max(high, drawn[1])

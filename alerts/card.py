@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from tingchao.alerts.absence import silent_sources
 from tingchao.alerts.precedents import Precedent
 from tingchao.alerts.representatives import representatives
 from tingchao.alerts.sources import about_sources
@@ -50,9 +51,12 @@ class Card:
 def headline(alert: Alert, language: str) -> str:
     """What the alert is about, in one line."""
     reason = min(alert.reasons, key=_weight)
-    return text(
-        f"alert.headline.{_kind(reason)}", language, title=alert.title, **_facts(reason, alert.updated_at, language)
-    )
+    facts = _facts(reason, alert.updated_at, language)
+    if _measured(reason) == "absence_source":
+        mute = silent_sources(alert.reasons)
+        shortest = min(one.end - one.start for one in mute)
+        facts |= {"detail": _named([one.detail for one in mute], language), "window": _length(shortest, language)}
+    return text(f"alert.headline.{_kind(reason)}", language, title=alert.title, **facts)
 
 
 def card(alert: Alert, language: str, before: Sequence[Precedent] = ()) -> Card:
@@ -147,6 +151,14 @@ def _measured(reason: Reason) -> str:
     if reason.kind == "absence" and reason.detail:
         return "absence_source"
     return "event_signal" if reason.kind == "event" and reason.signal else reason.kind
+
+
+def _named(names: Sequence[str], language: str) -> str:
+    """The first of several names, and how many more there are."""
+    different = list(dict.fromkeys(names))
+    shown = text("alert.comma", language).join(different[:_SOURCES])
+    more = len(different) - _SOURCES
+    return shown if more <= 0 else text("alert.and_more", language, shown=shown, number=more, all=len(different))
 
 
 def _facts(reason: Reason, seen: datetime, language: str) -> dict[str, object]:

@@ -7,13 +7,14 @@ the channel (notify.py) only obeys. All that is remembered stands in the deliver
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import structlog
 from msgspec.structs import replace
 
+from tingchao.alerts.absence import silent_sources
 from tingchao.alerts.budget import Budget
 from tingchao.alerts.discoveries import Discoveries, is_told
 from tingchao.alerts.inhibit import Active, Inhibitor
@@ -239,8 +240,17 @@ class Dispatch:
                 for alert in self._alerts.values()
                 if alert.state in ACTIVE and (is_told(alert) or not self._may_be_chance(alert, at))
             }
-            self._inhibited = self._inhibitor.inhibited(active)
+            found = self._inhibitor.inhibited(active)
+            self._inhibited = {name: by for name, by in found.items() if self._held_in_each(name, active)}
         return self._inhibited
+
+    def _held_in_each(self, name: str, active: Mapping[str, Active]) -> bool:
+        """Whether what holds an alert on several silent sources back does so for each of them."""
+        if self._inhibitor is None or len(mute := silent_sources(self._alerts[name].reasons)) < 2:
+            return True
+        one = active[name]
+        each = (one._replace(labels={**one.labels, "source": (reason.detail,)}) for reason in mute)
+        return all(name in self._inhibitor.inhibited({**active, name: alone}) for alone in each)
 
     def _delivery(self, alert: str, key: tuple[str, str]) -> Delivery | None:
         """What the alert says to the receiver of a group."""

@@ -15,6 +15,14 @@ from tingchao.pipeline.times import when
 def read(lines: Iterable[str], name: str, now: datetime) -> list[Known]:
     """Columns `at` and, where known, `until`, `topic`, `name`; times without a zone are Beijing's. Raises Refused."""
     reader = csv.DictReader(lines)
+    try:
+        return _events(reader, name, now)
+    except csv.Error as err:
+        place = Said("error.series.place", file=name, line=reader.line_num + 1)
+        raise Refused(Said("error.series.not_csv", place=place, error=err)) from err
+
+
+def _events(reader: csv.DictReader[str], name: str, now: datetime) -> list[Known]:
     if "at" not in (reader.fieldnames or ()):
         raise Refused(Said("error.series.columns", file=name, missing="at", known="at,until,topic,name"))
     found = []

@@ -140,12 +140,16 @@ def _with_numbers(alert: Alert, candidate: Candidate) -> Alert:
 
 
 def _reasons(known: tuple[Reason, ...], new: Reason) -> tuple[Reason, ...]:
-    """The newest reason of each rule, in the order in which the rules first held."""
-    by_rule = {reason.rule: reason for reason in known}
-    old = by_rule.get(new.rule)
+    """The newest reason of each rule, in the order in which the rules first held; of each source that is silent one."""
+    newest = {_told_apart(reason): reason for reason in known}
+    old = newest.get(_told_apart(new))
     if old is None or (new.end, new.observed) >= (old.end, old.observed):
-        by_rule[new.rule] = new
-    return tuple(by_rule.values())
+        newest[_told_apart(new)] = new
+    return tuple(newest.values())
+
+
+def _told_apart(reason: Reason) -> tuple[str, str]:
+    return reason.rule, reason.detail if reason.kind == "absence" else ""
 
 
 def _evidence(known: tuple[Evidence, ...], new: tuple[Evidence, ...]) -> tuple[Evidence, ...]:

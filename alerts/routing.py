@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from tingchao.alerts.absence import silent_sources
 from tingchao.alerts.sources import SOURCE
 from tingchao.config.intervals import TimeInterval
 from tingchao.config.matchers import Labels, Matcher, fit, parse
@@ -35,7 +36,7 @@ def labels_of(alert: Alert) -> Labels:
     """The labels of an alert, see config/matchers.py; several values in the order in which they came up."""
     reasons = alert.reasons
     # The sources of its posts, and the one that it is about: of an alert on a source, or on the silence of one.
-    about = [reason.detail for reason in reasons if reason.kind == "absence" and reason.detail]
+    about = [reason.detail for reason in silent_sources(reasons)]
     about += [alert.topic.removeprefix(SOURCE)] if alert.topic.startswith(SOURCE) else []
     return {
         "topic": (alert.topic, *alert.topics),

@@ -20,9 +20,11 @@ class Verdict:
     expected: float | None
     score: float  # 0-1: how far this row is a new surge; one half or more exactly where one begins
     alert: bool  # a surge begins here
+    late: bool = False  # a later row was there before it, so that nothing is said of this one
 
 
 _SILENT = Verdict(None, 0.0, alert=False)
+_LATE = Verdict(None, 0.0, alert=False, late=True)
 
 
 class _Slots:
@@ -85,12 +87,12 @@ class Detector:
         row = at // self._step
         late = self._newest is not None and row < self._newest
         if value is None or (late and self._slot_of(row) < self._slot_of(self._newest or 0) - MEMORY):
-            return _SILENT
+            return _LATE if late else _SILENT
         self._newest = row if not late else self._newest
         self._count(row, value)
         if late:
             self._normal = self._swing = None
-            return _SILENT
+            return _LATE
         usually = self._usually(row)
         return _SILENT if usually is None else self._verdict(row, usually)
 

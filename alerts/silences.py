@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
 
 from tingchao.config.language import Said
-from tingchao.config.matchers import Labels, Matcher, fit, parse
+from tingchao.config.matchers import Labels, Matcher, fit, no_value, parse
 from tingchao.pipeline.clock import Clock
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.log import Log, output
@@ -103,6 +103,18 @@ def wrong(silence: Silence, now: datetime) -> str:
         return Said("error.silences.over", ends=ends)
     begins = local(silence.starts_at)
     return Said("error.silences.order", ends=ends, begins=begins) if silence.ends_at <= silence.starts_at else ""
+
+
+def strange(matchers: Sequence[str], values: Mapping[str, Collection[str]]) -> Iterator[tuple[str, Said]]:
+    """Label and mistake of each matcher whose value is none of these; `values`: what each label can be."""
+    for text in matchers:
+        try:
+            matcher = parse(text)
+        except ValueError:  # `wrong` says so
+            continue
+        known = values.get(matcher.label)
+        if known is not None and not matcher.names_one_of(known):
+            yield matcher.label, no_value(matcher, known)
 
 
 def silences(log: Log, now: datetime) -> list[Silence]:

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from tingchao.alerts import shards
+from tingchao.config.matchers import ALL_SOURCES, ONE_SOURCE
 from tingchao.config.settings import Settings
 from tingchao.config.sources import Source
 from tingchao.pipeline.backends import clustered
@@ -25,7 +26,7 @@ from tingchao.pipeline.records import FINE, TICK_KEY, Alert, Candidate, Fetch, R
 from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
 
 TICK = timedelta(minutes=1)
-SOURCE, ALL = "@source/", "@sources"  # topics of these alerts; '@' stands in no name of a topic
+SOURCE, ALL = ONE_SOURCE, ALL_SOURCES  # topics of these alerts
 
 _TRIES = 3  # visits in a row that failed; one or two are the web as it is
 _PATIENCE = timedelta(minutes=30)  # and at least so long, for sources that are visited every minute

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated
 
@@ -16,7 +16,10 @@ from tingchao.config.language import Said
 LABELS = ("topic", "level", "rule", "kind", "signal", "source", "state")
 
 # The kinds of reasons: of rules, those of kind baseline as what they count, and of sources.
-KINDS = frozenset(
+SOURCE_KINDS = frozenset(
+    {"source_failing", "source_unvisited", "source_quiet", "source_charset", "source_robots", "sources_failing"}
+)
+KINDS = SOURCE_KINDS | frozenset(
     {
         "count",
         "sources",
@@ -30,9 +33,12 @@ KINDS = frozenset(
         "all",
         "any",
     }
-    | {"source_failing", "source_unvisited", "source_quiet", "source_charset", "source_robots", "sources_failing"}
 )
+FIXED = frozenset({"level", "kind", "signal", "state"})  # labels whose values no setting adds to
 STATES = frozenset({"open", "acknowledged", "in_hand", "resolved", "false_alarm", "past"})
+
+# Topics of alerts on one source, with its name behind, and on most of them; '@' stands in no name of a topic.
+ONE_SOURCE, ALL_SOURCES = "@source/", "@sources"
 
 # A label that is missing has no value; as in Alertmanager that is the same as an empty one.
 Labels = Mapping[str, tuple[str, ...]]
@@ -64,6 +70,11 @@ class Matcher:
             found = self.value in values
         return found == (self.operator in {"=", "=~"})
 
+    def names_one_of(self, values: Iterable[str]) -> bool:
+        """Whether it tells any of the values, or the lack of one, apart from others."""
+        positive = replace(self, operator=self.operator.replace("!", "=").replace("==", "="))
+        return any(positive.fits({self.label: (value,)}) for value in (*values, ""))
+
 
 def parse(text: str) -> Matcher:
     """The matcher in `text`; the value may stand in double quotes. Raises ValueError that says what was expected."""
@@ -86,6 +97,12 @@ def parse(text: str) -> Matcher:
 def fit(matchers: Iterable[Matcher], labels: Labels) -> bool:
     """Whether all of the matchers hold."""
     return all(matcher.fits(labels) for matcher in matchers)
+
+
+def no_value(matcher: Matcher, known: Iterable[str]) -> Said:
+    """What is said of a value that its label never has; topics of alerts on sources stand last."""
+    wanted = ", ".join(sorted(known, key=lambda value: (value.startswith("@"), value)))
+    return Said("error.config.no_value", label=matcher.label, value=matcher.value, known=wanted)
 
 
 def _checked(text: str) -> str:

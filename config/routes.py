@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from tingchao.config.intervals import TimeInterval
 from tingchao.config.language import Said
 from tingchao.config.load import Block, Duration
-from tingchao.config.matchers import LABELS, MatcherText, parse
+from tingchao.config.matchers import LABELS, MatcherText, no_value, parse
 from tingchao.config.mistakes import twice
 
 ALL = "*"  # as a receiver: every channel of tingchao.toml
@@ -128,5 +128,4 @@ def _strange(place: str, matchers: list[str], values: Mapping[str, Collection[st
         known = values.get(matcher.label)
         exact = matcher.operator in {"=", "!="}
         if exact and matcher.value and known is not None and matcher.value not in known:
-            wanted = ", ".join(sorted(known))
-            yield place, Said("error.config.no_value", label=matcher.label, value=matcher.value, known=wanted)
+            yield place, no_value(matcher, known)

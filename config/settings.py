@@ -28,7 +28,7 @@ from tingchao.config.load import (
     SecretFile,
     read,
 )
-from tingchao.config.matchers import KINDS, STATES
+from tingchao.config.matchers import ALL_SOURCES, KINDS, ONE_SOURCE, SOURCE_KINDS, STATES
 from tingchao.config.mistakes import twice
 from tingchao.config.routes import RoutesFile, loose_ends
 from tingchao.config.rules import Rule, RulesFile
@@ -235,6 +235,19 @@ def loose_rules(
                 yield Said("error.config.no_source", file=file, rule=rule.name, name=name, known=known)
 
 
+def label_values(settings: Settings) -> dict[str, Collection[str]]:
+    """What the labels of alerts can be; without those of which not all values are known."""
+    return {
+        "topic": {topic.name for topic in settings.topics}
+        | {ALL_SOURCES, *(ONE_SOURCE + source.name for source in settings.sources)},
+        "rule": {rule.name for rule in settings.rules} | SOURCE_KINDS,
+        "signal": set(SIGNALS),
+        "level": {"1", "2", "3"},
+        "kind": KINDS,
+        "state": STATES,
+    }
+
+
 def _no_topics(
     place: str, users: Iterable[tuple[str, list[str]]], settings: Settings, unread: Collection[str]
 ) -> Iterator[Said]:
@@ -253,16 +266,8 @@ def _loose_ends(settings: Settings, kinds: Collection[str], unread: Collection[s
     users = [(source.name, source.topics) for source in settings.sources]
     yield from _no_topics("sources.toml: source", users, settings, unread)
     yield from loose_rules("rules.toml", settings.rules, settings, unread)
-    if {"tingchao.toml", "topics.toml", "rules.toml"} & set(unread):
+    if {"tingchao.toml", "sources.toml", "topics.toml", "rules.toml"} & set(unread):
         return
-    values = {
-        "topic": {topic.name for topic in settings.topics},
-        "rule": {rule.name for rule in settings.rules},
-        "signal": set(SIGNALS),
-        "level": {"1", "2", "3"},
-        "kind": KINDS,
-        "state": STATES,
-    }
     channels = [channel.name for channel in settings.main.notify]
-    for key, wrong in loose_ends(settings.routes, channels, values):
+    for key, wrong in loose_ends(settings.routes, channels, label_values(settings)):
         yield Said("error.config.unshown", file="routes.toml", key=key, message=wrong)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -30,13 +30,14 @@ def letter(log: Log, beginning: str) -> Dead:
     return found[0]
 
 
-def since(log: Log, offset: int) -> Counter[str]:
-    """How many records were set aside after this offset of [dead], by stage and reason."""
+def since(log: Log, offset: int, stages: Collection[str]) -> Counter[str]:
+    """How many records these stages set aside after this offset of [dead], by stage and reason."""
     found: Counter[str] = Counter()
     while entries := log.scan("dead", offset):
         offset = entries[-1].offset
         letters = [decode(Dead, entry.value) for entry in entries]
-        found.update(f"{letter.stage} {letter.reason}" for letter in letters if letter.replayed_at is None)
+        letters = [letter for letter in letters if letter.stage in stages and letter.replayed_at is None]
+        found.update(f"{letter.stage} {letter.reason}" for letter in letters)
     return found
 
 

@@ -32,7 +32,10 @@ Span = tuple[datetime | None, datetime | None]  # published_at, from and without
 
 
 def from_lines(lines: Iterable[Line], now: datetime, span: Span, bad: Counter[str]) -> list[Post]:
-    """The posts of a file, each as if fetched when it was published; `bad` counts lines by what is wrong."""
+    """The posts of a file, each as if fetched when it was published; `bad` counts lines by what is wrong.
+
+    A post without a time, or of one to come, is left out: its place in the past is not known.
+    """
     with TemporaryDirectory() as folder:
         log = SqliteLog(Path(folder) / "voices.db")  # only for the keys of the voices, gone with the folder
         try:
@@ -88,11 +91,20 @@ def _posts(lines: Iterable[Line], now: datetime, span: Span, bad: Counter[str], 
     for line in lines:
         try:
             found = raw(line, "backtest", now, seen)
-            at = min(found.published_at or now, now)
+            at = _past(found.published_at, now)
             if (span[0] is None or at >= span[0]) and (span[1] is None or at < span[1]):
                 yield intake.post(replace(found, fetched_at=at))
         except Poison as err:
             bad[err.reason] += 1
+
+
+def _past(published: datetime | None, now: datetime) -> datetime:
+    """Live such a post counts when it comes; of a file nobody knows that any more. Raises Poison."""
+    if published is None:
+        raise Poison("post.no_time", "no time of publication")
+    if published > now:
+        raise Poison("post.future", "published in the future")
+    return published
 
 
 def _as_fetched(hit: Scored) -> Scored:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as replaced
 from typer.testing import CliRunner
 
-from tingchao.alerts import decide, ledger, watch
+from tingchao.alerts import backtest, decide, ledger, watch
 from tingchao.alerts.backtest import Known, held, quality, replay, same, woken
 from tingchao.alerts.known import read
 from tingchao.alerts.series_file import verdicts
-from tingchao.config.language import in_language
+from tingchao.config.language import in_language, text
 from tingchao.config.load import ConfigError
 from tingchao.config.routes import RoutesFile
 from tingchao.config.rules import Rule
@@ -27,17 +29,18 @@ from tingchao.models.scores import SIGNALS, Scores
 from tingchao.pipeline import score
 from tingchao.pipeline.cli import app
 from tingchao.pipeline.clock import ManualClock
+from tingchao.pipeline.commands.base import LANGUAGE
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.log import output
 from tingchao.pipeline.past import Stored, from_lines, from_store, mentions
-from tingchao.pipeline.records import Alert, Post, Scored
+from tingchao.pipeline.records import Alert, Mention, Post, Scored, Tick
 from tingchao.pipeline.rows import Line
 from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.sqlite_store import SqliteStore
 from tingchao.pipeline.stage import Runner
 
 T0 = datetime(2026, 3, 2, tzinfo=UTC)
-MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SAFETY = Rule(name="safety", kind="signal", signal="safety", threshold=2.0, min_posts=3, level=3)
 MANY = Rule(name="many", kind="baseline", min_posts=5)
 
@@ -135,6 +138,40 @@ def test_a_file_is_read_as_if_each_post_came_when_it_was_published() -> None:
     assert later.text == second.text
 
 
+def test_a_post_without_a_time_or_of_the_future_has_no_place_in_the_past() -> None:
+    bad = Counter[str]()
+    times = (None, "gestern", "2026-03-02T08:00:00+08:00", "2062-03-02T08:00:00+08:00")
+    lines = [Line(n, 10, str(n), {"text": f"地铁 {n}", "published_at": at}) for n, at in enumerate(times)]
+    (found,) = from_lines(lines, T0 + HOUR, (None, None), bad)
+    assert found.text == "地铁 2"
+    assert bad == {"post.no_time": 1, "post.bad_time": 1, "post.future": 1}
+
+
+def test_years_without_a_post_take_no_time_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = with_rules(SAFETY, MANY, Rule(name="words", kind="new_term", threshold=5))
+    posts = story()
+    posts += [moved(one, one.published_at + 120 * DAY) for one in posts]
+    found = list(mentions(posts, settings, Words()))
+    expected, ticked = replay(found, settings), ticks(found, settings)
+    monkeypatch.setattr(backtest, "_memory_of", lambda _: None)
+    assert replay(found, settings) == expected
+    assert len(expected) >= 3
+    assert ticked < ticks(found, settings) * 0.7
+    monkeypatch.undo()
+    old = moved(posts[0], datetime(1970, 1, 2, tzinfo=UTC))
+    assert ticks(list(mentions([old, *posts], settings, Words())), settings) < 2.5 * ticked
+    silent = replace(settings, rules=(Rule(name="silent", kind="absence", window=DAY),))
+    assert backtest._memory_of(silent) is None, "silence is told each hour"
+
+
+def moved(one: Post, at: datetime) -> Post:
+    return replaced(one, id=f"{one.id} moved", published_at=at, fetched_at=at)
+
+
+def ticks(found: Sequence[Mention], settings: Settings) -> int:
+    return sum(isinstance(records[0], Tick) for records, _ in backtest._beats(found, backtest._memory_of(settings)))
+
+
 def test_known_events_give_precision_recall_and_delay() -> None:
     settings, posts = with_rules(SAFETY, MANY), story()
     smoke, crowd = replay(mentions(posts, settings, Words()), settings)
@@ -176,6 +213,9 @@ def test_events_are_read_from_a_table_and_mistakes_are_told_with_their_line() ->
     with pytest.raises(Refused, match="no column at") as caught:
         read(["when\n"], "e.csv", T0)
     assert in_language(caught.value, "zh") == "e.csv：没有 at 列；第一行应为 at,until,topic,name"
+    with pytest.raises(Refused, match="line 2: not CSV") as caught:
+        read(["at\n", "soon\rlater\n"], "e.csv", T0)
+    assert "第 2 行：不是 CSV" in str(in_language(caught.value, "zh"))
     with pytest.raises(Refused, match="line 2"):
         read(["at\n", "soon\n"], "e.csv", T0)
     with pytest.raises(Refused, match=r"line 2: until .* is before at"):
@@ -222,6 +262,19 @@ def test_the_command_runs_a_series(tmp_path: Path) -> None:
         {"timestamp": "2026-01-01 00:00:00", "value": 5.0, "expected": None, "score": 0.0, "alert": False},
         {"timestamp": "2026-01-01 01:00:00", "value": None, "expected": None, "score": 0.0, "alert": False},
     ]
+
+
+def test_a_series_out_of_order_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "s.csv"
+    rows = [f"2026-01-{day:02} 00:00:00,5" for day in range(1, 29)]
+    file.write_text("\n".join(["timestamp,value", *rows]), encoding="utf-8")
+    assert CliRunner().invoke(app, ["backtest", "--series", str(file)]).stderr == ""
+    rows[25] = rows[25].replace("2026", "2062")
+    file.write_text("\n".join(["timestamp,value", *rows]), encoding="utf-8")
+    done = CliRunner().invoke(app, ["backtest", "--series", str(file)])
+    assert len(done.stdout.splitlines()) == 28
+    fields = {"count": 2, "first": "2026-01-27 00:00:00", "before": "2062-01-26 00:00:00"}
+    assert "".join(done.stderr.split()) == "".join(text("cli.said.series_late", LANGUAGE, **fields).split())
 
 
 @pytest.mark.parametrize(
@@ -280,6 +333,19 @@ def test_a_series_of_excel_is_read(tmp_path: Path) -> None:
     file.write_bytes("备注, Timestamp ,Value\r\n事故,2026-01-01 00:00:00,5\r\n".encode("gbk"))
     done = CliRunner().invoke(app, ["backtest", "--series", str(file)])
     assert json.loads(done.stdout)["value"] == 5.0
+
+
+def test_a_packed_series_is_read_and_one_that_breaks_off_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "s.csv.gz"
+    rows = "\n".join(["timestamp,value", *[f"2026-01-{n // 24 + 1:02} {n % 24:02}:00:00,{n % 7}" for n in range(600)]])
+    packed = gzip.compress(rows.encode())
+    file.write_bytes(packed)
+    done = CliRunner().invoke(app, ["backtest", "--series", str(file)])
+    assert len(done.stdout.splitlines()) == 600
+    file.write_bytes(packed[:-200])
+    done = CliRunner().invoke(app, ["backtest", "--series", str(file)])
+    assert isinstance(done.exception, Refused)
+    assert in_language(done.exception, "zh") != in_language(done.exception, "en")
 
 
 def test_verdicts_come_while_a_series_is_still_read() -> None:

@@ -167,6 +167,22 @@ def test_the_forecast_agrees_with_verdicts_where_chances_are_calibrated() -> Non
     assert forecast([], 1, T0, SHIFTS, (1,)) == []
 
 
+def test_a_forecast_from_few_alerts_does_not_claim_to_be_sure() -> None:
+    rows = [Opened(T0 - 3 * HOUR, 1, 0.99), Opened(T0 - 2 * HOUR, 1, 0.95), Opened(T0 - HOUR, 1, 0.9)]
+    (one,) = forecast(rows[:1], 1, T0, SHIFTS, (1,))
+    assert one.precision == 0.99
+    assert one.precision_interval is not None
+    assert one.precision_interval[0] < 0.3
+    assert one.recall_interval == (1.0, 1.0), "all of them are told"
+    (one,) = forecast(rows, 1, T0, SHIFTS, (1,))
+    assert one.recall is not None
+    assert one.recall_interval is not None
+    assert one.recall_interval[0] < 0.1 < one.recall < 0.7 < one.recall_interval[1]
+    (many,) = forecast(history(), 1, T0, SHIFTS, (5,))
+    assert many.precision_interval is not None
+    assert many.precision_interval[1] - many.precision_interval[0] < 0.2
+
+
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_an_interval_holds_its_share(counts: tuple[int, int]) -> None:
     low, high = wilson(*counts)

@@ -347,6 +347,29 @@ def test_neither_form_has_a_field_for_a_voice_or_an_author() -> None:
     assert not keys & {"voice", "author", "user", "name"}
 
 
+def silent(source: str, start: int, end: int, rule: str = "silent") -> Candidate:
+    reason = Reason(
+        rule=rule, kind="absence", start=T0 + start * HOUR, end=T0 + end * HOUR, observed=0.0, detail=source
+    )
+    return Candidate(topic="metro", reason=reason, level=2, sure=0.9, posts=0, voices=0)
+
+
+def test_every_source_that_is_silent_is_named_until_it_speaks_again() -> None:
+    one = opened(silent("paper", -4, 0), T0, "abc123", "地铁运营", state="open")
+    both = updated(one, silent("forum", -3, 0), T0)
+    assert card.headline(both, "zh") == "地铁运营：来源 paper、forum 已有 3 小时没有新帖"
+    assert card.headline(both, "en") == "地铁运营: nothing new from paper, forum for 3 hours"
+    shown = card.as_text(both, "zh")
+    assert "（4 小时）没有收到来源 paper 的帖子" in shown
+    assert "（3 小时）没有收到来源 forum 的帖子" in shown
+    later = updated(updated(both, silent("forum", -3, 1), T0 + HOUR), silent("forum", -3, 2), T0 + 2 * HOUR)
+    assert card.headline(later, "zh") == "地铁运营：来源 forum 已有 5 小时没有新帖"
+    many = both
+    for name in "abcdef":
+        many = updated(many, silent(name, -3, 0), T0)
+    assert "来源 paper、forum、a、b、c 等 8 个 已有" in card.headline(many, "zh")
+
+
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_signal_has_a_name(language: str) -> None:
     for signal in SIGNALS:

@@ -73,8 +73,10 @@ def test_an_empty_id_does_not_name_the_only_letter(log: Log) -> None:
 
 
 def test_what_died_since_is_counted_by_stage_and_reason(with_letters: Log) -> None:
+    both = ("score", "ingest")
     before = with_letters.end("dead")
-    assert since(with_letters, before) == {}
-    assert since(with_letters, 0) == {"score bug.ValueError": 1, "ingest line.not_json": 1}
+    assert since(with_letters, before, both) == {}
+    assert since(with_letters, 0, both) == {"score bug.ValueError": 1, "ingest line.not_json": 1}
+    assert since(with_letters, 0, ["score"]) == {"score bug.ValueError": 1}
     replay(with_letters, ManualClock(NOW), ["a1"])
-    assert since(with_letters, before) == {}
+    assert since(with_letters, before, both) == {}

@@ -215,7 +215,7 @@ def test_a_late_row_counts_and_is_told_of_no_more() -> None:
     detector, first = Detector(HOUR, 3.0), int(START.timestamp())
     order = [*range(200), *range(201, 230), 200, *range(230, 288)]
     found = {n: detector.add(first + n * HOUR, values[n]) for n in order}
-    assert found[200] == Verdict(None, 0.0, alert=False)
+    assert found[200] == Verdict(None, 0.0, alert=False, late=True)
     assert {n: found[n] for n in range(230, 288)} == dict(enumerate(run(values)[230:288], 230))
 
 

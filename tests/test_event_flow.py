@@ -9,18 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mentions import scores
+from mentions import CRASH, FIRE, report
 
 from tingchao.alerts import card, decide, ledger, watch
-from tingchao.alerts.smallest import hashed
 from tingchao.config.rules import Rule
 from tingchao.config.settings import Settings, load
 from tingchao.config.topics import Topic
 from tingchao.pipeline.clock import ManualClock
-from tingchao.pipeline.grams import fold
 from tingchao.pipeline.log import output
-from tingchao.pipeline.records import TICK_KEY, Alert, Candidate, Counts, Mention, decode
-from tingchao.pipeline.shingles import sketches
+from tingchao.pipeline.records import TICK_KEY, Alert, Candidate, Counts, decode
 from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.stage import Runner
 
@@ -32,17 +29,6 @@ RULES = (
     Rule(name="many", kind="count", ratio=4.0, p=0.001, min_posts=10, min_voices=3, level=1),
 )
 TOPICS = (Topic(name="plant", title="化工厂", any=["化工厂"]), Topic(name="county", title="甲县", any=["甲县"]))
-FIRE = (
-    "甲县化工厂仓库着火了，浓烟好大，整条街都闻得到味道，消防车一辆接一辆。",
-    "甲县化工厂那边起火，浓烟滚滚，二号仓库烧起来了，居民被疏散到体育馆。",
-    "甲县消防通报：化工厂二号仓库火势已得到控制，居民疏散到体育馆和学校。",
-    "路过甲县化工厂，看见浓烟从仓库冒出来，消防车把路都封了，希望没有人受伤。",
-)
-CRASH = (
-    "甲县国道上两辆货车相撞，堵了三公里，交警在现场指挥，有司机受伤送医。",
-    "国道货车相撞，有司机受伤，甲县方向堵了三公里，请绕行省道。",
-    "甲县国道两辆货车相撞，交警说司机受伤送医，堵车还要两个小时。",
-)
 
 
 class Flow:
@@ -65,22 +51,7 @@ class Flow:
         mentions = []
         for text in texts:
             self.posts += 1
-            name = f"p{self.posts}"
-            mentions.append(
-                Mention(
-                    topic=topic,
-                    id=name,
-                    published_at=self.clock.now(),
-                    fetched_at=self.clock.now(),
-                    source=f"s{self.posts % 7}",
-                    voice=hashed(name).to_bytes(8).hex(),
-                    excerpt=text,
-                    scores=scores("safety", negative=0.6),
-                    signature=hashed(text).to_bytes(8).hex(),
-                    sketch=sketches([fold(text)])[0],
-                    counts=counts,
-                )
-            )
+            mentions.append(report(self.posts, self.clock.now(), text, topic, counts))
         self.log.publish([output("mentions", one.topic, one) for one in mentions], self.clock.now())
         self.clock.move(MINUTE)
         while any([runner.step() for runner in self.runners]):  # noqa: C419 each takes its step

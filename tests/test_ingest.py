@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,10 @@ from incident import FIRE, wait_for
 from tingchao.pipeline.clock import ManualClock
 from tingchao.pipeline.flow import POSTS
 from tingchao.pipeline.ingest import publish
-from tingchao.pipeline.records import Post, decode
+from tingchao.pipeline.log import Output
+from tingchao.pipeline.records import Post, decode, encode
 from tingchao.pipeline.rows import Line, read_jsonl
+from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.stage import Input, Plan, Result, Runner
 
 COMMAND = (sys.executable, "-m", "tingchao.pipeline.cli")
@@ -150,6 +152,30 @@ def test_scoring_killed_again_and_again_counts_every_post_once(
     for stage, outcome in (("score", "scored"), ("index", "indexed"), ("watch", "counted")):
         assert counts(db, stage)[outcome] == 6000
     assert rows(db, "log_scored") == rows(db, "posts") == 6000
+
+
+def test_what_a_stage_sets_aside_while_the_file_is_still_read_is_told(
+    db: Path, stages: list[subprocess.Popen[bytes]], make_post: Callable[..., Post]
+) -> None:
+    command = [*COMMAND, "ingest", "-", "--db", str(db)]
+    environment = os.environ | {"TINGCHAO_LANG": "en"}
+    ingest = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+    )
+    stages.append(ingest)
+    assert ingest.stdin is not None
+    ingest.stdin.write(many(1000))
+    ingest.stdin.flush()
+    assert wait_for(lambda: rows(db, "log_posts") >= 500)
+    log = SqliteLog(db)
+    log.publish([Output("posts", "p", encode(make_post()).replace(b'"v":1', b'"v":99'))], NOW)
+    log.close()
+    assert wait_for(lambda: rows(db, "log_dead") == 1)
+    told = ingest.communicate(b"not json\n", timeout=60)[0].decode()
+    assert ingest.returncode == 1, told
+    assert "1 lines: score record.version" in told
+    assert told.count("line.not_json") == 1
+    assert "all of it is indexed" not in told
 
 
 def test_ingest_waits_for_the_process_that_holds_the_file(db: Path, stages: list[subprocess.Popen[bytes]]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,15 +17,25 @@ from incident import wait_for
 from kafka import KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import MessageSizeTooLargeError
+from mentions import CRASH, FIRE, report
 
+from tingchao.alerts.decide import plan as decide_plan
+from tingchao.alerts.ledger import alerts
+from tingchao.alerts.watch import plan as watch_plan
 from tingchao.config.cluster import KafkaSettings
+from tingchao.config.rules import Rule
+from tingchao.config.settings import KeepSettings, load
+from tingchao.config.topics import Topic
+from tingchao.pipeline import kafka_topics
 from tingchao.pipeline.clock import ManualClock
 from tingchao.pipeline.errors import Poison, Refused, Retry
+from tingchao.pipeline.flow import READS
 from tingchao.pipeline.kafka_cluster import Cluster, partition_of
 from tingchao.pipeline.kafka_log import KafkaLog
 from tingchao.pipeline.kafka_table import Table
-from tingchao.pipeline.log import Batch, Output, Reader
+from tingchao.pipeline.log import Batch, Output, Reader, output
 from tingchao.pipeline.records import Post, encode
+from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.stage import Input, Memory, Plan, Result, Runner, outcomes
 
 pytestmark = pytest.mark.real
@@ -324,6 +336,78 @@ def test_members_share_the_partitions_and_each_key_is_counted_once_whoever_comes
     assert ticked == {0, 1, 2, 3}
     for one in runners:
         one.close()
+
+
+def test_an_event_stays_one_alert_while_members_of_watch_come_and_go_in_its_midst(
+    wide: Any, clock: ManualClock, tmp_path: Path
+) -> None:
+    names = [next(name for n in range(99) if partition_of(name := f"t{n}", 4) == place) for place in (0, 3)]
+    rule = Rule(name="safety", kind="signal", signal="safety", threshold=2.0, min_posts=3, level=2)
+    topics = tuple(Topic(name=name, title=name, any=["甲县"]) for name in names)
+    settings = dataclasses.replace(load(), rules=(rule,), topics=topics)
+    kafka_topics.setup(
+        wide.cluster,
+        kafka_topics.wanted(wide.cluster, KeepSettings(), {one: READS[one] for one in ("watch", "decide")}),
+    )
+    log, alone, sent = wide.log(), SqliteLog(tmp_path / "alone.db"), 0
+
+    def told(*texts: Sequence[str]) -> None:
+        """Texts of each topic come in on both logs."""
+        nonlocal sent
+        for name, mine in zip(names, texts, strict=True):
+            mentions = [report(sent + n, clock.now(), text, name) for n, text in enumerate(mine)]
+            sent += len(mine)
+            for one in (log, alone):
+                one.publish([output("mentions", name, mention) for mention in mentions], clock.now())
+
+    def work(until: Callable[[], bool]) -> None:
+        for _ in range(3000):
+            if until():
+                return
+            for runner in (*members, decide, *undisturbed):
+                runner.step()
+            clock.move(timedelta(seconds=0.1))  # a runner waits after a Retry
+        raise AssertionError([runner._reader.partitions() for runner in members])
+
+    def read_on() -> bool:
+        return all(
+            log.end(topic) == log.position(stage, topic)
+            for stage, topic in (("watch", "mentions"), ("decide", "candidates"))
+        )
+
+    def held() -> list[int]:
+        return sorted(len(runner._reader.partitions()) for runner in members)
+
+    def watching() -> Runner:
+        return Runner(watch_plan(settings), wide.log(0.02), clock)
+
+    decide, members = Runner(decide_plan(settings), wide.log(0.02), clock), [watching()]
+    undisturbed = [Runner(plan(settings), alone, clock) for plan in (watch_plan, decide_plan)]
+    work(lambda: held() == [4])
+    told(FIRE[:3], CRASH)
+    work(lambda: len(alerts(log)) == 2 and read_on())
+    first = alerts(log)
+    members.append(watching())
+    work(lambda: held() == [2, 2])
+    joined = members[1]._reader.partitions()
+    assert len({0, 3} & set(joined)) == 1, "one of the two events goes on at the other member"
+    told([*FIRE[3:], f"快讯：{FIRE[2]}"], [f"{CRASH[0]}[泪]", f"{CRASH[1]}请注意"])
+    work(read_on)
+    members.pop(0).close()
+    told([f"{FIRE[0]}天啊"], [f"{CRASH[2]}大家当心"])
+    work(lambda: held() == [4] and read_on())
+
+    found, expected = alerts(log), alerts(alone)
+    assert set(found) == set(first) == set(expected)
+    for name, alert in found.items():
+        assert (alert.state, [one.what for one in alert.history]) == ("open", ["opened", "updated"])
+        assert (alert.event and alert.event.id) == (first[name].event and first[name].event.id)
+        same = expected[name]
+        assert (alert.posts, alert.voices, alert.signals) == (same.posts, same.voices, same.signals)
+        assert alert.event == same.event
+    for one in (*members, decide, *undisturbed):
+        one.close()
+    alone.close()
 
 
 def test_no_partition_is_left_behind_by_a_slow_reader(wide: Any) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from tingchao.alerts import decide, ledger, silences
 from tingchao.config.language import in_language, text
@@ -61,6 +61,67 @@ def test_an_empty_id_is_not_the_only_silence(database: Path) -> None:
     with pytest.raises(Refused) as caught:
         silences.expire(log, clock, "")
     assert "有 0 个尚未结束的静默" in str(in_language(caught.value, "zh"))
+
+
+def silence_add(database: Path, *matchers: str) -> Result:
+    return CliRunner().invoke(app, ["silence", "add", *matchers, "--for", "2h", "--db", str(database)])
+
+
+@pytest.mark.parametrize(
+    ("matcher", "chinese"),
+    [
+        ("level=7", "静默：没有 level '7'；应为 1, 2, 3 之一"),
+        ('level=~"7|8"', "静默：没有 level '7|8'"),
+        ("kind!=baseline", "静默：没有 kind 'baseline'"),
+        ("signal=colour", "静默：没有 signal 'colour'"),
+        ("state=over", "静默：没有 state 'over'"),
+    ],
+)
+def test_a_silence_of_what_no_alert_can_be_is_refused(database: Path, matcher: str, chinese: str) -> None:
+    done = silence_add(database, "topic=metro", matcher)
+    assert isinstance(done.exception, Refused)
+    assert str(in_language(done.exception, "zh")).startswith(chinese)
+    assert silences.silences(SqliteLog(database), datetime.now(UTC)) == []
+
+
+@pytest.mark.parametrize(
+    ("matcher", "told"),
+    [
+        ("topic=nothere", "nothere"),
+        ("topic=~not.*", "not.*"),
+        ("rule=gone", "gone"),
+        ("topic=metro", ""),
+        ("topic=~metro|nothere", ""),
+        ('signal=""', ""),
+        ("topic=@sources", ""),
+        ("source=any", ""),
+    ],
+)
+def test_a_silence_of_a_topic_that_is_not_configured_stands_and_says_so(
+    database: Path, matcher: str, told: str
+) -> None:
+    done = silence_add(database, matcher, "level=2")
+    assert done.exit_code == 0, done.output
+    assert len(silences.silences(SqliteLog(database), datetime.now(UTC))) == 1
+    said = text("cli.said.silence_strange", LANGUAGE, mistake="§").partition("§")[0]
+    assert (said in done.stderr) == bool(told)
+    assert told in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "chinese"),
+    [
+        (["search", "a", "--json", "--csv"], "--json 和 --csv 只能写一个"),
+        (["train", "--feedback", "--out", "x"], "--feedback 写入"),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused_in_chinese_too(
+    database: Path, words: list[str], chinese: str
+) -> None:
+    folder = [str(database.parent)] if words[0] == "train" else []
+    done = CliRunner().invoke(app, [*words, *folder, "--db", str(database)])
+    assert isinstance(done.exception, Refused), done.output
+    assert str(in_language(done.exception, "zh")).startswith(chinese)
 
 
 def test_who_gives_up_on_a_locked_file_does_not_say_that_it_still_tries(

@@ -25,7 +25,7 @@ from tingchao.alerts.routing import by_receiver, tree
 from tingchao.config.intervals import TimeInterval
 from tingchao.config.language import in_language
 from tingchao.config.load import ConfigError
-from tingchao.config.matchers import KINDS, STATES, fit, parse
+from tingchao.config.matchers import KINDS, SOURCE_KINDS, STATES, fit, parse
 from tingchao.config.routes import InhibitRule, RoutesFile
 from tingchao.config.rules import Kind
 from tingchao.config.settings import MainFile, Settings, load
@@ -440,6 +440,21 @@ def test_silence_of_a_source_that_cannot_be_read_is_no_news() -> None:
     assert (room.why(topic="metro"), room.why(topic="water")) == ("inhibited", "")
 
 
+def test_the_silence_of_two_sources_is_news_as_long_as_one_of_them_can_be_read() -> None:
+    room = Room()
+    room.settings = replace(room.settings, routes=load().routes)
+    room.restart()
+    about_source(room, "@source/paper", "source_failing")
+    about_source(room, "metro", "absence", "paper")
+    about_source(room, "metro", "absence", "forum")
+    assert room.why(topic="metro") == ""
+    about_source(room, "@source/forum", "source_failing")
+    room.wait(HOUR)
+    about_source(room, "metro", "absence", "forum")
+    about_source(room, "metro", "absence", "paper")
+    assert room.why(topic="metro") == "inhibited"
+
+
 def test_when_nothing_can_be_read_that_alone_is_told() -> None:
     room = Room()
     room.settings = replace(room.settings, routes=load().routes)
@@ -596,6 +611,21 @@ def test_a_mistake_in_the_routes_is_named_by_file_and_key(tmp_path: Path, text: 
     (line,) = found.value.mistakes
     assert "routes.toml: " in line
     assert said in line
+
+
+def test_routes_may_name_alerts_on_sources(tmp_path: Path) -> None:
+    name = load().sources[0].name
+    matchers = ["topic=@sources", f"topic=@source/{name}", "rule=source_quiet", "rule=sources_failing"]
+    write(tmp_path, f"[[route.routes]]\nmatchers = {matchers}")
+    assert load(tmp_path).routes.route.routes[0].matchers == matchers
+    write(tmp_path, '[[route.routes]]\nmatchers = ["topic=@source/gone"]')
+    with pytest.raises(ConfigError, match=f"no topic '@source/gone'.*, @source/{name}, .*@sources"):
+        load(tmp_path)
+
+
+def test_every_kind_of_alert_on_sources_is_known() -> None:
+    text = Path(sources.__file__).read_text(encoding="utf-8")
+    assert set(re.findall(r'(?:rule|kind)="(sources?_\w+)"', text)) <= SOURCE_KINDS
 
 
 def test_an_alert_from_before_there_were_routes_goes_to_all() -> None:

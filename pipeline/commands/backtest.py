@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, TextIO
+from typing import Annotated, Any, TextIO
 
 import msgspec
 import typer
@@ -34,6 +35,7 @@ from tingchao.pipeline.commands.base import (
 )
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.past import Span, Stored, from_lines, from_store, mentions
+from tingchao.pipeline.plain import BROKEN, plain
 from tingchao.pipeline.records import Alert, Mention
 from tingchao.pipeline.times import local, when
 
@@ -112,22 +114,37 @@ def _known(file: str, now: datetime) -> Sequence[Any] | None:
 
     if not file:
         return None
-    with opened(file) as stream, _text(stream) as lines:
+    with _table(file) as lines:
         return read_known(lines, file, now)
 
 
 def _series(file: str, settings: Settings) -> None:
     from tingchao.alerts.series_file import verdicts
 
-    with opened(file) as stream, _text(stream) as lines:
+    late, first, before, newest = 0, "", "", (float("-inf"), "")
+    with _table(file) as lines:
         for row, found in verdicts(lines, file, settings.rules):
+            if found.late:
+                first, before = (first, before) if late else (row.timestamp, newest[1])
+                late += 1
+            newest = max(newest, (row.at, row.timestamp))
             line = {"timestamp": row.timestamp, "value": row.value, "expected": found.expected}
             out(msgspec.json.encode(line | {"score": found.score, "alert": found.alert}).decode())
+    if late:
+        say(t("said.series_late", count=late, first=first, before=before), error=True)
 
 
-def _text(stream: BinaryIO) -> TextIO:
-    """A CSV as text; what is not UTF-8 stands most often in columns that nobody reads."""
-    return io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline="")
+@contextmanager
+def _table(file: str) -> Iterator[TextIO]:
+    """The lines of a CSV, packed or not; what cannot be read as text stands most often in columns that nobody reads.
+
+    Raises Refused for what is no text, and where a packed file breaks off.
+    """
+    with opened(file) as stream, io.TextIOWrapper(plain(stream), "utf-8-sig", errors="replace", newline="") as lines:
+        try:
+            yield lines
+        except BROKEN as err:
+            raise Refused(Said("error.packed", error=err)) from err
 
 
 def _rules(file: Path, settings: Settings) -> tuple[Rule, ...]:
@@ -167,7 +184,7 @@ def _line(alert: Alert, change: str, woken: Sequence[str], held: Mapping[str, st
         "level": alert.level,
         "sure": alert.sure,
         "posts": alert.posts,
-        "rules": [reason.rule for reason in alert.reasons],
+        "rules": list(dict.fromkeys(reason.rule for reason in alert.reasons)),
         "woken": list(woken),
         "held": held,  # the other channels, each with the reason
         "change": change,  # against the rules in force: same, new, or lost (only those would have fired)

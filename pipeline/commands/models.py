@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tingchao.config.language import Said
 from tingchao.config.settings import Settings, load
 from tingchao.pipeline import shows
 from tingchao.pipeline.backends import model_folder, open_log, open_store, require, require_posts
@@ -56,7 +57,7 @@ def train(
         out(t("said.trained", rows=found.rows, features=found.features, minutes=minutes, name=name, path=found.path))
         return
     if to is not None:
-        raise Refused("--feedback writes into [models] dir of tingchao.toml, by default beside the database: no --out")
+        raise Refused(Said("error.feedback_out"))
     _train_on_feedback(load(config), db, data, seed, dry=dry)
 
 

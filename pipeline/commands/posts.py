@@ -36,6 +36,7 @@ from tingchao.pipeline.commands.base import (
 from tingchao.pipeline.commands.dead import tell_waiting
 from tingchao.pipeline.commands.run import CHAIN, arguments
 from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.flow import WAY
 from tingchao.pipeline.records import Fetch, Post
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def ingest(
     log = open_log(settings, db)
     children = () if clustered(settings) else (Child(CHAIN, given), Child(("index",), given))
     helpers = Helpers(db, children)
+    buried = log.end("dead")  # before the first post: stages set aside while the file is still being read
     try:
         helpers.alive()
         with opened(file) as stream, progress() as bar:
@@ -98,12 +100,11 @@ def ingest(
             past = settings.main.decide.past
             report = publish(lines, log, clock_from(clock), source, file, past, lambda n: bar.advance(reading, n))
             bar.update(reading, total=1, completed=1)  # rows are counted without what stood between them
-            buried = log.end("dead")
             working = bar.add_task(t("said.working"), total=1.0)
             wait(log, helpers.alive, lambda share: bar.update(working, completed=share))
     finally:
         helpers.stop()
-    _sum_up(report, dead_letters.since(log, buried), file)
+    _sum_up(report, dead_letters.since(log, buried, WAY), file)
 
 
 def _sum_up(report: Report, later: Counter[str], file: str) -> None:

@@ -52,7 +52,7 @@ def search(
     one_of("--sentiment", sentiment, ("negative", "neutral", "positive"))
     one_of("--signal", signal_name, SIGNALS)
     if json and csv:
-        raise Refused("--json and --csv: choose one of them")
+        raise Refused(Said("error.json_or_csv"))
     query = " ".join(words or ())
     if mistyped := next((word for word in words or () if word.startswith("--")), ""):
         raise Refused(Said("error.option", option=mistyped))

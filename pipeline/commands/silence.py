@@ -11,13 +11,13 @@ import typer
 
 from tingchao.config.language import Said
 from tingchao.config.load import duration
-from tingchao.config.matchers import LABELS, Labels
-from tingchao.config.settings import load
+from tingchao.config.matchers import FIXED, LABELS, Labels
+from tingchao.config.settings import label_values, load
 from tingchao.pipeline import shows
 from tingchao.pipeline.backends import existing_log
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.commands.alerts import carried_out, exit_unless
-from tingchao.pipeline.commands.base import DB, AsJson, ConfigDir, Database, group, help_of, out, say, t
+from tingchao.pipeline.commands.base import DB, LANGUAGE, AsJson, ConfigDir, Database, group, help_of, out, say, t
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.times import local, when
 
@@ -42,10 +42,16 @@ def silence_add(
     now = clock.now()
     starts = when(start, now) if start else None
     ends = _end(length, until, starts or now)
+    strange = list(silences.strange(matchers, label_values(settings)))
+    if never := [mistake for label, mistake in strange if label in FIXED]:
+        raise Refused(Said("error.silences.refused", why=never[0]))
     log = existing_log(settings, db)
     name = silences.add(log, clock, matchers, starts, ends, comment)
     done = carried_out(settings, db, log)
     say(t("said.silenced", id=name[:8], until=local(ends)))
+    # A topic or rule may come later, and an alert may be of one that was: the silence stands.
+    for _, mistake in strange:
+        say(t("said.silence_strange", mistake=mistake.to(LANGUAGE)), error=True)
     exit_unless(name, done=done)
 
 
