@@ -118,7 +118,8 @@ def _crossed(crossed: Crossed) -> Iterator[str]:
     yield "## Annotated texts and reviews, each scored by fits that had not seen its group\n"
     yield "Nor had the mixture of experts, scales, shifts and thresholds, which are fitted apart for each fold here."
     yield "Reviews of a new domain: by fits that knew no review of such things"
-    yield f"({'; '.join(DOMAINS)}).\n"
+    yield f"({'; '.join(DOMAINS)}).
+"
     yield from _table(crossed.figures)
     yield "| signal | texts | F1 | average precision |\n| --- | --- | --- | --- |"
     yield from (f"| {name} | {count} | {f1:.3f} | {precision:.3f} |" for name, count, f1, precision in crossed.signals)
