@@ -19,6 +19,7 @@ from tingchao.alerts.watch import Watch
 from tingchao.config.rules import Rule
 from tingchao.config.settings import load
 from tingchao.config.sources import Source
+from tingchao.config.topics import Topic
 from tingchao.pipeline.records import Candidate, Fetch, Record, Tick, decode
 from tingchao.pipeline.stage import Input, Memory
 
@@ -33,7 +34,7 @@ BEGAN = 5 * 24 + 10  # hour in which the outage of six hours begins
 DOWN = range(BEGAN, BEGAN + 6)
 SETTINGS = replace(
     load(),
-    topics=(),
+    topics=(Topic(name="metro", title="地铁", any=["地铁"]),),
     rules=(LEVEL, MANY, SILENT, FEWER),
     sources=tuple(
         Source.model_validate({"name": name, "kind": "feed", "url": f"http://{name}.example/", "topics": ["*"]})
