@@ -61,6 +61,10 @@ parts of characters after kfcd/chaizi (CC BY 3.0).
 
 _FAILURES = """
 ## Known failures
+- Model b82fc4c767b9 was trained and cross-fitted before two mends of training: 204 annotated texts trained it
+  that are near-duplicates of texts that judge (virus 0.813 instead of 0.819 without those), and scales and shifts had
+  seen the texts that the figures on calibration and those on cross-fitted texts are of.
+- A plain denial of one word is not read: 没有停电 is an outage (1.00), 不是诈骗 fraud (1.00).
 - Negation ("没有停电", "不是诈骗", "没有任何人员被困"), irony, and questions are read mostly by their words.
 - `help`, `outage` and `leak` have few examples; chain letters and real calls for help look alike.
 - SMP2020 calls fewer texts neutral than the guideline does, and one model serves both: the chance of neutral is the
@@ -118,8 +122,7 @@ def _crossed(crossed: Crossed) -> Iterator[str]:
     yield "## Annotated texts and reviews, each scored by fits that had not seen its group\n"
     yield "Nor had the mixture of experts, scales, shifts and thresholds, which are fitted apart for each fold here."
     yield "Reviews of a new domain: by fits that knew no review of such things"
-    yield f"({'; '.join(DOMAINS)}).
-"
+    yield f"({'; '.join(DOMAINS)}).\n"
     yield from _table(crossed.figures)
     yield "| signal | texts | F1 | average precision |\n| --- | --- | --- | --- |"
     yield from (f"| {name} | {count} | {f1:.3f} | {precision:.3f} |" for name, count, f1, precision in crossed.signals)
