@@ -19,6 +19,7 @@ from tingchao.alerts.representatives import representatives
 from tingchao.alerts.sources import about_sources
 from tingchao.alerts.windows import OTHERS, SURE
 from tingchao.config.language import catalogue, text
+from tingchao.config.signals import head_name
 from tingchao.pipeline.records import ACTIVE, Alert, Evidence, Reason, in_one_line
 from tingchao.pipeline.times import local
 
@@ -154,11 +155,11 @@ def _measured(reason: Reason) -> str:
 
 
 def _named(names: Sequence[str], language: str) -> str:
-    """The first of several names, and how many more there are."""
+    """The first of several names, and how many there are."""
     different = list(dict.fromkeys(names))
     shown = text("alert.comma", language).join(different[:_SOURCES])
-    more = len(different) - _SOURCES
-    return shown if more <= 0 else text("alert.and_more", language, shown=shown, number=more, all=len(different))
+    more = len(different) > _SOURCES
+    return text("alert.and_more", language, shown=shown, all=len(different)) if more else shown
 
 
 def _facts(reason: Reason, seen: datetime, language: str) -> dict[str, object]:
@@ -287,7 +288,7 @@ def _words(alert: Alert, language: str) -> Iterator[str]:
     asked = {reason.signal for reason in alert.reasons}
     heads = sorted(moved, key=lambda head: (head not in asked, -alert.signals.get(head, 0.0), head))
     for head in heads[:_HEADS]:
-        name = text("cli.sentiment.negative" if head == "negative" else f"signal.{head}", language)
+        name = head_name(head, language)
         ordered = sorted(moved[head].items(), key=lambda item: (-abs(item[1]), item[0]))
         above, below = (
             [word for word, change in ordered if change > 0],

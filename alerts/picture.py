@@ -13,6 +13,7 @@ from tingchao.alerts.precedents import Precedent
 from tingchao.alerts.representatives import representatives
 from tingchao.alerts.sources import about_sources
 from tingchao.config.language import text
+from tingchao.config.signals import head_name
 from tingchao.pipeline.clock import BEIJING
 from tingchao.pipeline.records import Alert, Change, Evidence
 
@@ -169,10 +170,14 @@ def _post(post: Evidence, now: datetime, language: str) -> str:
 
 def _why(head: str, moved: Sequence[tuple[str, float]], language: str) -> str:
     """The words and phrases for the head and against it, as `tingchao score --why` shows them."""
-    name = text("cli.sentiment.negative" if head == "negative" else f"signal.{head}", language)
     up, down = ([word for word, change in moved if change * sign > 0] for sign in (1, -1))
     comma = text("alert.comma", language)
-    return " ".join([name, *(f"{sign} {comma.join(words)}" for sign, words in (("↑", up), ("↓", down)) if words)])
+    return " ".join(
+        [
+            head_name(head, language),
+            *(f"{sign} {comma.join(words)}" for sign, words in (("↑", up), ("↓", down)) if words),
+        ]
+    )
 
 
 def _history(alert: Alert, now: datetime, language: str) -> str:

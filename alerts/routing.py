@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tingchao.alerts.absence import silent_sources
-from tingchao.alerts.sources import SOURCE
 from tingchao.config.intervals import TimeInterval
-from tingchao.config.matchers import Labels, Matcher, fit, parse
+from tingchao.config.matchers import ONE_SOURCE, Labels, Matcher, fit, parse
 from tingchao.config.routes import ALL, EACH, Route, RoutesFile
 from tingchao.pipeline.records import Alert
 
@@ -37,7 +36,7 @@ def labels_of(alert: Alert) -> Labels:
     reasons = alert.reasons
     # The sources of its posts, and the one that it is about: of an alert on a source, or on the silence of one.
     about = [reason.detail for reason in silent_sources(reasons)]
-    about += [alert.topic.removeprefix(SOURCE)] if alert.topic.startswith(SOURCE) else []
+    about += [alert.topic.removeprefix(ONE_SOURCE)] if alert.topic.startswith(ONE_SOURCE) else []
     return {
         "topic": (alert.topic, *alert.topics),
         "level": (str(alert.level),),

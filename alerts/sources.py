@@ -26,7 +26,6 @@ from tingchao.pipeline.records import FINE, TICK_KEY, Alert, Candidate, Fetch, R
 from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
 
 TICK = timedelta(minutes=1)
-SOURCE, ALL = ONE_SOURCE, ALL_SOURCES  # topics of these alerts
 
 _TRIES = 3  # visits in a row that failed; one or two are the web as it is
 _PATIENCE = timedelta(minutes=30)  # and at least so long, for sources that are visited every minute
@@ -72,12 +71,12 @@ def plan(settings: Settings) -> Plan:
 
 def titles(settings: Settings) -> dict[str, str]:
     """For people: the topic of an alert about a source -> its title."""
-    return {SOURCE + source.name: source.title or source.name for source in settings.sources}
+    return {ONE_SOURCE + source.name: source.title or source.name for source in settings.sources}
 
 
 def about_sources(alert: Alert) -> bool:
     """Whether the alert is on a source, or on most of them, and so has no posts to show."""
-    return alert.topic == ALL or alert.topic.startswith(SOURCE)
+    return alert.topic == ALL_SOURCES or alert.topic.startswith(ONE_SOURCE)
 
 
 class Sources:
@@ -135,7 +134,7 @@ class Sources:
             yield from self._tell_failing(name, now)
         for name, found in quiet.items():
             if found.p is not None and self._due(name, "quiet", now):
-                yield _candidate(SOURCE + name, found, 1 - found.p)
+                yield _candidate(ONE_SOURCE + name, found, 1 - found.p)
 
     def _tell_watch(self, failing: Sequence[str], quiet: Mapping[str, Reason], now: datetime) -> Iterator[Output]:
         """To each partition, when they have changed, the hours in which no source was read, and which are ill."""
@@ -189,7 +188,7 @@ class Sources:
             reason = Reason(
                 rule=kind, kind=kind, start=start, end=now, observed=float(health.failures), detail=health.detail
             )
-            yield _candidate(SOURCE + name, reason, 1.0)
+            yield _candidate(ONE_SOURCE + name, reason, 1.0)
 
     def _tell_all(self, failing: Sequence[str], now: datetime) -> Iterator[Candidate]:
         due = [self._due(name, "failing", now) for name in failing]
@@ -205,7 +204,7 @@ class Sources:
                 expected=float(len(self._all)),
                 detail=detail,
             )
-            yield msgspec.structs.replace(_candidate(ALL, reason, 1.0), level=2)
+            yield msgspec.structs.replace(_candidate(ALL_SOURCES, reason, 1.0), level=2)
 
     def _quiet(self, failing: Sequence[str], now: datetime) -> Iterator[tuple[str, Reason]]:
         """Sources that can be read, and bring too little."""
@@ -239,7 +238,7 @@ def _changes(fetch: Fetch, health: Health) -> Iterator[Candidate]:
             kind = f"source_{what}"
             start = health.good or fetch.at
             reason = Reason(rule=kind, kind=kind, start=start, end=fetch.at, observed=1.0, detail=f"{before} → {after}")
-            yield _candidate(SOURCE + fetch.source, reason, 1.0)
+            yield _candidate(ONE_SOURCE + fetch.source, reason, 1.0)
 
 
 def _count(health: Health, at: datetime, items: int) -> None:

@@ -83,9 +83,7 @@ def _told(alert: Alert, post: Evidence, verdict: Judgement, signals: tuple[str, 
     likely = {name for name, chance in post.signals.items() if chance >= _LIKELY or name in asked}
     told = set(signals) or likely
     if not told:  # an example without signals would teach that such a post is none of our business
-        raise Refused(
-            "true_alarm: the models see no signal in this post; name what it tells of (signals), or judge the alert"
-        )
+        raise Refused(Said("error.verdict.true_alarm"))
     return tuple(name for name in SIGNALS if name in told)
 
 

@@ -76,7 +76,7 @@ def main(shared: Path) -> None:
     rates = [rate(scorer.score, [whole]) for _ in range(ROUNDS)]
     print(f"  one post of {len(whole.encode()):,} bytes: {1000 / min(rates):.0f} ms at most (wanted: 200)")
     asked = [("safety", "negative")] * CUT
-    whys = [rate(lambda some: scorer.whys(some, asked), texts[:CUT]) for _ in range(ROUNDS)]
+    whys = [rate(lambda some: scorer.phrases(some, asked), texts[:CUT]) for _ in range(ROUNDS)]
     print(f"  why, two heads           {spread(whys)} posts/s")
     done = subprocess.run([sys.executable, "-c", LOADED], check=True, capture_output=True, text=True)
     imported, loaded, memory = map(float, done.stdout.split())

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import AfterValidator
 
 from tingchao.config.language import Said
+from tingchao.config.rules import Kind
 
 # What an alert can be matched by. `rule`, `kind`, `signal` and `source` may have several values at once.
 LABELS = ("topic", "level", "rule", "kind", "signal", "source", "state")
@@ -19,21 +20,7 @@ LABELS = ("topic", "level", "rule", "kind", "signal", "source", "state")
 SOURCE_KINDS = frozenset(
     {"source_failing", "source_unvisited", "source_quiet", "source_charset", "source_robots", "sources_failing"}
 )
-KINDS = SOURCE_KINDS | frozenset(
-    {
-        "count",
-        "sources",
-        "negative_share",
-        "severity",
-        "engagement",
-        "signal",
-        "event",
-        "new_term",
-        "absence",
-        "all",
-        "any",
-    }
-)
+KINDS = SOURCE_KINDS | (frozenset(get_args(Kind)) - {"baseline"})
 FIXED = frozenset({"level", "kind", "signal", "state"})  # labels whose values no setting adds to
 STATES = frozenset({"open", "acknowledged", "in_hand", "resolved", "false_alarm", "past"})
 

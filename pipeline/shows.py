@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tingchao.config.language import LANGUAGES, text
+from tingchao.config.signals import head_name
 from tingchao.models.scores import SIGNALS, Scores
 from tingchao.pipeline.records import Alert, Dead, Post, Scored, in_one_line
 from tingchao.pipeline.times import local
@@ -79,19 +80,12 @@ def score_text(said: str, scores: Scores, why: Mapping[str, Reasons], language: 
     wanted = [sentiment(scores), *(name for name in SIGNALS if chances[name] >= _TOLD), "severity", "live", "advert"]
     for head in wanted:
         value = f"{scores.severity:.1f}" if head == "severity" else f"{chances[head]:.0%}"
-        lines.append(f"  {_head(head, language)} {value}")
+        lines.append(f"  {head_name(head, language)} {value}")
         for side, sign in (("up", "↑"), ("down", "↓")):
             found = getattr(why[head], side) if head in why else ()
             words = "  ".join(f"{words} {change:+.2f}" for words, change in found)
             lines += [f"    {sign} {words}"] if words else []
     return "\n".join([*lines, "", ""])
-
-
-def _head(head: str, language: str) -> str:
-    if head in SIGNALS:
-        return text(f"signal.{head}", language)
-    kind = "sentiment" if head in {"negative", "neutral", "positive"} else "head"
-    return text(f"cli.{kind}.{head}", language)
 
 
 def scored_dict(scored: Scored) -> dict[str, Any]:
@@ -181,7 +175,7 @@ def _differs(one: Difference, language: str) -> str:
         return text("cli.drift.unknown", language, value=f"{one.value:.0%}", expected=f"{one.expected:.0%}")
     if one.what == "abstained":
         return text("cli.drift.abstained", language, value=f"{one.value:.0%}")
-    head = text("cli.drift.signal", language) if one.what == "signal" else _head(one.what, language)
+    head = text("cli.drift.signal", language) if one.what == "signal" else head_name(one.what, language)
     return text("cli.drift.scores", language, head=head, against=against, value=f"{one.value:.2f}")
 
 

@@ -8,8 +8,8 @@ from itertools import groupby
 import pytest
 
 from tingchao.alerts import card, decide, sources
-from tingchao.alerts.sources import ALL, SOURCE
 from tingchao.config.language import LANGUAGES
+from tingchao.config.matchers import ALL_SOURCES, ONE_SOURCE
 from tingchao.config.settings import MainFile, Settings
 from tingchao.config.sources import Source
 from tingchao.pipeline.clock import ManualClock
@@ -101,7 +101,7 @@ def test_a_source_that_keeps_failing_is_told_again_every_hour_until_it_works(wat
     assert watching.told() == []
     watching.pass_time(3 * HOUR, "login")
     assert watching.kinds() == ["source_failing"] * 3
-    assert {one.topic for one in watching.told()} == {SOURCE + "morning"}
+    assert {one.topic for one in watching.told()} == {ONE_SOURCE + "morning"}
     watching.fetch()
     watching.pass_time(3 * HOUR)
     assert len(watching.told()) == 3
@@ -138,7 +138,7 @@ def test_most_sources_at_once_are_one_alert(log: Log, clock: ManualClock) -> Non
         clock.move(10 * MINUTE)
         for name in names:
             watching.fetch("offline" if step > 3 and name != "e" else "ok", name=name)
-    assert {one.topic for one in watching.told()} == {ALL}
+    assert {one.topic for one in watching.told()} == {ALL_SOURCES}
     (alert,) = watching.alerts()
     assert alert.level == 2
     assert "4" in card.headline(alert, "en")
