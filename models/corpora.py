@@ -130,7 +130,7 @@ def _labelled(one: Labelled) -> Row:
     return Row(
         one.text,
         "read",
-        None if one.advert else SENTIMENTS.index(one.sentiment),  # praise that is paid for
+        None if one.advert or one.sentiment is None else SENTIMENTS.index(one.sentiment),  # praise that is paid for
         tuple(name in one.signals for name in SIGNALS),
         one.severity,
         one.live,

@@ -1,7 +1,8 @@
 """A batch of texts becomes one sparse matrix: which known words, pairs of words and runs of characters each holds.
 
 Every code point has a 64-bit code; a word's hash is the polynomial of its characters, read off one running sum over
-the batch. So the text is cut into words once, and all features of a batch cost a few array operations.
+the batch. So the text is cut into words once, and all features of a batch cost a few array operations. A character
+that is denied (`denials.py`) has another code, and so every feature that it is part of another hash.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from tingchao.models.cutter import cut as _cut
+from tingchao.models.denials import denied
 from tingchao.models.dodges import rejoined
 from tingchao.models.normalise import Plain, plain_batch
 from tingchao.models.respell import respelled
@@ -32,6 +34,7 @@ _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _SHIFT = (np.uint64(30), np.uint64(27), np.uint64(31))
 _BASE = 0xD1342543DE82EF95  # odd, so it has an inverse modulo 2**64
 _INVERSE = pow(_BASE, -1, 1 << 64)
+_DENIED = np.uint64(0xA24BAED4963EE407)  # makes another character of one that is denied
 _LEFT, _RIGHT = np.uint64(3), np.uint64(5)  # tell 甲乙 from 乙甲
 _SALT = tuple(np.uint64(number) for number in (0, 0x51ED270B, 0xB492B66F, 0x9AE16A3B))  # by length of run
 
@@ -102,7 +105,8 @@ def read(texts: Sequence[str]) -> Reading:
 def reading_of(plain: Plain) -> Reading:
     """Cut and hash a batch that is normalised."""
     words = words_of(plain)
-    codes = _mixed((plain.codes.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
+    no = denied(plain.codes.astype(np.int64), *words)
+    codes = _mixed((plain.codes.astype(np.uint64) + np.uint64(1)) * _GOLDEN + no * _DENIED)
     inside = plain.codes != _NEWLINE
     text = np.cumsum(~inside) - ~inside
     word = _word_hashes(codes, words)

@@ -52,8 +52,14 @@ readers gave the same signals to 93 %, the same `live` to 95 %, severity to 92 %
 they agreed on all signals in 73 %; where label and model differ the second reader sided with the label in 82 %. What
 two of label, second reader and model say, field by field, stands now: 908 labels changed, 745 of them in a signal.
 
-The last 514 handmade texts were written by those who had seen which annotated texts a model gets wrong when it is
-cross-fitted, so figures on those are a little too good since then; those on the sets that only judge are not.
+Of the first 1,659 handmade texts the last 514 were written by those who had seen which annotated texts a model gets
+wrong when it is cross-fitted, so figures on those are a little too good since then; those on the sets that only judge
+are not.
+
+The last 3,279 handmade texts came after a tester had written posts and found that 没有停电 was an outage and 楼塌了
+none. Six writers, who saw neither contrast.jsonl nor texts that judge, wrote short alarms beside denials, drills,
+films, history, rules and figures of speech with the same words; each text had one reader, its writer. Only the last 542
+were read for their sentiment.
 
 On 120 texts of labelled.jsonl, labelled again without sight of the labels there, the reader of the first part reached
 Cohen's kappa 0.84 to 1.00 per signal, 0.88 on `live`, 0.92 (quadratic) on severity and 0.83 on sentiment; `live` of
@@ -100,7 +106,7 @@ class Labelled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signals: tuple[str, ...]  # in the order of SIGNALS
     severity: Severity
     live: bool
-    sentiment: Sentiment
+    sentiment: Sentiment | None  # None: was not read for it
     advert: bool = False
 
 
