@@ -1,4 +1,4 @@
-"""Windows of a topic become candidates: which rules are asked of which windows, and what is told of those that hold.
+"""Windows of a topic become candidates: which rules are asked of which windows, and which of those that hold are told.
 
 Remembers nothing but what was told, which stands in the hours.
 """
@@ -9,20 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
-from tingchao.alerts.detector import CALM, SCALES
-from tingchao.alerts.evidence import REACTED, Shelves
+from tingchao.alerts.findings import Findings, length_of
 from tingchao.alerts.holding import Holding
 from tingchao.alerts.hours import Hours, Total
-from tingchao.alerts.measure import Gate, Measure, gate_of, has_term, signal_number, told_by
-from tingchao.alerts.terms import Terms
-from tingchao.alerts.tracking import Tracker
+from tingchao.alerts.measure import Gate, Measure, gate_of
 from tingchao.alerts.windows import BUCKET, PER_HOUR, Window
 from tingchao.config.rules import COMBINED, Rule
 from tingchao.pipeline.records import Candidate, Reason
 
 GROWTH = 1.25  # a rule that goes on holding is told again when it observes so many times as much ...
 AGAIN = 2  # ... or so many buckets (10 minutes of event time) further on
-CURVE = 6 * PER_HOUR  # buckets that an alert draws
 
 
 class _Open(NamedTuple):
@@ -36,18 +32,10 @@ class Judging:
     """The rules on windows; not those on silence, and not those made of others (see holding)."""
 
     def __init__(
-        self,
-        rules: Sequence[Rule],
-        hours: Hours,
-        measure: Measure,
-        events: Tracker,
-        terms: Terms | None,
-        shelves: Shelves,
-        holding: Holding,
+        self, rules: Sequence[Rule], hours: Hours, measure: Measure, findings: Findings, holding: Holding
     ) -> None:
         self._rules = _by_length([rule for rule in rules if rule.kind not in {"absence", *COMBINED}])
-        self._hours, self._measure, self._events = hours, measure, events
-        self._terms, self._shelves, self._holding = terms, shelves, holding
+        self._hours, self._measure, self._findings, self._holding = hours, measure, findings, holding
 
     @property
     def longest(self) -> int:
@@ -102,7 +90,8 @@ class Judging:
             if found is not None:
                 reason, told = found
                 self._hours.tell(topic, gate.rule.name, end, told, int(at))
-                yield from self._holding.found(gate.rule, self.candidate(topic, gate.rule, window, reason), at)
+                candidate = self._findings.candidate(topic, gate.rule, window, reason)
+                yield from self._holding.found(gate.rule, candidate, at)
 
     def _found(self, gate: Gate, topic: str, window: Window, posts: int, most: Total) -> tuple[Reason, float] | None:
         """Why the rule is to be told now, and how much of it: the strength of a surge, else what was observed.
@@ -119,19 +108,8 @@ class Judging:
             return None
         if self._goes_on(topic, lowered, window.last):
             lowered = lowered.model_copy(update={"ratio": None, "p": None})
-        reason = self.holds(lowered, topic, window, least)
+        reason = self._findings.holds(lowered, topic, window, least)
         return None if reason is None else (reason, reason.observed)
-
-    def holds(self, rule: Rule, topic: str, window: Window, least: float) -> Reason | None:
-        """The reason why a rule of any kind but baseline holds, with at least `least` observed."""
-        if rule.kind == "event":
-            event = self._events.leading(topic, window.first, window.last, window.posts)
-            return None if event is None else told_by(rule, window, event, least)
-        if rule.kind == "new_term":
-            assert self._terms is not None
-            term = self._terms.newest(topic, window.start, window.end, rule.min_voices)
-            return None if term is None else has_term(rule, window, *term, least)
-        return self._measure.holds(rule, topic, window, least)
 
     def _told(self, topic: str, rule: str, end: int, near: int) -> float | None:
         """The most that was observed when the rule was told less than `near` buckets away."""
@@ -147,28 +125,6 @@ class Judging:
         first = end - int(rule.quiet.total_seconds()) // BUCKET
         return any(first <= told <= end for told in self._hours.told(topic, rule.name))
 
-    def candidate(self, topic: str, rule: Rule, window: Window, reason: Reason) -> Candidate:
-        signal = signal_number(rule)
-        first, last = window.first, window.last
-        shelf = REACTED if rule.kind == "engagement" else signal
-        return Candidate(
-            topic=topic,
-            reason=reason,
-            level=rule.level,
-            sure=round(self._measure.sure(rule, window, reason), 3),
-            posts=window.posts,
-            voices=window.voices,
-            sources=window.sources,
-            negative_share=round(window.negative_share, 3),
-            severity=round(window.severity, 2),
-            signals={name: round(mass, 2) for name, mass in window.masses().items()},
-            evidence=self._shelves.pick(topic, range(first, last + 1), shelf),
-            curve=tuple(self._hours.posts(topic).each(last - CURVE + 1, last)),
-            bucket=BUCKET,
-            event=self._events.leading(topic, first, last, window.posts),
-            quiet=_quiet(rule),
-        )
-
 
 def _by_length(rules: Sequence[Rule]) -> Mapping[int, Sequence[Gate]]:
     """Rules by the length of their window in buckets, at least one."""
@@ -176,17 +132,3 @@ def _by_length(rules: Sequence[Rule]) -> Mapping[int, Sequence[Gate]]:
     for rule in rules:
         found.setdefault(length_of(rule), []).append(gate_of(rule))
     return found
-
-
-def length_of(rule: Rule) -> int:
-    """Buckets of the rule's window; the detector has its own."""
-    if rule.kind == "baseline":
-        return SCALES[-1] // BUCKET
-    return max(1, -(-int(rule.window.total_seconds()) // BUCKET))
-
-
-def _quiet(rule: Rule) -> float:
-    """Seconds without news after which an alert of the rule ends; 0: as the settings say."""
-    if rule.kind == "baseline":
-        return float(CALM)
-    return 0.0 if rule.quiet is None else rule.quiet.total_seconds()

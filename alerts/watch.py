@@ -18,9 +18,10 @@ from tingchao.alerts.coverage import Coverage
 from tingchao.alerts.dark import Dark
 from tingchao.alerts.events import ONLY_WRITTEN
 from tingchao.alerts.evidence import Shelves
+from tingchao.alerts.findings import CURVE, Findings, length_of
 from tingchao.alerts.holding import Holding
 from tingchao.alerts.hours import Hours
-from tingchao.alerts.judging import CURVE, Judging, length_of
+from tingchao.alerts.judging import Judging
 from tingchao.alerts.measure import Measure
 from tingchao.alerts.reactions import Reactions
 from tingchao.alerts.seen import Seen
@@ -82,9 +83,8 @@ class Watch:
         self._dark = Dark(memory)
         self._coverage = Coverage(memory, self._dark)
         self._measure = Measure(self._hours, self._coverage, self._began, settings.main.decide.past)
-        self._judging = Judging(
-            settings.rules, self._hours, self._measure, self._events, self._terms, self._shelves, self._holding
-        )
+        self._findings = Findings(self._hours, self._measure, self._events, self._terms, self._shelves)
+        self._judging = Judging(settings.rules, self._hours, self._measure, self._findings, self._holding)
         self._keep = max(_KEEP, self._lateness, (self._judging.longest + CURVE) * timedelta(seconds=BUCKET))
         # The time of writing of what was counted last.
         self._written: float = msgspec.json.decode(memory.get("written", b"0.0"))
@@ -190,8 +190,8 @@ class Watch:
         def still(rule: Rule, topic: str) -> Candidate | None:
             for end in (now // BUCKET, now // BUCKET - 1):  # a bucket that has just begun is still empty
                 window = self._hours.window(topic, end, length_of(rule))
-                if (reason := self._judging.holds(rule, topic, window, 0.0)) is not None:
-                    return self._judging.candidate(topic, rule, window, reason)
+                if (reason := self._findings.holds(rule, topic, window, 0.0)) is not None:
+                    return self._findings.candidate(topic, rule, window, reason)
             return None
 
         return _outputs(self._holding.tick(float(now), still, all_of_them=all_of_them))
@@ -205,7 +205,7 @@ class Watch:
         expected = None if usual is None else round(usual.expected, 3)
         if rule.threshold is not None and (expected is None or expected < rule.threshold):
             return None
-        return self._judging.candidate(topic, rule, window, msgspec.structs.replace(reason, expected=expected))
+        return self._findings.candidate(topic, rule, window, msgspec.structs.replace(reason, expected=expected))
 
     def _begin(self, topic: str, now: int) -> None:
         self._began[topic] = now
