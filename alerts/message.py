@@ -11,9 +11,10 @@ import msgspec
 
 from tingchao.alerts import card
 from tingchao.config.language import text
+from tingchao.pipeline.errors import Retry
 from tingchao.pipeline.records import Alert
 
-Event = Literal["opened", "raised", "repeated", "resolved", "false_alarm"]
+Kind = Literal["opened", "raised", "repeated", "resolved", "false_alarm"]
 
 # Characters that turn the direction of what follows; within a hostile post they could rewrite a line on a screen.
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -23,7 +24,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to tell of one alert, and of others of its group. The id is the same however often it is sent."""
 
     id: str
-    event: Event
+    event: Kind
     alert: Alert
     to: tuple[int, ...] = ()  # positions of the recipients that still lack it; empty: all
     others: tuple[Message, ...] = ()  # of the same group, to be told in the same breath
@@ -37,6 +38,10 @@ class Report(NamedTuple):
     why: str = ""  # one line without secrets
 
 
+class Busy(Retry):
+    """A channel sends no faster than the other side takes messages; nothing went wrong."""
+
+
 class Channel(Protocol):
     """One way out of the house; `name` and `min_level` as in tingchao.toml."""
 
@@ -48,8 +53,9 @@ class Channel(Protocol):
     def send(self, message: Message) -> Report:
         """Send once; returns when the other side has taken it.
 
-        Raises Retry (later may work; `after` at least so many seconds) and Poison (it never will). Neither their texts
-        nor anything that is logged holds a secret: no token, no password, of a URL only scheme, host and port.
+        Raises Retry (later may work; `after` at least so many seconds), Busy (its turn comes in so many seconds) and
+        Poison (it never will). Neither their texts nor anything that is logged holds a secret: no token, no password,
+        of a URL only scheme, host and port.
         """
 
 

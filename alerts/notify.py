@@ -22,14 +22,14 @@ import structlog
 
 from tingchao.alerts.alertmanager import AlertmanagerChannel
 from tingchao.alerts.mail import MailChannel
-from tingchao.alerts.message import Channel, Event, Message, Report, joined, message_id
+from tingchao.alerts.message import Busy, Channel, Kind, Message, Report, joined, message_id
 from tingchao.alerts.outbox import Outbox, Told, Waiting, fitting
 from tingchao.alerts.robots import RobotChannel
 from tingchao.alerts.routing import tree, ways
 from tingchao.alerts.telling import Known, telling
 from tingchao.alerts.terminal import TerminalChannel
 from tingchao.alerts.webhook import WebhookChannel
-from tingchao.alerts.why import Why, delivery_to
+from tingchao.alerts.why import STOPS, Why, delivery_to
 from tingchao.config.channels import Alertmanager, Robot
 from tingchao.config.settings import Channel as AnyChannel
 from tingchao.config.settings import Mail, Settings, Terminal, Webhook
@@ -43,8 +43,9 @@ from tingchao.pipeline.stage import Input, Memory, Plan, Result
 
 logger = structlog.get_logger()
 
-FIRST_WAIT = 5.0  # seconds after the first failure; doubled with each further one (issue 3)
+FIRST_WAIT = 5.0  # seconds after the first failure; doubled with each further one
 LONGEST_WAIT = 600.0
+_DOUBLED = 10  # times, by then beyond the longest wait; a float ends at 1,024 of them, after a week
 _DELIVERED = 1000  # deliveries remembered while their commit fails; each failed commit adds at most one
 
 
@@ -149,7 +150,7 @@ class Notify:
             self._outbox.prune(given.at)
         return Result(self._send_one(now, fresh), outcomes)
 
-    def _decide(self, alert: Alert, at: datetime, fresh: Mapping[str, _Fresh]) -> tuple[Why, Event | None]:
+    def _decide(self, alert: Alert, at: datetime, fresh: Mapping[str, _Fresh]) -> tuple[Why, Kind | None]:
         """Why, and what to tell; None: nothing new."""
         box = self._outbox
         known = Known(box.told(alert.id), box.waiting(alert.id), alert.id in fresh and fresh[alert.id].new)
@@ -171,18 +172,8 @@ class Notify:
             return self._delivered(together, known)
         try:
             report = self._channel.send(message)
-        except Poison as err:
-            for one in together:
-                self._outbox.drop(one.message.alert.id)
-            return [self._set_aside(one.message, err.reason, str(err), 1) for one in together]
-        except Retry as err:
-            self._postpone(together, str(err), err.after)
-            return []
         except Exception as err:  # noqa: BLE001 a mistake in one channel must not lose a message
-            # Its text may hold anything, so only its kind and place are told.
-            place = traceback.extract_tb(err.__traceback__)[-1]
-            self._postpone(together, f"bug: {type(err).__name__}, {Path(place.filename).name}:{place.lineno}", 1.0)
-            return []
+            return self._failed(together, err)
         while len(self._uncommitted) >= _DELIVERED:
             del self._uncommitted[next(iter(self._uncommitted))]
         self._uncommitted[self._last] = report
@@ -202,7 +193,7 @@ class Notify:
         same = [
             one
             for one in self._outbox
-            if one.message.alert.id not in fresh
+            if self._may_go(one, fresh)
             and one.message.to == first.message.to
             and (flood or delivery_to(self._channel.name, one.message.alert).group == group)
         ]
@@ -210,8 +201,13 @@ class Notify:
 
     def _next(self, now: int, fresh: Mapping[str, _Fresh]) -> Waiting | None:
         """Of what is due, first what was tried least (one that always fails holds up nobody), then the gravest."""
-        due = (one for one in self._outbox.due(now) if one.message.alert.id not in fresh)
+        due = (one for one in self._outbox.due(now) if self._may_go(one, fresh))
         return min(due, key=lambda one: (one.tries, -one.message.alert.level, one.since), default=None)
+
+    def _may_go(self, waiting: Waiting, fresh: Mapping[str, _Fresh]) -> bool:
+        """Whether a message was committed before this call, and nothing came to hold its alert back since."""
+        alert = waiting.message.alert
+        return alert.id not in fresh and delivery_to(self._channel.name, alert).why not in STOPS
 
     def _delivered(self, together: Sequence[Waiting], report: Report) -> list[Output]:
         outputs = []
@@ -230,10 +226,26 @@ class Notify:
         self._outbox.feel(sent=self._outbox.health.sent + 1, error=report.why, paused_until=0)
         return outputs
 
+    def _failed(self, together: Sequence[Waiting], err: Exception) -> list[Output]:
+        """What becomes of messages that the channel has not sent."""
+        match err:
+            case Poison():
+                for one in together:
+                    self._outbox.drop(one.message.alert.id)
+                return [self._set_aside(one.message, err.reason, str(err), 1) for one in together]
+            case Busy():
+                self._outbox.feel(paused_until=millis(self._clock.now() + timedelta(seconds=err.after)))
+            case Retry():
+                self._postpone(together, str(err), err.after)
+            case _:  # its text may hold anything, so only its kind and place are told
+                place = traceback.extract_tb(err.__traceback__)[-1]
+                self._postpone(together, f"bug: {type(err).__name__}, {Path(place.filename).name}:{place.lineno}", 1.0)
+        return []
+
     def _postpone(self, together: Sequence[Waiting], error: str, after: float) -> None:
         now = self._clock.now()  # the try may have taken long
         tries = max(one.tries for one in together)
-        wait = max(after, min(FIRST_WAIT * 2**tries, LONGEST_WAIT))
+        wait = max(after, min(FIRST_WAIT * 2 ** min(tries, _DOUBLED), LONGEST_WAIT))
         due = millis(now + timedelta(seconds=wait))
         for one in together:
             self._outbox.put(msgspec.structs.replace(one, tries=tries + 1, due=due))

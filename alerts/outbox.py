@@ -11,14 +11,14 @@ from typing import TypeVar
 
 import msgspec
 
-from tingchao.alerts.message import Event, Message
+from tingchao.alerts.message import Kind, Message
 from tingchao.pipeline.clock import from_millis, millis
 from tingchao.pipeline.records import Alert
 from tingchao.pipeline.stage import Memory
 
 # What was told is forgotten of an ended alert (decide forgets it after the same time) and of one that no longer moves.
 KEEP, KEEP_ACTIVE = timedelta(days=7), timedelta(days=30)
-NEWS: frozenset[Event] = frozenset({"opened", "raised", "repeated"})
+NEWS: frozenset[Kind] = frozenset({"opened", "raised", "repeated"})
 _PRUNE_EVERY = timedelta(days=1)
 _FARTHEST = 2 * 3600 * 1000  # milliseconds; a wait is at most an hour, so what is further off stems from another clock
 _SIZE = 48 * 1024  # bytes of a waiting message, below log.STATE_LIMIT with room for what is around it
@@ -29,7 +29,7 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a channel knows of an alert."""
 
     level: int
-    event: Event
+    event: Kind
     at: int  # milliseconds
     round: int = 0  # of repetitions
 

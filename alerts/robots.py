@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from tingchao.alerts.message import Message, Report, body, subject
+from tingchao.alerts.message import Busy, Message, Report, body, subject
 from tingchao.alerts.webhook import LONGEST_WAIT, REFUSED, cause, leaves, secret
 from tingchao.config.channels import Robot
 from tingchao.config.language import text
@@ -85,11 +85,10 @@ class RobotChannel:
         if self._sent and self._sent[0] > now:  # the clock went back
             self._sent.clear()
         if len(self._sent) >= self._settings.per_minute:
-            raise Retry(
-                f"{self._where()}: {len(self._sent)} a minute are sent", (self._sent[0] + _MINUTE - now).total_seconds()
-            )
+            wait = (self._sent[0] + _MINUTE - now).total_seconds()
+            raise Busy(f"{self._where()}: {len(self._sent)} a minute are sent", wait)
         if self._sent and now - self._sent[-1] < _GAP:
-            raise Retry(f"{self._where()}: one after the other", _GAP.total_seconds())
+            raise Busy(f"{self._where()}: one after the other", _GAP.total_seconds())
 
     def _text(self, message: Message) -> str:
         """The headlines first, each alert's in one line, then the rest of the first one's card as far as it fits."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tingchao.alerts.message import Event
+from tingchao.alerts.message import Kind
 from tingchao.alerts.outbox import NEWS, Told, Waiting
-from tingchao.alerts.why import Why, delivery_to
+from tingchao.alerts.why import STOPS, Why, delivery_to
 from tingchao.pipeline.records import ACTIVE, Alert
 
-_ENDS: dict[str, Event] = {"resolved": "resolved", "false_alarm": "false_alarm"}
+_ENDS: dict[str, Kind] = {"resolved": "resolved", "false_alarm": "false_alarm"}
 
 
 class Known(NamedTuple):
@@ -25,6 +25,11 @@ class Known(NamedTuple):
         return self.new and not self.believed
 
     @property
+    def has_news(self) -> bool:
+        """Whether what waits says that the alert is active."""
+        return self.waiting is not None and self.waiting.message.event in NEWS
+
+    @property
     def believed(self) -> bool:
         """Whether the channel takes the alert for active."""
         return self.told is not None and self.told.active
@@ -34,7 +39,7 @@ class Telling(NamedTuple):
     """`event` is what to tell, None for nothing new; `drop`: what waits is not to be told either."""
 
     why: Why
-    event: Event | None = None
+    event: Kind | None = None
     drop: bool = False
 
 
@@ -42,16 +47,23 @@ def telling(channel: str, min_level: int, alert: Alert, known: Known, *, history
     """What to tell a channel of a changed alert; `history`: the change was written long before the channel began."""
     delivery = delivery_to(channel, alert)
     if alert.state == "past" or delivery.why:
-        return Telling(Why.PAST if alert.state == "past" else Why(delivery.why))
+        return _of_held(alert, delivery.why, known)
     if delivery.digest and known.told is None and known.waiting is None:
         return Telling(Why.DIGEST, _ENDS.get(alert.state, "opened"))
     if alert.state not in ACTIVE:
         return _of_end(alert, known)
-    if known.waiting is not None and known.waiting.message.event in NEWS:
+    if known.waiting is not None and known.has_news:
         return _of_level(alert, known.waiting.message.alert.level, believed=known.believed)
     if known.told is not None and known.believed and known.waiting is None:
         return _again(alert, known.told, delivery.round)
     return _of_first(alert, min_level, known, history=history)
+
+
+def _of_held(alert: Alert, why: str, known: Known) -> Telling:
+    """What waits goes on waiting, unless its alert has ended: then nobody needs to be told that it began."""
+    if alert.state == "past":
+        return Telling(Why.PAST)
+    return Telling(Why(why), drop=why in STOPS and alert.state not in ACTIVE and known.has_news)
 
 
 def _again(alert: Alert, told: Told, repetition: int) -> Telling:

@@ -31,6 +31,10 @@ class Why(StrEnum):
     DIGEST = "digest"  # told late, with others that the budget had held back
 
 
+# What also stops a message that already waits; a group or the budget has let that one go.
+STOPS = frozenset({Why.SILENCED, Why.INHIBITED, Why.MUTED})
+
+
 def delivery_to(channel: str, alert: Alert) -> Delivery:
     """What decide says of the alert to the channel; an alert from before there were routes goes to all."""
     if alert.deliveries is None:

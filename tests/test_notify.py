@@ -17,6 +17,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import Envelope
@@ -25,14 +26,15 @@ from structlog.testing import capture_logs
 from werkzeug import Request, Response
 
 from tingchao.alerts import notify
-from tingchao.alerts.outbox import ChannelState, channel_state
+from tingchao.alerts.message import Message, Report
+from tingchao.alerts.outbox import ChannelState, Outbox, Waiting, channel_state
 from tingchao.config.settings import MainFile, Settings
-from tingchao.pipeline.clock import ManualClock
+from tingchao.pipeline.clock import ManualClock, millis
 from tingchao.pipeline.errors import Retry
 from tingchao.pipeline.log import output
-from tingchao.pipeline.records import Alert, Dead, Evidence, Reason, decode
+from tingchao.pipeline.records import Alert, Dead, Delivery, Evidence, Reason, decode
 from tingchao.pipeline.sqlite_log import SqliteLog
-from tingchao.pipeline.stage import Runner
+from tingchao.pipeline.stage import Input, Memory, Runner
 
 START = datetime(2026, 3, 1, 4, 0, tzinfo=UTC)
 
@@ -255,6 +257,26 @@ def test_retry_after_is_honoured_for_the_whole_channel(house: House, desk: Desk,
     assert [body["alert"]["id"] for _, body in desk.seen] == ["a1", "a2", "a1"]  # first what was tried least
 
 
+def test_a_channel_that_is_down_for_weeks_loses_nothing() -> None:
+    class Down:
+        name, min_level, together, flood = "desk", 1, 1, 0
+        tries = 0
+
+        def send(self, _: Message) -> Report:
+            self.tries += 1
+            raise Retry("down")
+
+    memory, clock, channel = Memory({}), ManualClock(START), Down()
+    outbox = Outbox(memory)
+    outbox.put(Waiting(Message(id="m1", event="opened", alert=alert()), 1, millis(START), tries=3000))
+    stage = notify.Notify("notify.desk", channel, memory, clock, None, {})
+    for _ in range(3):
+        assert not stage.process([Input(alert(id="a2"), START)]).outputs
+        clock.move(timedelta(seconds=600))
+    assert channel.tries >= 3
+    assert channel_state("desk", memory).waiting == 2
+
+
 def test_refusal_is_set_aside_and_stops_nobody_else(house: House, desk: Desk) -> None:
     desk.answer = lambda: Response("bad", 400) if desk.seen[-1][1]["alert"]["id"] == "a1" else Response("thanks", 200)
     house.publish(alert(), alert(1, id="a2"))
@@ -325,6 +347,37 @@ def test_what_waits_tells_the_newest_facts_under_its_first_id(house: House, desk
     assert (first["id"], second["alert"]["posts"]) == (second["id"], 500)
 
 
+@pytest.mark.parametrize("why", ["silenced", "inhibited", "muted"])
+def test_what_waits_is_held_back_too_and_goes_when_it_is_let_go(house: House, desk: Desk, why: str) -> None:
+    desk.answer = lambda: Response("down", 503)
+    free = Delivery(receiver="desk", news="active 2", at=START)
+    house.publish(alert(deliveries=(free,)))
+    house.run()
+    house.publish(alert(2, deliveries=(msgspec.structs.replace(free, why=why, by="s1"),)))
+    desk.seen.clear()
+    desk.answer = lambda: Response("thanks", 200)
+    house.wait(600)
+    assert desk.seen == []
+    house.publish(alert(3, deliveries=(free,)))
+    house.wait(600)
+    assert desk.events() == ["opened"]
+
+
+def test_what_ends_while_it_is_silenced_is_not_told_late(house: House, desk: Desk) -> None:
+    desk.answer = lambda: Response("down", 503)
+    free = Delivery(receiver="desk", news="active 2", at=START)
+    house.publish(alert(deliveries=(free,)))
+    house.run()
+    held = Delivery(receiver="desk", news="resolved", at=START, why="silenced", by="s1")
+    house.publish(alert(2, state="resolved", deliveries=(held,)))
+    desk.seen.clear()
+    desk.answer = lambda: Response("thanks", 200)
+    house.wait(600)
+    house.publish(alert(3, state="resolved", deliveries=(msgspec.structs.replace(held, why="", by=""),)))
+    house.wait(600)
+    assert (desk.seen, house.outbox().waiting) == ([], 0)
+
+
 def test_alert_too_large_for_the_state_still_goes_out(house: House, desk: Desk) -> None:
     posts = tuple(
         Evidence(id=str(n), source="x", published_at=START, url="http://e.org/" + "a" * 30000) for n in range(5)
@@ -356,7 +409,7 @@ from tingchao.alerts import notify
 from tingchao.config.settings import MainFile, Settings
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.sqlite_log import SqliteLog
-from tingchao.pipeline.stage import Runner
+from tingchao.pipeline.stage import Input, Memory, Runner
 
 path, url = sys.argv[1:]
 main = MainFile.model_validate({"notify": [{"kind": "webhook", "name": "desk", "url": url}]})

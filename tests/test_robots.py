@@ -182,6 +182,16 @@ LONG = {"dingtalk": 101002, "wecom": 40058, "feishu": 9499}
 MEND = {"dingtalk": 310000, "feishu": 19024}
 
 
+def test_a_robot_s_own_pace_is_no_failure(tmp_path: Path, clock: ManualClock, httpserver: HTTPServer) -> None:
+    chat = Chat(httpserver, "feishu", clock)
+    (tmp_path / "url").write_text(chat.url)
+    house = House(tmp_path, clock, {"kind": "feishu", "url_file": str(tmp_path / "url")})
+    house.publish(*(alert(f"a{n}") for n in range(3))).run(2, step=0.05)
+    assert len(chat.taken) == 3
+    health = channel_state("group", house.log.state("notify.group")).health
+    assert (health.sent, health.failed, health.error) == (3, 0, "")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_answer_of_200_with_too_fast_waits_as_long_as_the_robot_is_blocked(
     tmp_path: Path, clock: ManualClock, httpserver: HTTPServer, kind: str
