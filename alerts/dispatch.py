@@ -38,6 +38,19 @@ class Hold(NamedTuple):
     until: datetime | None = None
 
 
+class _Case(NamedTuple):
+    """An alert at a time."""
+
+    alert: Alert
+    labels: Labels
+    at: datetime
+    ticks: bool  # whether only the clock has moved
+
+    @property
+    def active(self) -> bool:
+        return self.alert.state in ACTIVE
+
+
 class Dispatch:
     """The deliveries of all alerts that decide remembers."""
 
@@ -90,65 +103,52 @@ class Dispatch:
         # Of what ended, nothing is due but what is held until a time: by a silence, an interval or the budget.
         if alert.state == "past" or (ticks and ended and not any(one.why and one.until for one in known.values())):
             return alert
-        labels = labels_of(alert)
-        chosen = {} if ended and known else by_receiver(self._tree, labels)
+        case = _Case(alert, labels_of(alert), at, ticks)
+        chosen = {} if ended and known else by_receiver(self._tree, case.labels)
         for receiver, delivery in known.items():
             if delivery.at is not None or ended:  # whoever was told of an alert is told of its end
                 chosen.setdefault(receiver, self._ways.get(delivery.route, self._tree))
         deliveries = tuple(
-            self._deliver(known.get(receiver), receiver, way, alert, labels, at, ticks=ticks)
+            self._deliver(known.get(receiver) or Delivery(receiver=receiver), way, case)
             for receiver, way in sorted(chosen.items())
         )
         return alert if deliveries == alert.deliveries else replace(alert, deliveries=deliveries)
 
-    def _deliver(
-        self,
-        known: Delivery | None,
-        receiver: str,
-        way: Way,
-        alert: Alert,
-        labels: Labels,
-        at: datetime,
-        *,
-        ticks: bool,
-    ) -> Delivery:
+    def _deliver(self, known: Delivery, way: Way, case: _Case) -> Delivery:
         """What is said to one channel."""
-        if known is None or known.route != way.place:
-            known = replace(known or Delivery(receiver=receiver), route=way.place, group=group_of(way, labels))
-        hold = self._unproven(known, alert, at) or self._hold(way, alert, labels, at)
-        if hold is None and known.at is None:
-            known, hold = self._spend(known, alert, at, ticks=ticks)
-        if (
-            hold is None
-            and not known.digest
-            and known.news != _news(alert)
-            and (known.at is not None or alert.state in ACTIVE)
-        ):
-            hold = self._wait(known, way, alert, at, ticks=ticks)
+        if known.route != way.place:
+            known = replace(known, route=way.place, group=group_of(way, case.labels))
+        known, hold = self._held(known, way, case)
+        alert, heard = case.alert, known.at is not None or known.digest
         if hold is not None:
             if known.why != hold.why:
-                _log("decide.held", alert, receiver, hold)
+                _log("decide.held", alert, known.receiver, hold)
             return replace(known, why=hold.why.value, by=hold.by, until=hold.until)
-        if known.why and known.at is None and not known.digest and alert.state not in ACTIVE:
+        if known.why and not heard and not case.active:
             return replace(known, until=None, news=_news(alert))  # it ended before, so nobody is told, and why stays
         free = replace(known, why="", by="", until=None)
         if known.why:
-            _log("decide.freed", alert, receiver, Hold(Why(known.why), known.by))
+            _log("decide.freed", alert, known.receiver, Hold(Why(known.why), known.by))
         if known.news == _news(alert):
             return free
-        told = (
-            known.at is not None or known.digest or alert.state in ACTIVE
-        )  # nobody is told that it ended who never heard of it
-        return replace(free, news=_news(alert), at=at if told else None)
+        told = heard or case.active  # nobody is told that it ended who never heard of it
+        return replace(free, news=_news(alert), at=case.at if told else None)
 
-    def _unproven(self, known: Delivery, alert: Alert, at: datetime) -> Hold | None:
+    def _held(self, known: Delivery, way: Way, case: _Case) -> tuple[Delivery, Hold | None]:
+        """What holds the alert back. The budget is asked last, since it is spent by what passes."""
+        hold = self._unproven(known, case) or self._hold(way, case)
+        if hold is None and _goes_with_group(known, case):
+            hold = self._wait(known, way, case)
+        return (known, hold) if hold is not None or known.at is not None else self._spend(known, case)
+
+    def _unproven(self, known: Delivery, case: _Case) -> Hold | None:
         """Whether an alert of which the channel knows nothing yet may well be chance."""
-        if known.at is not None or known.digest or known.why not in {"", Why.UNPROVEN} or alert.state not in ACTIVE:
+        if known.at is not None or known.digest or known.why not in {"", Why.UNPROVEN} or not case.active:
             return None
-        if not self._may_be_chance(alert, at):
+        if not self._may_be_chance(case.alert, case.at):
             return None
         # The limit is told as it was: it moves with each alert of the day.
-        by = known.by if known.why == Why.UNPROVEN else f"{self._chance_limit(at):.2g}"
+        by = known.by if known.why == Why.UNPROVEN else f"{self._chance_limit(case.at):.2g}"
         return Hold(Why.UNPROVEN, by)
 
     def _may_be_chance(self, alert: Alert, at: datetime) -> bool:
@@ -160,25 +160,26 @@ class Dispatch:
             self._limit = at, self._discoveries.limit(self._alerts.values(), at)
         return self._limit[1]
 
-    def _hold(self, way: Way, alert: Alert, labels: Labels, at: datetime) -> Hold | None:
+    def _hold(self, way: Way, case: _Case) -> Hold | None:
         """What holds the alert back whatever its group does."""
-        if silence := self._silences.holding(labels, at):
+        if silence := self._silences.holding(case.labels, case.at):
             return Hold(Why.SILENCED, silence.id, silence.ends_at)
-        if holder := self._inhibitors(at).get(alert.id):
+        if holder := self._inhibitors(case.at).get(case.alert.id):
             return Hold(Why.INHIBITED, holder)
-        return self._mute(way, at) if way.mute or way.active else None
+        return self._mute(way, case.at) if way.mute or way.active else None
 
-    def _spend(self, known: Delivery, alert: Alert, at: datetime, *, ticks: bool) -> tuple[Delivery, Hold | None]:
+    def _spend(self, known: Delivery, case: _Case) -> tuple[Delivery, Hold | None]:
         """Whether the budget has room for an alert that the channel has not been told of.
 
         What had none goes out at the end of the shift, all of it together, also what ended meanwhile.
         """
+        alert, at = case.alert, case.at
         if known.why == Why.OVER_BUDGET and known.until is not None:
-            if ticks and known.until <= at:
+            if case.ticks and known.until <= at:
                 return replace(known, digest=True, group=Why.OVER_BUDGET.value), None
-            if alert.state not in ACTIVE or known.until <= at:
+            if not case.active or known.until <= at:
                 return known, Hold(Why.OVER_BUDGET, known.by, known.until)
-        if alert.state not in ACTIVE or known.digest:
+        if not case.active or known.digest:
             return known, None
         floors = [floor for reason in alert.reasons if (floor := self._floors.get(reason.rule)) is not None]
         end = self._budget.over(alert, at, min(floors, default=None))
@@ -193,11 +194,12 @@ class Dispatch:
             found[way.place] = muted(way, at)
         return found[way.place]
 
-    def _wait(self, known: Delivery, way: Way, alert: Alert, at: datetime, *, ticks: bool) -> Hold | None:
+    def _wait(self, known: Delivery, way: Way, case: _Case) -> Hold | None:
         """Whether the group waits. What waits together is let go at one tick, and goes out in one message."""
+        at = case.at
         if known.why in _GROUPED and known.until is not None:
-            return None if ticks and known.until <= at else Hold(Why(known.why), until=known.until)
-        key = (known.receiver, known.group or alert.id)
+            return None if case.ticks and known.until <= at else Hold(Why(known.why), until=known.until)
+        key = (known.receiver, known.group or case.alert.id)
         others = [found for name in self._groups.get(key, ()) if (found := self._delivery(name, key)) is not None]
         waiting = [one for one in others if one.why in _GROUPED and one.until is not None]
         if waiting:
@@ -283,6 +285,12 @@ def muted(way: Way, at: datetime) -> Hold | None:
         begins = [moment for interval in way.active if (moment := interval.until(at)) is not None]
         return Hold(Why.MUTED, way.active[0].name, min(begins, default=None))
     return None
+
+
+def _goes_with_group(known: Delivery, case: _Case) -> bool:
+    """Whether there is something to tell that the budget has not put off, which goes out with the group."""
+    put_off = known.digest or known.why == Why.OVER_BUDGET
+    return not put_off and known.news != _news(case.alert) and (known.at is not None or case.active)
 
 
 def _news(alert: Alert) -> str:

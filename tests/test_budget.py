@@ -16,12 +16,13 @@ from tingchao.alerts.decide import Decide
 from tingchao.alerts.message import Message, Report
 from tingchao.alerts.notify import Notify
 from tingchao.config.budget import BudgetSettings
+from tingchao.config.routes import RoutesFile
 from tingchao.config.rules import Rule
 from tingchao.config.settings import MainFile, load
 from tingchao.config.topics import Topic
 from tingchao.pipeline.clock import ManualClock
 from tingchao.pipeline.log import STATE_LIMIT
-from tingchao.pipeline.records import Alert, Candidate, Reason, Tick, decode
+from tingchao.pipeline.records import Alert, Candidate, Command, Reason, Tick, decode
 from tingchao.pipeline.stage import Input, Memory
 
 T0 = datetime(2026, 3, 2, 0, 0, tzinfo=UTC)  # 08:00 in Beijing: a shift begins
@@ -45,11 +46,13 @@ class Channel:
 class Room:
     """Decide and one channel."""
 
-    def __init__(self, **budget: Any) -> None:
+    def __init__(self, routes: dict[str, Any] | None = None, **budget: Any) -> None:
         data = {"notify": [{"kind": "terminal", "name": "desk"}], "budget": budget}
         topics = tuple(Topic(name=f"t{n}", title=f"T{n}", any=[f"t{n}"]) for n in range(20))
         fixed = Rule.model_validate({"name": "fixed", "kind": "count", "threshold": 2, "sure": 0.3})
         self.settings = replace(load(), main=MainFile.model_validate(data), topics=topics, rules=(fixed,))
+        if routes:
+            self.settings = replace(self.settings, routes=RoutesFile.model_validate(routes))
         self.now, self.memory, self.outcomes = T0, Memory({}), list[str]()
         self.channel, self.clock = Channel(), ManualClock(T0)
         self.notify = Notify("notify.desk", self.channel, Memory({}), self.clock, None, {})
@@ -60,7 +63,7 @@ class Room:
         self.decide = Decide(Memory(dict(self.memory)), self.settings)
         self.memory = self.decide._memory
 
-    def take(self, record: Candidate | Tick) -> None:
+    def take(self, record: Candidate | Command | Tick) -> None:
         result = self.decide.process([Input(record, self.now)])
         assert all(len(value) <= STATE_LIMIT for value in self.memory.values())
         alerts = [decode(Alert, out.value) for out in result.outputs if out.topic == "alerts"]
@@ -114,6 +117,19 @@ def test_other_levels_have_their_own_limits() -> None:
 def test_a_rule_with_its_own_threshold_is_outside_of_the_budget() -> None:
     room = Room(notice=0).see("t0", sure=0.4, rule="fixed").see("t1", sure=0.2, rule="fixed")
     assert room.channel.seen == [("opened t0",)]
+
+
+def test_what_its_group_held_until_it_was_over_spends_nothing() -> None:
+    room = Room({"route": {"group_by": ["topic"], "group_wait": "5m"}}, notice=1).see("t0").wait(MINUTE)
+    room.take(Command(id="c1", alert=room.alerts["t0"].id, action="false_alarm"))
+    room.wait(10 * MINUTE).see("t1").wait(6 * MINUTE)
+    assert room.channel.seen == [("opened t1",)]
+    room.see("t2").wait(6 * MINUTE)
+    assert room.channel.seen == [("opened t1",)]
+    (delivery,) = room.alerts["t2"].deliveries or ()
+    assert delivery.why == "over_budget"
+    room.wait(13 * HOUR)
+    assert [sorted(one) for one in room.channel.seen[1:] if "t2" in " ".join(one)] == [["resolved t2"]]
 
 
 def test_the_budget_survives_a_restart() -> None:
