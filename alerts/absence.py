@@ -12,12 +12,14 @@ from tingchao.config.rules import Rule
 from tingchao.pipeline.records import Reason
 from tingchao.pipeline.stage import Memory
 
+AGAIN = timedelta(hours=1)  # what lasts is told again so often, here and in sources.py,
+LASTS = 2 * AGAIN  # and its alert goes on for so long without, also where `decide.quiet` is shorter
+
 
 class Absences:
     """Topics, and sources within them, of which nothing comes. State key: `@absences`."""
 
     GAP = 600.0  # seconds between two ticks: longer, and nobody listened (as in decide)
-    AGAIN = 3600.0  # seconds; told again while it lasts, below decide.quiet (2 h), so that the alert stays one
 
     def __init__(self, memory: Memory, rules: Sequence[Rule]) -> None:
         self._memory = memory
@@ -53,7 +55,7 @@ class Absences:
                     silent = at - last
                     if silent < rule.window.total_seconds():
                         self._told.pop(told, None)
-                    elif at - self._told.get(told, 0.0) >= self.AGAIN:
+                    elif at - self._told.get(told, 0.0) >= AGAIN.total_seconds():
                         self._told[told] = at
                         start, end = datetime.fromtimestamp(last, UTC), datetime.fromtimestamp(at, UTC)
                         reason = Reason(
@@ -71,5 +73,4 @@ def silent_sources(reasons: Iterable[Reason]) -> list[Reason]:
     """Those that tell of the silence of a source, without sources that speak again: of them nothing more is told."""
     found = [reason for reason in reasons if reason.kind == "absence" and reason.detail]
     newest = max((reason.end for reason in found), default=None)
-    again = timedelta(seconds=Absences.AGAIN)
-    return [reason for reason in found if newest is not None and reason.end >= newest - again]
+    return [reason for reason in found if newest is not None and reason.end >= newest - AGAIN]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tingchao.alerts.absence import LASTS
 from tingchao.alerts.detector import CALM, SCALES
 from tingchao.alerts.evidence import REACTED, Shelves
 from tingchao.alerts.hours import Hours
@@ -68,4 +69,6 @@ def _quiet(rule: Rule) -> float:
     """Seconds without news after which an alert of the rule ends; 0: as the settings say."""
     if rule.kind == "baseline":
         return float(CALM)
+    if rule.kind == "absence":
+        return LASTS.total_seconds()
     return 0.0 if rule.quiet is None else rule.quiet.total_seconds()

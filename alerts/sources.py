@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from tingchao.alerts import shards
+from tingchao.alerts.absence import AGAIN, LASTS
 from tingchao.config.matchers import ALL_SOURCES, ONE_SOURCE
 from tingchao.config.settings import Settings
 from tingchao.config.sources import Source
@@ -29,7 +30,6 @@ TICK = timedelta(minutes=1)
 
 _TRIES = 3  # visits in a row that failed; one or two are the web as it is
 _PATIENCE = timedelta(minutes=30)  # and at least so long, for sources that are visited every minute
-_AGAIN = timedelta(hours=1)  # told again while it lasts: below decide.quiet (2 h), so that the alert stays one
 _MANY = 0.5  # share of the sources that fail at once, from which the trouble is ours: one alert
 _OFTEN = timedelta(minutes=30)  # a source that is visited at least so often has a visit in each hour
 _UNREAD, _ILL = "@unread", "@ill"
@@ -128,7 +128,7 @@ class Sources:
     def _tick(self, failing: Sequence[str], quiet: Mapping[str, Reason], now: datetime) -> Iterator[Candidate]:
         known = [name for name in self._sources if name in self._all]
         if len(failing) >= _LEAST and len(failing) >= _MANY * len(known):
-            yield from self._tell_all(failing, now)
+            yield from self._tell_all(failing, len(known), now)
             return
         for name in failing:
             yield from self._tell_failing(name, now)
@@ -190,7 +190,7 @@ class Sources:
             )
             yield _candidate(ONE_SOURCE + name, reason, 1.0)
 
-    def _tell_all(self, failing: Sequence[str], now: datetime) -> Iterator[Candidate]:
+    def _tell_all(self, failing: Sequence[str], known: int, now: datetime) -> Iterator[Candidate]:
         due = [self._due(name, "failing", now) for name in failing]
         if any(due):
             start = min((self._all[name].bad or self._all[name].good or now) for name in failing)
@@ -201,7 +201,7 @@ class Sources:
                 start=start,
                 end=now,
                 observed=float(len(failing)),
-                expected=float(len(self._all)),
+                expected=float(known),
                 detail=detail,
             )
             yield msgspec.structs.replace(_candidate(ALL_SOURCES, reason, 1.0), level=2)
@@ -217,7 +217,7 @@ class Sources:
     def _due(self, name: str, kind: str, now: datetime) -> bool:
         health = self._all[name]
         last = health.told.get(kind)
-        if last is not None and now - last < _AGAIN:
+        if last is not None and now - last < AGAIN:
             return False
         health.told[kind] = now
         self._keep(name)
@@ -301,4 +301,12 @@ def _slot(hour: int) -> int:
 
 
 def _candidate(topic: str, reason: Reason, sure: float) -> Candidate:
-    return Candidate(topic=topic, reason=reason, level=1, sure=round(min(sure, 0.99), 3), posts=0, voices=0)
+    return Candidate(
+        topic=topic,
+        reason=reason,
+        level=1,
+        sure=round(min(sure, 0.99), 3),
+        posts=0,
+        voices=0,
+        quiet=LASTS.total_seconds(),
+    )

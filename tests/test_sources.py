@@ -37,9 +37,11 @@ def source(name: str, every: str = "10m") -> Source:
 class Watching:
     """The stage on a log, with sources whose visits a test makes up."""
 
-    def __init__(self, log: Log, clock: ManualClock, names: tuple[str, ...] = ("morning",)) -> None:
+    def __init__(
+        self, log: Log, clock: ManualClock, names: tuple[str, ...] = ("morning",), main: MainFile | None = None
+    ) -> None:
         self.log, self.clock = log, clock
-        self.settings = Settings(MainFile(), tuple(source(name) for name in names), (), ())
+        self.settings = Settings(main or MainFile(), tuple(source(name) for name in names), (), ())
         self.runner = Runner(sources.plan(self.settings), log, clock)
         self.decide = Runner(decide.plan(self.settings), log, clock)
 
@@ -112,6 +114,17 @@ def test_a_source_that_keeps_failing_is_told_again_every_hour_until_it_works(wat
         assert {"zh": "需要登录", "en": "log-in"}[language] in words
 
 
+def test_its_alert_stays_one_where_others_end_sooner(log: Log, clock: ManualClock) -> None:
+    watching = Watching(log, clock, main=MainFile.model_validate({"decide": {"quiet": "30m"}}))
+    watching.pass_time(HOUR)
+    for _ in range(30):
+        watching.pass_time(10 * MINUTE, "login")
+        (alert,) = watching.alerts() or (None,)
+    assert alert is not None
+    assert alert.state == "open"
+    assert {change.what for change in alert.history} <= {"opened", "updated"}
+
+
 @pytest.mark.parametrize("outcome", ["empty", "no_list", "status", "robots", "not_a_feed"])
 def test_whatever_keeps_it_from_being_read_counts(watching: Watching, outcome: str) -> None:
     watching.pass_time(HOUR)
@@ -141,7 +154,13 @@ def test_most_sources_at_once_are_one_alert(log: Log, clock: ManualClock) -> Non
     assert {one.topic for one in watching.told()} == {ALL_SOURCES}
     (alert,) = watching.alerts()
     assert alert.level == 2
-    assert "4" in card.headline(alert, "en")
+    assert "4 of 5" in card.headline(alert, "en")
+    left = Watching(log, clock, names[:4])
+    for _ in range(8):
+        clock.move(10 * MINUTE)
+        for name in names[:4]:
+            left.fetch("offline", name=name)
+    assert left.told()[-1].reason.expected == 4, "what is no longer configured is not counted"
 
 
 def test_a_source_that_nobody_visits_any_more_is_told(watching: Watching) -> None:
