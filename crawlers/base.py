@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+import msgspec
 from scrapy import Request, Spider, signals
 from scrapy.crawler import Crawler
 from scrapy.http import Response
@@ -163,16 +164,15 @@ class SourceSpider(Spider):
         before = self.visit.pages.get(key)
         trouble = of_status(response.status, (response.headers.get("Location") or b"").decode("latin-1"))
         assert response.request is not None
+        if response.status < 500:
+            self.visit.in_a_row = 0
         if trouble is not None and trouble.outcome == "unchanged" and before is not None:
-            seen = Seen(
-                before.first, int(self.visit.now.timestamp()), before.digest, item.mark, before.etag, before.modified
-            )
+            checked = int(self.visit.now.timestamp())
+            seen = msgspec.structs.replace(before, checked=checked, mark=item.mark, failed=0, soon=False)
             yield Harvest(state=self.visit.pages.put(key, seen))
             return
         answer = self._answer(response, item.raw.url)
         raw = item.raw
-        if response.status < 500:
-            self.visit.in_a_row = 0
         if trouble is None:
             raw, trouble = self.article(answer, item.raw)
         if trouble is not None:

@@ -74,6 +74,21 @@ def list_links(body: bytes, url: str, content_type: str = "") -> list[Link]:
     return _unique([anchor for anchor in anchors if id(anchor) in chosen])
 
 
+def all_links(body: bytes, url: str, content_type: str = "") -> list[Link]:
+    """Every link of a page once, in order, with the longest text that it stands under. Never raises."""
+    root = parse(decode(body, content_type)[0])
+    if root is None:
+        return []
+    base, found = _base(root, url), dict[str, str]()
+    for element in root.iter("a"):
+        address = _address(base, element.get("href") or "")
+        text = " ".join("".join(str(piece) for piece in element.itertext()).split())
+        title = max(text, (element.get("title") or "").strip(), key=len)
+        if address and len(title) >= len(found.get(address, "")):
+            found[address] = title
+    return [Link(title, address) for address, title in found.items()]
+
+
 def _base(root: etree._Element, url: str) -> str:
     base = root.find(".//base[@href]")
     try:
@@ -94,7 +109,7 @@ def _anchors(root: etree._Element, base: str) -> list[_Anchor]:
         if len(title) < 2 or len(title) > 200 or _PAGE_NUMBER.match(title):
             continue
         address = _address(base, element.get("href") or "")
-        if not address:
+        if not address or _is_front(address):
             continue
         shape, tags, menu = _surroundings(element)
         found.append(_Anchor(element, title, address, shape, tags, menu))
@@ -102,17 +117,21 @@ def _anchors(root: etree._Element, base: str) -> list[_Anchor]:
 
 
 def _address(base: str, href: str) -> str:
+    """The absolute address without fragment; "" of what leads to no other page."""
     href = href.strip()
     if not href or href.startswith("#"):
         return ""
     try:
         address = urldefrag(urljoin(base, href)).url
-        parts = urlsplit(address)
     except ValueError:
         return ""
-    if parts.scheme not in {"http", "https"} or (parts.path in {"", "/"} and not parts.query):
-        return ""
-    return address
+    return address if address.startswith(("http://", "https://")) else ""
+
+
+def _is_front(address: str) -> bool:
+    """Whether an address is the front page of a site, which is no article."""
+    parts = urlsplit(address)
+    return parts.path in {"", "/"} and not parts.query
 
 
 def _surroundings(element: etree._Element) -> tuple[tuple[str, ...], tuple[str, ...], bool]:

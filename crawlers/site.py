@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
-from lxml import etree
+from tldextract import TLDExtract
 
 from tingchao.crawlers.base import Found, SourceSpider
-from tingchao.crawlers.blocks import parse
-from tingchao.crawlers.charset import decode
-from tingchao.crawlers.links import Link, list_links
+from tingchao.crawlers.links import Link, all_links, list_links
 from tingchao.crawlers.visit import Answer
 from tingchao.pipeline.errors import Poison
 
-_SECOND_LEVEL = frozenset({"com", "net", "org", "gov", "edu", "ac", "co", "mil"})  # of .cn, .hk, .tw and the like
+# The list of public suffixes that comes with the package: nothing is fetched, nothing is kept.
+_DOMAIN = TLDExtract(suffix_list_urls=(), cache_dir=None, include_psl_private_domains=True)
 
 
 class SiteSpider(SourceSpider):
@@ -40,34 +38,6 @@ class SiteSpider(SourceSpider):
         return [link for link in list_links(answer.body, answer.url, content_type) if site_of(link.url) == home]
 
 
-def all_links(body: bytes, url: str, content_type: str) -> list[Link]:
-    """Every link of a page once, in order, with the longest text that it stands under."""
-    root = parse(decode(body, content_type)[0])
-    found: dict[str, str] = {}
-    for anchor in root.iter("a") if root is not None else ():
-        address = _address(anchor, url)
-        text = " ".join("".join(str(piece) for piece in anchor.itertext()).split())
-        title = max(text, (anchor.get("title") or "").strip(), key=len)
-        if address and len(title) >= len(found.get(address, "")):
-            found[address] = title
-    return [Link(title, address) for address, title in found.items()]
-
-
 def site_of(url: str) -> str:
     """The name that a site's hosts share: news.example.com.cn and www.example.com.cn are example.com.cn."""
-    host = (urlsplit(url).hostname or "").rstrip(".")
-    try:
-        return str(ipaddress.ip_address(host))
-    except ValueError:
-        labels = host.split(".")
-        kept = 3 if len(labels) > 2 and labels[-2] in _SECOND_LEVEL and len(labels[-1]) == 2 else 2
-        return ".".join(labels[-kept:])
-
-
-def _address(anchor: etree._Element, url: str) -> str:
-    href = (anchor.get("href") or "").strip()
-    try:
-        address = urljoin(url, href).split("#")[0] if href else ""
-    except ValueError:
-        return ""
-    return address if address.startswith(("http://", "https://")) else ""
+    return _DOMAIN(url).top_domain_under_public_suffix or (urlsplit(url).hostname or "").rstrip(".")

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from tingchao.config.settings import load
 from tingchao.crawlers.base import SourceSpider
 from tingchao.crawlers.run import crawl_once, kinds
+from tingchao.crawlers.site import site_of
 from tingchao.crawlers.visit import Answer
 from tingchao.pipeline.cli import app
 from tingchao.pipeline.errors import Refused
@@ -256,6 +257,31 @@ def test_a_regular_expression_chooses_the_articles(desk: Any, site: Any):
 
     assert desk.visit()["news"].items == 1
     assert site.counts() == {"/robots.txt": 1, "/list": 1, "/news/5.html": 1}
+
+
+def test_addresses_are_relative_to_the_base_that_a_page_names(desk: Any, site: Any):
+    site["/list"] = "<base href='/2026/'><a href='#top'>回到顶部</a><a href='news/5.html'>短讯</a>"
+    site["/2026/news/5.html"] = article("海城短讯", STORY)
+    desk.source("news", "site", "/list", articles=r"/news/\d+\.html$|/list$")
+
+    assert desk.visit()["news"].items == 1
+    assert site.counts() == {"/robots.txt": 1, "/list": 1, "/2026/news/5.html": 1}
+
+
+@pytest.mark.parametrize(
+    ("url", "home"),
+    [
+        ("https://news.example.com.cn/a", "example.com.cn"),
+        ("https://www.example.cn:8443/", "example.cn"),
+        ("https://metro.news.sh.cn/", "news.sh.cn"),  # sh.cn is of a whole province
+        ("https://desk.github.io/", "desk.github.io"),
+        ("http://127.0.0.1:8000/x", "127.0.0.1"),
+        ("http://[::1]:8000/x", "::1"),
+        ("http://localhost./x", "localhost"),
+    ],
+)
+def test_hosts_of_one_site_share_its_name(url: str, home: str):
+    assert site_of(url) == home
 
 
 def test_a_page_in_gbk_and_a_day_without_a_time(desk: Any, site: Any):

@@ -239,6 +239,22 @@ def test_a_site_that_goes_down_in_the_middle_is_given_up_until_the_next_visit(de
     assert len(desk.posts()) == len({post.id for post in desk.posts()}) == 9
 
 
+def test_a_site_that_answers_in_between_is_not_given_up(desk: Any, site: Any):
+    links = [(f"/a/{n}", f"海城市民热线第{n}号来信办理情况公布") for n in range(9)]
+    site["/list"] = listing(*links)
+    for path, title in links:
+        site[path] = Page(article(title, STORY), etag=f'"{path}"')
+    desk.source("news", "site", "/list", every="1m")
+    desk.visit()
+    for number, (path, _) in enumerate(links):
+        if number % 2 == 0:
+            site[path] = Page("", 502)
+    desk.clock.move(timedelta(days=9))
+    desk.visit()
+
+    assert min(site.counts()[path] for path, _ in links) >= 2, "an unchanged page says that the site is there"
+
+
 def test_a_post_of_a_megabyte_is_cut_and_goes_through(desk: Any, site: Any):
     items = [{"id": "1", "content_text": '"\\' * 500_000}, {"id": "2", "content_text": "明天停水"}]
     feed = {"version": "https://jsonfeed.org/version/1", "items": items}
