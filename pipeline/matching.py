@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 import ahocorasick
@@ -31,7 +31,9 @@ class Matcher:
         for word, numbers in needed.items():
             self._needed.add_word(word, numbers)
         self._needed.make_automaton()
-        self._words = {topic.name: tuple(dict.fromkeys(_written(topic))) for topic in topics}
+        self._words = {
+            topic.name: [(word, _some([word])) for word in dict.fromkeys(_written(topic))] for topic in topics
+        }
         self._limits = {s.name: frozenset(s.topics) for s in sources if "*" not in s.topics}
 
     def topics(self, folded: str, source: str) -> tuple[str, ...]:
@@ -44,14 +46,12 @@ class Matcher:
     def words(self, topic: str, text: str) -> tuple[str, ...]:
         """The topic's words that stand in a text that matches it, as topics.toml has them."""
         folded = fold(text)
-        return tuple(word for word in self._words[topic] if fold(word) in folded)
+        return tuple(word for word, stands in self._words[topic] if stands(folded))
 
 
-def _written(topic: Topic) -> Iterator[str]:
-    yield from topic.any
-    yield from topic.all
-    for near in topic.near:
-        yield from near.words
+def _written(topic: Topic) -> Iterable[str]:
+    """The words that the topic looks for, each once."""
+    return dict.fromkeys([*topic.any, *topic.all, *(word for near in topic.near for word in near.words)])
 
 
 def _one_needed(topic: Topic) -> Sequence[str]:
@@ -76,7 +76,7 @@ def _topic(topic: Topic) -> Test:
 def _some(words: Sequence[str]) -> Test:
     """Whether any of the words is there."""
     folded = [fold(word) for word in words]
-    patterns = [_bordered(word) for word in folded if _latin(word)]
+    patterns = [_pattern(word) for word in folded if _latin(word)]
     plain = [word for word in folded if not _latin(word)]
 
     def holds(text: str) -> bool:
@@ -92,20 +92,20 @@ def _latin(folded: str) -> bool:
     return folded[:1].isascii() and folded[-1:].isascii()
 
 
-def _bordered(folded: str) -> re.Pattern[str]:
-    """A Latin word ends at its border: 'app' is not in 'happy'. Han needs none."""
-    return re.compile(rf"(?<![a-z0-9]){re.escape(folded)}(?![a-z0-9])")
+def _pattern(folded: str) -> re.Pattern[str]:
+    """Where a word stands. A Latin word ends at its border: 'app' is not in 'happy'. Han needs none."""
+    word = re.escape(folded)
+    return re.compile(rf"(?<![a-z0-9]){word}(?![a-z0-9])" if _latin(folded) else word)
 
 
 def _near(near: Near) -> Test:
     words = [fold(word) for word in near.words]
+    patterns = [_pattern(word) for word in words]
 
     def holds(text: str) -> bool:
         if not all(word in text for word in words):
             return False
-        places = sorted(
-            (m.start(), m.end(), n) for n, word in enumerate(words) for m in re.finditer(re.escape(word), text)
-        )
+        places = sorted((m.start(), m.end(), n) for n, pattern in enumerate(patterns) for m in pattern.finditer(text))
         return any(_covers(places[i:], near.within, len(words)) for i in range(len(places)))
 
     return holds

@@ -57,6 +57,15 @@ def test_latin_words_end_at_their_border_and_width_does_not_matter(text: str, ho
     assert matched(text, APP) == (("app",) if holds else ())
 
 
+def test_latin_words_end_at_their_border_also_near_others_and_where_they_are_shown() -> None:
+    near = Topic(name="near", title="近", near=[Near(words=["app", "崩溃"], within=5)])
+    assert matched("happy崩溃", near) == ()
+    assert matched("happy，app崩溃", near) == ("near",)
+    either = Topic(name="either", title="或", any=["app", "地铁"])
+    assert Matcher([either], ()).words("either", "happy 地铁") == ("地铁",)
+    assert Matcher([either], ()).words("either", "ＡＰＰ和地铁") == ("app", "地铁")
+
+
 def test_a_source_can_be_limited_to_some_topics() -> None:
     limited = Source(name="local", kind="feed", url="http://127.0.0.1/f", topics=["fire"])
     assert matched("地铁起火", METRO, FIRE, source="local", sources=(limited,)) == ("fire",)
