@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tingchao.config.cluster import KafkaSettings
 from tingchao.config.elastic import ElasticSettings
@@ -16,6 +17,9 @@ from tingchao.pipeline.roles import Role
 from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.sqlite_store import SqliteStore
 from tingchao.pipeline.store import Store
+
+if TYPE_CHECKING:
+    from tingchao.models.scorer import Scorer
 
 
 def clustered(settings: Settings) -> bool:
@@ -58,6 +62,14 @@ def _elastic_store(settings: ElasticSettings) -> Store:
 def model_folder(settings: Settings, db: Path) -> Path:
     """Where models trained here are kept (`models.versions`); on a cluster a folder that all who score can read."""
     return settings.main.models.dir or db.with_name(f"{db.name}-models")
+
+
+def scorer_in_use(settings: Settings, db: Path) -> Scorer:
+    """What texts are scored with: the model that `tingchao models list` shows as in use. Raises ModelError."""
+    from tingchao.models.scorer import Scorer  # noqa: PLC0415 who scores nothing loads no NumPy
+    from tingchao.models.versions import in_use  # noqa: PLC0415 as above
+
+    return Scorer.load(in_use(model_folder(settings, db)))
 
 
 def setup(settings: Settings) -> Iterator[tuple[str, str, str]]:

@@ -12,10 +12,8 @@ from typing import NamedTuple
 
 from tingchao.config.load import ConfigError
 from tingchao.config.settings import Settings, load
-from tingchao.models.scorer import Scorer
 from tingchao.models.scores import ModelError
-from tingchao.models.versions import in_use
-from tingchao.pipeline.backends import clustered, model_folder, open_log, open_store
+from tingchao.pipeline.backends import clustered, open_log, open_store, scorer_in_use
 from tingchao.pipeline.dead import letters
 from tingchao.pipeline.errors import TingchaoError
 from tingchao.pipeline.flow import WAY, waiting
@@ -63,7 +61,7 @@ def _sqlite() -> Finding:
 
 def _models(settings: Settings, db: Path) -> Finding:
     try:
-        scorer = Scorer.load(in_use(model_folder(settings, db)))
+        scorer = scorer_in_use(settings, db)
     except ModelError as err:
         return Finding("models", str(err), well=False)
     scorer.score(["地铁停运"])

@@ -18,7 +18,7 @@ from tingchao.config.language import Said
 from tingchao.config.load import ConfigError, read
 from tingchao.config.rules import Rule, RulesFile
 from tingchao.config.settings import Settings, load, loose_rules
-from tingchao.pipeline.backends import open_store, require_posts
+from tingchao.pipeline.backends import open_store, require_posts, scorer_in_use
 from tingchao.pipeline.clock import clock_from
 from tingchao.pipeline.commands.base import (
     DB,
@@ -73,7 +73,7 @@ def backtest(
             known = [event for event in known if event.may_lie_in(*span)]
         # What is usual at the beginning of the span is known from before it, as it was live.
         wider = (None if span[0] is None else earlier(span[0]), span[1])
-        found = _from_posts(posts, settings, wider, now) if posts else _from_store(settings, db, wider)
+        found = _from_posts(posts, settings, db, wider, now) if posts else _from_store(settings, db, wider)
         _replay(found, settings, mine, known, span[0], json=json)
         if not posts:
             say(t("said.backtest_store"), error=True)
@@ -156,8 +156,7 @@ def _rules(file: Path, settings: Settings) -> tuple[Rule, ...]:
     return found
 
 
-def _from_posts(file: str, settings: Settings, span: Span, now: datetime) -> list[Mention]:
-    from tingchao.models.scorer import Scorer
+def _from_posts(file: str, settings: Settings, db: Path, span: Span, now: datetime) -> list[Mention]:
     from tingchao.pipeline.rows import read_posts
 
     bad: Counter[str] = Counter()
@@ -165,7 +164,7 @@ def _from_posts(file: str, settings: Settings, span: Span, now: datetime) -> lis
         posts = from_lines(read_posts(stream, file), now, span, bad)
     for reason, count in bad.most_common():
         say(t("said.dead_reason", count=count, reason=reason), error=True)
-    return list(mentions(posts, settings, Scorer.load()))
+    return list(mentions(posts, settings, scorer_in_use(settings, db)))
 
 
 def _from_store(settings: Settings, db: Path, span: Span) -> list[Mention]:

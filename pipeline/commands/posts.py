@@ -14,7 +14,7 @@ from tingchao.config.language import Said
 from tingchao.config.settings import load
 from tingchao.pipeline import dead as dead_letters
 from tingchao.pipeline import shows
-from tingchao.pipeline.backends import clustered, model_folder, open_log
+from tingchao.pipeline.backends import clustered, open_log, scorer_in_use
 from tingchao.pipeline.clock import clock_from
 from tingchao.pipeline.commands.base import (
     DB,
@@ -139,14 +139,12 @@ def score(
     db: Database = DB,
 ) -> None:
     from tingchao.models.reasons import reasons
-    from tingchao.models.scorer import Scorer
     from tingchao.models.scores import HEADS
-    from tingchao.models.versions import in_use
     from tingchao.pipeline.texts import batches
 
     for head in heads or ():
         one_of("--head", head, HEADS)
-    scorer = Scorer.load(in_use(model_folder(load(config), db)))
+    scorer = scorer_in_use(load(config), db)
     with opened(file) as stream:
         for batch in batches(stream):
             scores = scorer.score(batch)

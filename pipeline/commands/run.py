@@ -19,7 +19,7 @@ import typer
 
 from tingchao.config.language import Said
 from tingchao.config.settings import Settings, load
-from tingchao.pipeline.backends import locks, model_folder, open_log, open_store
+from tingchao.pipeline.backends import locks, open_log, open_store, scorer_in_use
 from tingchao.pipeline.clock import Clock, clock_from
 from tingchao.pipeline.commands.base import DB, ClockText, ConfigDir, Database, app, help_of, say, t
 from tingchao.pipeline.errors import Refused
@@ -155,11 +155,9 @@ def _do(work: Work, names: Sequence[str]) -> None:
 def _chain(work: Work, names: Sequence[str]) -> list[Plan]:
     settings, plans = work.settings, list[Plan]()
     if "score" in names:
-        from tingchao.models.scorer import Scorer
-        from tingchao.models.versions import in_use
         from tingchao.pipeline import score
 
-        plans.append(score.plan(settings, Scorer.load(in_use(model_folder(settings, work.db)))))
+        plans.append(score.plan(settings, scorer_in_use(settings, work.db)))
     if "watch" in names:
         from tingchao.alerts import sources, watch
 

@@ -11,7 +11,7 @@ from tingchao.config.language import Said
 from tingchao.config.settings import load
 from tingchao.config.signals import SIGNALS
 from tingchao.pipeline import shows
-from tingchao.pipeline.backends import model_folder, open_store, require_posts
+from tingchao.pipeline.backends import open_store, require_posts, scorer_in_use
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.commands.base import (
     DB,
@@ -87,13 +87,11 @@ def replay(
     config: ConfigDir = None,
     db: Database = DB,
 ) -> None:
-    from tingchao.models.scorer import Scorer
-    from tingchao.models.versions import in_use
     from tingchao.pipeline.replay import replay as scored_again
 
     settings, since = load(config), when(start, SystemClock().now())
     require_posts(settings, db)
-    store, models = open_store(settings, db), Scorer.load(in_use(model_folder(settings, db)))
+    store, models = open_store(settings, db), scorer_in_use(settings, db)
     done, total = 0, store.count(Query(since=since))
     with progress() as bar:
         task = bar.add_task(t("said.working"), total=total)
