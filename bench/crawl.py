@@ -32,7 +32,7 @@ from tingchao.crawlers.run import crawl_once
 from tingchao.pipeline.clock import SystemClock
 from tingchao.pipeline.sqlite_log import SqliteLog
 
-TARGET = 1000  # pages a minute (issue 3)
+TARGET = 1000  # pages a minute
 _SENTENCES = (
     "今天上午，海城地铁{n}号线因信号设备故障临时停运约四十分钟，沿线多个车站出现大量乘客滞留。",
     "运营方表示，故障已于十时{n}分排除，列车运行逐步恢复正常，并向受影响的乘客致歉。",

@@ -23,7 +23,7 @@ _FIRST, _LAST = len(SENTIMENTS), len(SENTIMENTS) + len(SIGNALS)
 _SEVERITY, _LIVE, _ADVERT = HEADS.index("severity"), HEADS.index("live"), HEADS.index("advert")
 _BAD, _GOOD = HEADS.index("negative"), HEADS.index("positive")
 _GROUP = 150  # texts that a group needs to be told of
-_ASKED = "0.75 asked of vendors (issue 4)"
+_ASKED = "0.75 asked of vendors"
 
 
 class Crossed(msgspec.Struct, frozen=True):

@@ -190,7 +190,7 @@ class ElasticStore:
     def _problem(  # noqa: PLR0911 a meaning each
         self, one: Placed, item: dict[str, Any]
     ) -> Retry | Poison | None:
-        """What the answer to one post of a bulk request means (design.md 5)."""
+        """What the answer to one post of a bulk request means."""
         status = int(item["status"])
         if status in {200, 201, _CONFLICT}:
             return None

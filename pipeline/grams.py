@@ -1,7 +1,7 @@
 """One function that both stores index and search with.
 
 Search must not depend on how a word happened to be cut: pairs of adjacent Han characters and whole lower-cased
-Latin words (design.md 4). The last character of a run of Han stands alone as well, so that every Han character
+Latin words. The last character of a run of Han stands alone as well, so that every Han character
 begins exactly one token and a query of a single character is a prefix.
 """
 

@@ -16,7 +16,7 @@ from tingchao.pipeline.privacy import mask, mask_url
 from tingchao.pipeline.records import Counts, Post
 from tingchao.pipeline.voice import Voices
 
-TEXT_LIMIT = 256 * 1024  # bytes of UTF-8; a text of 1 MiB exceeds Kafka's default limit (design.md 5)
+TEXT_LIMIT = 256 * 1024  # bytes of UTF-8; a text of 1 MiB exceeds Kafka's default limit
 TITLE_LIMIT = 1024  # characters; the longest real title in the data beside the project has 180
 SOURCE_LIMIT = 128  # characters; names in sources.toml have at most 64, files may say more
 URL_LIMIT = 2048  # characters; what browsers and servers commonly take

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from tingchao.pipeline.records import Record, encode
 
-STATE_LIMIT = 64 * 1024  # bytes of one keyed record of state (design.md 5)
+STATE_LIMIT = 64 * 1024  # bytes of one keyed record of state
 VALUE_LIMIT = 1024 * 1024  # bytes of one record; Kafka's default, kept by each backend so that a record fits all
 
 

@@ -106,7 +106,7 @@ class Mention(Record, frozen=True, kw_only=True, omit_defaults=True):
         return millis(self.fetched_at)
 
 
-EXCERPT = 280  # characters of a post that travel with a mention (design.md 3)
+EXCERPT = 280  # characters of a post that travel with a mention
 
 
 class Tick(Record, frozen=True, kw_only=True, omit_defaults=True):

@@ -287,7 +287,7 @@ class Outage(Storm):
     """Elasticsearch goes away for some time, and nothing else happens."""
 
     QUIET = 30.0  # seconds before it goes
-    RATE = 200.0  # posts a second (issue 5)
+    RATE = 200.0  # posts a second
     DRILL = "drill", "演练水厂"  # a topic of which the posts speak only while Elasticsearch is away
 
     def __init__(self, shared: Path, seconds: float, seed: int, folder: Path) -> None:

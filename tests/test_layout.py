@@ -105,7 +105,7 @@ def test_nothing_below_the_command_line_asks_the_machine_for_the_time() -> None:
     wrong = [
         f"{file.relative_to(ROOT)}:{node.lineno}"
         for file in FILES
-        # polite.py: politeness is towards real servers, in real time (design.md 6)
+        # polite.py: politeness is towards real servers, in real time
         if file.name not in {"clock.py", "polite.py"}
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call)
