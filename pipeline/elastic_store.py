@@ -23,7 +23,7 @@ from tingchao.pipeline.elastic_rewrite import Copying, rewrite, unblock
 from tingchao.pipeline.errors import Poison, Retry
 from tingchao.pipeline.query import Query
 from tingchao.pipeline.records import Post, Scored
-from tingchao.pipeline.store import Bucket, steps
+from tingchao.pipeline.store import ALIGNED, Bucket, steps
 
 _ID_BYTES = 512  # Elasticsearch's limit; a longer id makes it refuse the whole request
 _RECENT = 20_000  # ids put lately that are remembered, some 10 MB; then one refresh
@@ -87,9 +87,10 @@ class ElasticStore:
         if not answer["hits"]["total"]["value"]:
             return []
         found = answer["aggregations"]
-        numbers = steps(int(found["first"]["value"]) // width, int(found["last"]["value"]) // width, step)
+        first, last = (int(found[end]["value"]) + ALIGNED for end in ends)
         counts = dict(self._buckets(query, width))
-        return [Bucket(from_millis(n * width), counts.get(n * width, 0)) for n in numbers]
+        starts = (n * width - ALIGNED for n in steps(first // width, last // width, step))
+        return [Bucket(from_millis(start), counts.get(start, 0)) for start in starts]
 
     def delete_before(self, when: datetime) -> int:
         return sum(self._drop(index, when) for index in self._indices() if self._names.end(index) <= when)
@@ -238,8 +239,8 @@ class ElasticStore:
 
     def _buckets(self, query: Query, width: int) -> Iterator[tuple[int, int]]:
         """Start in milliseconds and number of posts, of steps with posts only."""
-        histogram = {"date_histogram": {"field": "published_at", "fixed_interval": f"{width}ms"}}
-        composite: dict[str, Any] = {"size": _BUCKETS, "sources": [{"start": histogram}]}
+        asked = {"field": "published_at", "fixed_interval": f"{width}ms", "offset": f"-{ALIGNED}ms"}
+        composite: dict[str, Any] = {"size": _BUCKETS, "sources": [{"start": {"date_histogram": asked}}]}
         while True:
             found = self._aggregate(query, {"steps": {"composite": composite}})["aggregations"]["steps"]
             yield from ((bucket["key"]["start"], bucket["doc_count"]) for bucket in found["buckets"])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
 
@@ -15,6 +16,7 @@ from tingchao.config.language import LANGUAGES, text
 from tingchao.config.signals import head_name
 from tingchao.models.scores import SIGNALS, Scores
 from tingchao.pipeline.records import Alert, Dead, Post, Scored, in_one_line
+from tingchao.pipeline.store import Bucket
 from tingchao.pipeline.times import local
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from tingchao.models.reasons import Reasons
     from tingchao.models.versions import Version  # brings NumPy along, which most commands do without
 
+_BAR = 40  # characters
 _TOLD = 0.3  # chance from which a signal is shown to people, as on the cards
 
 _COLUMNS: dict[str, Callable[[Scored], object]] = {
@@ -123,6 +126,24 @@ def hits_table(hits: Iterable[Scored], language: str) -> Table:
             " ".join(text(f"signal.{name}", language) for name in hit.scores.given),
             in_one_line(post.title, post.text)[:120],
         )
+    return table
+
+
+def buckets_csv(buckets: Iterable[Bucket]) -> str:
+    """The beginning of each step, in Beijing, and its posts."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(Bucket._fields)
+    writer.writerows((local(bucket.start), bucket.posts) for bucket in buckets)
+    return "\ufeff" + out.getvalue()
+
+
+def buckets_table(buckets: Sequence[Bucket], language: str) -> Table:
+    """The beginning of each step, its posts, and a bar."""
+    table, most = _table(language, "time", "posts"), max(bucket.posts for bucket in buckets)
+    table.add_column()
+    for bucket in buckets:
+        table.add_row(local(bucket.start), str(bucket.posts), Bar(max(most, 1), 0, bucket.posts, width=_BAR))
     return table
 
 

@@ -14,7 +14,7 @@ from tingchao.pipeline.clock import from_millis, millis
 from tingchao.pipeline.query import All, Expression, Query, Some, Words
 from tingchao.pipeline.records import Scored, decode, encode
 from tingchao.pipeline.sqlite_file import connect, rows, transaction
-from tingchao.pipeline.store import Bucket, likeliest, searched, steps, without_voice
+from tingchao.pipeline.store import ALIGNED, Bucket, likeliest, searched, steps, without_voice
 
 # `ascii` splits grams at spaces only: all other bytes above 127 belong to a token. The index is contentless: the
 # text stands once, in posts.record, and a deletion gives the grams again (SQLite before 3.43 asks for that).
@@ -65,13 +65,14 @@ class SqliteStore:
         where, values = _where(replace(query, after=None))
         # SQLite divides towards zero: the second term makes it the floor, for times before 1970 too.
         statement = (
-            f"SELECT published / ?1 - (published % ?1 < 0) AS bucket, count(*) FROM posts {where} "  # noqa: S608 our own parts
+            f"SELECT (published + ?2) / ?1 - ((published + ?2) % ?1 < 0) AS bucket, count(*) FROM posts {where} "  # noqa: S608 our own parts
             "GROUP BY bucket ORDER BY bucket"
         )
-        found: dict[int, int] = dict(rows(self._db, statement, (width, *values)))
+        found: dict[int, int] = dict(rows(self._db, statement, (width, ALIGNED, *values)))
         if not found:
             return []
-        return [Bucket(from_millis(n * width), found.get(n, 0)) for n in steps(min(found), max(found), step)]
+        numbers = steps(min(found), max(found), step)
+        return [Bucket(from_millis(n * width - ALIGNED), found.get(n, 0)) for n in numbers]
 
     def delete_before(self, when: datetime) -> int:
         dropped = 0

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from tingchao.config.language import Said
 from tingchao.models.scores import Scores
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.grams import grams
@@ -19,6 +20,9 @@ from tingchao.pipeline.query import Query
 from tingchao.pipeline.records import Post, Scored
 
 BUCKET_LIMIT = 100_000  # buckets of one answer: 69 days of minutes, 11 years of hours
+
+
+ALIGNED = 8 * 3600 * 1000  # milliseconds: steps begin so long before the epoch, at midnight in Beijing
 
 
 class Bucket(NamedTuple):
@@ -49,7 +53,7 @@ class Store(Protocol):
         """All hits; `limit` and `after` do not matter."""
 
     def over_time(self, query: Query, step: timedelta) -> list[Bucket]:
-        """Posts in each step, aligned to the epoch, from the first hit to the last; empty steps are 0.
+        """Posts in each step, from the first hit to the last; empty steps are 0. A day begins at midnight in Beijing.
 
         Raises Refused when that makes more than BUCKET_LIMIT steps.
         """
@@ -75,7 +79,7 @@ def steps(first: int, last: int, step: timedelta) -> range:
     """The numbers of the steps from the first hit to the last. Raises Refused for more than BUCKET_LIMIT."""
     numbers = range(first, last + 1)
     if len(numbers) > BUCKET_LIMIT:
-        raise Refused(f"{len(numbers)} steps of {step}, at most {BUCKET_LIMIT}: give longer steps, or since and until")
+        raise Refused(Said("error.steps", count=len(numbers), step=step, most=BUCKET_LIMIT))
     return numbers
 
 

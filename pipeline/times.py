@@ -27,6 +27,17 @@ def when(text: str, now: datetime) -> datetime:
         raise Refused(Said("error.time", time=text)) from err
 
 
+def every(text: str) -> timedelta:
+    """'15m', '1h', '1d': a step that is not 0. Raises Refused."""
+    try:
+        step = duration(text)
+    except ValueError as err:
+        raise Refused(Said("error.step", step=text)) from err
+    if not isinstance(step, timedelta) or step < timedelta(seconds=1):
+        raise Refused(Said("error.step", step=text))
+    return step
+
+
 def local(moment: datetime) -> str:
     """`2026-01-31 08:05` in Beijing."""
     return f"{moment.astimezone(BEIJING):%Y-%m-%d %H:%M}"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -44,6 +47,8 @@ def test_a_time_beyond_every_calendar_is_refused(tmp_path: Path, time: str) -> N
         (["--sinse", "24h"], "没有选项 --sinse"),
         (["地铁", "("], "读不懂"),
         (["地铁", "--since", "gestern"], "时间 'gestern'"),
+        (["--per", "day"], "时间段 'day'"),
+        (["--per", "0h"], "时间段 '0h'"),
         (["--signal", "nope"], "--signal 'nope'：应为 safety"),
     ],
 )
@@ -51,3 +56,23 @@ def test_what_cannot_be_looked_for_is_said_in_the_readers_language(tmp_path: Pat
     code, refused = run(tmp_path, *words)
     assert code == 1
     assert said in refused
+
+
+def test_posts_are_counted_in_steps_as_a_table_as_json_and_as_csv(tmp_path: Path, make_scored: Any) -> None:
+    store = SqliteStore(tmp_path / "t.db")
+    for n, (day, hour) in enumerate([(1, 15), (1, 16), (2, 15), (3, 16)]):  # UTC: midnight in Beijing is at 16
+        published = datetime(2026, 3, day, hour, 30, tzinfo=UTC)
+        store.put([make_scored(f"p{n}", "地铁停运", published_at=published)])
+    store.close()
+
+    def said(*options: str) -> str:
+        done = CliRunner().invoke(app, ["search", "停运", "--per", "1d", *options, "--db", str(tmp_path / "t.db")])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    assert [json.loads(line)["posts"] for line in said("--json").splitlines()] == [1, 2, 0, 1]
+    assert json.loads(said("--json").splitlines()[1])["start"] == "2026-03-01T16:00:00Z"
+    assert said("--csv").splitlines()[1:3] == ["2026-03-01 00:00,1", "2026-03-02 00:00,2"]
+    _, *lines = said().splitlines()
+    assert len(lines) == 4
+    assert lines[1].split()[:3] == ["2026-03-02", "00:00", "2"]

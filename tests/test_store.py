@@ -374,6 +374,17 @@ def test_over_time_counts_each_step_also_the_empty_ones(store: Store, make_score
     assert store.over_time(Query(parse("火灾")), timedelta(hours=1)) == []
 
 
+def test_a_day_begins_at_midnight_in_beijing(store: Store, make_scored: Make) -> None:
+    midnight = datetime(2026, 3, 1, 16, 0, tzinfo=UTC)
+    store.put([make_scored(f"p{n}", published_at=midnight + timedelta(minutes=n)) for n in (-1, 0, 1439, 1440)])
+    buckets = store.over_time(Query(), timedelta(days=1))
+    assert [(bucket.start - midnight, bucket.posts) for bucket in buckets] == [
+        (timedelta(days=-1), 1),
+        (timedelta(0), 2),
+        (timedelta(days=1), 1),
+    ]
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     times=st.lists(
@@ -389,7 +400,7 @@ def test_over_time_puts_each_post_into_its_step_on_both_sides_of_the_epoch(
     step = timedelta(hours=hours)
     buckets = store.over_time(Query(source=name), step)
     for bucket in buckets:
-        assert (bucket.start - EPOCH) % step == timedelta(0)
+        assert (bucket.start - EPOCH + timedelta(hours=8)) % step == timedelta(0)
         assert bucket.posts == sum(bucket.start <= when < bucket.start + step for when in times)
     assert sum(bucket.posts for bucket in buckets) == len(times)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -28,7 +29,8 @@ from tingchao.pipeline.commands.base import (
 )
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.query import Query, parse
-from tingchao.pipeline.times import when
+from tingchao.pipeline.store import Bucket
+from tingchao.pipeline.times import every, when
 
 _MOST = 2**31  # posts; no store holds as many, and SQLite takes no number of more than 63 bits
 
@@ -43,6 +45,7 @@ def search(
     sentiment: Annotated[str, typer.Option(help=help_of("sentiment"))] = "",
     signal_name: Annotated[str, typer.Option("--signal", help=help_of("signal"))] = "",
     source: Annotated[str, typer.Option(help=help_of("source"))] = "",
+    per: Annotated[str, typer.Option(help=help_of("per"))] = "",
     limit: Annotated[int, typer.Option(min=1, help=help_of("limit"))] = 20,
     json: AsJson = False,
     csv: Annotated[bool, typer.Option("--csv", help=help_of("csv"))] = False,
@@ -69,14 +72,30 @@ def search(
         source=source,
         limit=min(limit, _MOST),
     )
+    step = every(per) if per else None
     require_posts(settings, db)
-    hits = open_store(settings, db).search(wanted)
+    store = open_store(settings, db)
+    if step is not None:
+        _counted(store.over_time(wanted, step), json=json, csv=csv)
+        return
+    hits = store.search(wanted)
     if json:
         sys.stdout.write(shows.json_lines(shows.scored_dict(hit) for hit in hits))
     elif csv:
         sys.stdout.buffer.write(shows.hits_csv(hits).encode())
     elif hits:
         shows.console().print(shows.hits_table(hits, LANGUAGE))
+    else:
+        say(t("said.none_found"))
+
+
+def _counted(buckets: Sequence[Bucket], *, json: bool, csv: bool) -> None:
+    if json:
+        sys.stdout.write(shows.json_lines(bucket._asdict() for bucket in buckets))
+    elif csv:
+        sys.stdout.buffer.write(shows.buckets_csv(buckets).encode())
+    elif buckets:
+        shows.console().print(shows.buckets_table(buckets, LANGUAGE))
     else:
         say(t("said.none_found"))
 
