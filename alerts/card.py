@@ -219,7 +219,10 @@ def _why(alert: Alert, language: str) -> Iterator[str]:
     # A source, and a silence, have been told of since when.
     if not about_sources(alert) and any(reason.kind != "absence" for reason in alert.reasons):
         until = local(min(alert.until, alert.updated_at))
-        yield text("alert.why.since", language, since=local(alert.since), until=until)
+        began = (
+            max(alert.since, alert.event.first_at) if alert.event else alert.since
+        )  # a window begins before its event
+        yield text("alert.why.since", language, since=local(began), until=until)
     if alert.state == "past":
         yield text("alert.why.past", language, opened=local(alert.opened_at))
 

@@ -3,7 +3,7 @@
 What belongs together is one alert: candidates of one topic whose windows lie within `decide.quiet` of each other, and
 those of other topics that are about the same event.
 An alert that ended by itself is opened again by such a candidate, of whichever topic; one that staff ended swallows it
-for a while.
+for a while, unless it is about another event that began later.
 Whom an alert may be told is said in its deliveries (dispatch.py).
 State keys: `a/id`, one alert with what decide must know of it beside what everybody sees; `@ticked`, the last tick;
 those of silences.py and budget.py.
@@ -140,11 +140,12 @@ class Decide:
             self._hold(other, alert, candidate)
             return "joined", [alert]
         ended = ended or self._elsewhere(candidate, _ENDED)
-        if ended is None:
+        if ended is None or _tells_another(candidate, ended):
             return self._open(candidate, at, late=late)
         if not late and (candidate.level > ended.alert.level or _by_itself(ended.alert)):
             merged = updated if ended.alert.topic == candidate.topic else joined
             alert = changed(merged(ended.alert, candidate, at), at, "reopened", state="open")
+            alert = msgspec.structs.replace(alert, verdict=None)  # it was on what was known then
             self._hold(ended, alert, candidate)
             return "reopened", [alert]
         if ended.alert.state == "false_alarm":
@@ -311,6 +312,14 @@ def _done(alert: Alert, command: Command, at: datetime) -> Alert | None:
     if command.action == "reopen" and alert.verdict == "false_alarm":
         return msgspec.structs.replace(alert, verdict=None)
     return alert
+
+
+def _tells_another(candidate: Candidate, held: Held) -> bool:
+    """Whether the candidate is about an event that began after staff ended the alert, which is about another one."""
+    mine, ended = candidate.event, held.ended
+    if _by_itself(held.alert) or mine is None or held.alert.event is None or ended is None:
+        return False
+    return mine.first_at > ended and not same_event(candidate, held.alert.event)
 
 
 def _by_itself(alert: Alert) -> bool:

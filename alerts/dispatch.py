@@ -23,7 +23,7 @@ from tingchao.alerts.silences import Silences
 from tingchao.alerts.why import Why
 from tingchao.config.matchers import Labels
 from tingchao.config.settings import Settings
-from tingchao.pipeline.records import ACTIVE, Alert, Delivery
+from tingchao.pipeline.records import ACTIVE, Alert, Delivery, Silence
 
 logger = structlog.get_logger()
 
@@ -58,6 +58,7 @@ class Dispatch:
         self._tree = tree(settings.routes, [channel.name for channel in settings.main.notify])
         self._ways = {way.place: way for way in ways(self._tree)}
         self._inhibitor = Inhibitor(settings.routes.inhibit_rules) if settings.routes.inhibit_rules else None
+        self._levels = {channel.name: channel.min_level for channel in settings.main.notify}
         self._silences, self._budget = silences, budget
         self._discoveries = Discoveries(settings)
         self._limit: tuple[datetime, float] | None = None  # of chance, at a time; None: to be found out
@@ -136,10 +137,15 @@ class Dispatch:
 
     def _held(self, known: Delivery, way: Way, case: _Case) -> tuple[Delivery, Hold | None]:
         """What holds the alert back. The budget is asked last, since it is spent by what passes."""
-        hold = self._unproven(known, case) or self._hold(way, case)
+        hold = self._below(known, case) or self._unproven(known, case) or self._hold(way, case)
         if hold is None and _goes_with_group(known, case):
             hold = self._wait(known, way, case)
         return (known, hold) if hold is not None or known.at is not None else self._spend(known, case)
+
+    def _below(self, known: Delivery, case: _Case) -> Hold | None:
+        """Whether the channel wants to hear of graver alerts only; of what it was told it hears the end."""
+        heard = known.at is not None or known.digest or not case.active
+        return None if heard or case.alert.level >= self._levels.get(known.receiver, 0) else Hold(Why.BELOW_LEVEL)
 
     def _unproven(self, known: Delivery, case: _Case) -> Hold | None:
         """Whether an alert of which the channel knows nothing yet may well be chance."""
@@ -162,11 +168,18 @@ class Dispatch:
 
     def _hold(self, way: Way, case: _Case) -> Hold | None:
         """What holds the alert back whatever its group does."""
-        if silence := self._silences.holding(case.labels, case.at):
+        if silence := self._silence(case):
             return Hold(Why.SILENCED, silence.id, silence.ends_at)
         if holder := self._inhibitors(case.at).get(case.alert.id):
             return Hold(Why.INHIBITED, holder)
         return self._mute(way, case.at) if way.mute or way.active else None
+
+    def _silence(self, case: _Case) -> Silence | None:
+        """What holds the alert back under each of its topics; of several the one that ends first."""
+        each = ({**case.labels, "topic": (topic,)} for topic in case.labels["topic"])
+        found = [self._silences.holding(labels, case.at) for labels in each]
+        silences = [one for one in found if one is not None]
+        return min(silences, key=lambda one: one.ends_at) if len(silences) == len(found) else None
 
     def _spend(self, known: Delivery, case: _Case) -> tuple[Delivery, Hold | None]:
         """Whether the budget has room for an alert that the channel has not been told of.

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from tingchao.alerts.evidence import STRONGEST
 from tingchao.alerts.representatives import distinct
-from tingchao.alerts.windows import OTHERS
+from tingchao.alerts.windows import OTHERS, TELLS, UNIT
 from tingchao.pipeline.records import Alert, Candidate, Change, Command, Evidence, Judgement, Reason, State
 
 HISTORY = 50  # changes kept; the first one always stays
@@ -155,7 +155,9 @@ def _told_apart(reason: Reason) -> tuple[str, str]:
 def _evidence(known: tuple[Evidence, ...], new: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
     """The first post of all, and the strongest ones; of texts that repeat each other one."""
     every = sorted((*known, *new), key=lambda one: (one.role != "first", one.published_at, one.id))
-    firsts = [one for one in every if one.role == "first"][:1]
+    found = [one for one in every if one.role == "first"]
+    telling = [one for one in found if max(one.signals.values(), default=0.0) >= TELLS / UNIT]
+    firsts = (telling or found)[:1]  # a rule without a signal brings the first post of the topic, whatever it tells of
     strong = sorted((one for one in every if one.role != "first"), key=_rank)
     return tuple(one for _, one in islice(distinct(enumerate((*firsts, *strong))), STRONGEST + 1))
 

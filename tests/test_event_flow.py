@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from mentions import CRASH, FIRE, report
 
-from tingchao.alerts import card, decide, ledger, watch
+from tingchao.alerts import card, decide, ledger, merge, silences, watch
 from tingchao.config.rules import Rule
 from tingchao.config.settings import Settings, load
 from tingchao.config.topics import Topic
 from tingchao.pipeline.clock import ManualClock
 from tingchao.pipeline.log import output
-from tingchao.pipeline.records import TICK_KEY, Alert, Candidate, Counts, decode
+from tingchao.pipeline.records import TICK_KEY, Alert, Candidate, Counts, Evidence, Reason, decode
 from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.stage import Runner
 
@@ -151,6 +151,59 @@ def test_what_staff_ended_is_not_told_again_under_another_topic(tmp_path: Path, 
     flow.clock.move(60 * MINUTE)
     flow.told(CRASH, "county")
     assert [alert.topic for alert in flow.alerts()] == ["plant", "county"], "another event is news"
+
+
+@pytest.mark.parametrize("action", ["resolve", "false_alarm"])
+def test_another_event_of_the_topic_is_told_although_staff_ended_one(tmp_path: Path, action: str) -> None:
+    flow = Flow(tmp_path).told(FIRE)
+    ledger.send(flow.log, flow.clock, flow.alerts()[0].id, action, "")
+    flow.told([f"{text}又有消息" for text in FIRE])
+    (fire,) = flow.alerts()
+    flow.clock.move(20 * MINUTE)
+    for said in ("", "真的", "又有消息", "我在现场"):
+        flow.told([f"{text}{said}" for text in CRASH])
+    assert [alert.id for alert in flow.alerts()][:1] == [fire.id]
+    (_, crash) = flow.alerts()
+    assert (crash.topic, crash.state) == ("plant", "open")
+    assert card.as_text(crash, "en").count("2026-03-02 16:2") >= 1, "it says since when"
+
+
+def test_a_verdict_on_what_was_known_does_not_stand_on_what_opens_again(tmp_path: Path) -> None:
+    flow = Flow(tmp_path).told(FIRE)
+    ledger.send(flow.log, flow.clock, flow.alerts()[0].id, "false_alarm", "")
+    flow.settings = replace(flow.settings, rules=(replace_level(RULES[0], 3),))
+    flow.restart()
+    flow.told([f"{text}又有消息" for text in FIRE])
+    (alert,) = flow.alerts()
+    assert (alert.state, alert.level, alert.verdict) == ("open", 3, None)
+
+
+def test_a_silence_on_one_topic_leaves_what_another_tells_of_too(tmp_path: Path) -> None:
+    flow = Flow(tmp_path).told(FIRE).told(FIRE, "county", again=True)
+    ends = flow.clock.now() + 120 * MINUTE
+
+    def why() -> set[str]:
+        flow.told([f"{FIRE[0]}第{flow.posts}次"])
+        return {one.why for one in flow.alerts()[0].deliveries or ()}
+
+    silences.add(flow.log, flow.clock, ["topic=county"], None, ends, "")
+    assert why() == {""}
+    silences.add(flow.log, flow.clock, ["topic=plant"], None, ends, "")
+    assert why() == {"silenced"}
+
+
+def test_the_first_post_shown_is_the_first_that_tells_of_something() -> None:
+    def post(name: str, minute: int, chance: float, role: Any = "first") -> Evidence:
+        at = T0 + minute * MINUTE
+        return Evidence(id=name, source="s", published_at=at, excerpt=name, signals={"safety": chance}, role=role)
+
+    def candidate(*posts: Evidence) -> Candidate:
+        reason = Reason(rule="r", kind="signal", start=T0, end=T0 + 60 * MINUTE, observed=3.0)
+        return Candidate(topic="plant", reason=reason, level=2, sure=0.9, posts=3, voices=3, evidence=posts)
+
+    alert = merge.opened(candidate(post("化工厂旁开了咖啡店", 1, 0.01)), T0, "a1", "化工厂", state="open")
+    alert = merge.updated(alert, candidate(post("化工厂冒烟了", 30, 0.9), post("仓库烧起来", 31, 0.95, "strong")), T0)
+    assert [one.excerpt for one in alert.evidence] == ["化工厂冒烟了", "仓库烧起来"]
 
 
 def test_a_graver_candidate_of_another_topic_opens_again_what_staff_ended(tmp_path: Path) -> None:

@@ -209,6 +209,19 @@ def test_a_graver_alert_reaches_further_channels_and_whoever_was_told_hears_of_t
 # Time intervals
 
 
+def test_a_channel_for_graver_alerts_says_that_it_was_not_told_and_is_when_they_become_so() -> None:
+    room = Room()
+    main = {"notify": [{"kind": "terminal", "name": "chief", "min_level": 3}, {"kind": "terminal", "name": "desk"}]}
+    room.settings = replace(room.settings, main=MainFile.model_validate(main))
+    room.restart()
+    room.see(level=2)
+    assert (room.why("chief"), room.why("desk")) == ("below_level", "")
+    assert "chief" in card.as_text(room.alerts["metro"], "en")
+    room.see(level=3)
+    assert room.why("chief") == ""
+    assert room.told("chief") == [("opened", "metro", timedelta(0))]
+
+
 def interval(**given: Any) -> TimeInterval:
     return TimeInterval.model_validate({"name": "it", "time_intervals": [given]})
 
