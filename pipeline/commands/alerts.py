@@ -146,12 +146,15 @@ def _share(share: float | None, interval: tuple[float, float] | None) -> str:
 
 def _post_of(alert: Alert, said: str) -> str:
     """The id of a post that the alert shows, from its number there (from 1) or the beginning of its id."""
-    ids = [one.id for one in alert.evidence]
-    if said.isdecimal() and 1 <= int(said) <= len(ids):
-        return ids[int(said) - 1]
-    found = [name for name in ids if name.startswith(said)]
+    from tingchao.alerts.representatives import representatives
+
+    shown = {number: one.id for number, one in representatives(alert.evidence)}
+    if said.isdecimal() and int(said) in shown:
+        return shown[int(said)]
+    found = [name for name in shown.values() if name.startswith(said)]
     if len(found) != 1:
-        raise Refused(t("said.no_post", post=said, id=alert.id[:8], count=len(ids), ids=", ".join(i[:8] for i in ids)))
+        posts = ", ".join(f"{number} {name[:8]}" for number, name in shown.items())
+        raise Refused(t("said.no_post", post=said, id=alert.id[:8], posts=posts))
     return found[0]
 
 
