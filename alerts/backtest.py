@@ -118,6 +118,11 @@ def same(alert: Alert, others: Iterable[Alert]) -> bool:
     return any(one.topic == alert.topic and one.since <= alert.until and alert.since <= one.until for one in others)
 
 
+def invented(alert: Alert, end: datetime) -> bool:
+    """Whether what raised the alert is only that nothing was read after `end`."""
+    return alert.opened_at > end and all(reason.kind == "absence" for reason in alert.reasons)
+
+
 def quality(alerts: Sequence[Alert], known: Sequence[Known]) -> Quality:
     """Precision, recall and time to detect; alerts about the past count like others."""
     delays: list[timedelta] = []

@@ -27,6 +27,7 @@ Kind = Literal[
     "any",
 ]
 COMBINED = frozenset({"all", "any"})  # of other rules; they have no measure of their own
+WIDEST = timedelta(days=28)  # as far back as watch knows what is usual
 QUIETEST = timedelta(hours=48)  # watch remembers for so long what it told
 _MEASURED = frozenset({"count", "sources", "negative_share", "severity", "engagement", "signal"})  # by a baseline
 _MOST = {"negative_share": 1.0, "severity": 3.0}  # what is measured is never more
@@ -60,7 +61,7 @@ class Rule(Block):
     kind: Kind
     topics: list[str] = Field(default=["*"], min_length=1)
     signal: str = ""  # kind signal: one of the nine; kinds baseline and event: instead of posts, of voices
-    window: Duration = timedelta(hours=1)
+    window: Duration = Field(default=timedelta(hours=1), le=WIDEST)
     threshold: float | None = Field(default=None, gt=0)  # of what the kind measures
     ratio: float | None = Field(default=None, gt=1)  # so many times the baseline
     p: float | None = Field(default=None, gt=0, lt=1)  # and as unlikely as this, if nothing had changed

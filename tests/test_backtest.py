@@ -164,6 +164,16 @@ def test_years_without_a_post_take_no_time_and_change_nothing(monkeypatch: pytes
     assert backtest._memory_of(silent) is None, "silence is told each hour"
 
 
+def test_the_end_of_what_was_read_is_no_silence() -> None:
+    settings = with_rules(SAFETY, Rule(name="silent", kind="absence", window=2 * HOUR))
+    found = list(mentions(story(), settings, Words()))
+    end = max(one.fetched_at for one in found)
+    alerts = replay(found, settings)
+    late = [alert for alert in alerts if alert.opened_at > end]
+    assert late
+    assert [alert for alert in alerts if backtest.invented(alert, end)] == late
+
+
 def moved(one: Post, at: datetime) -> Post:
     return replaced(one, id=f"{one.id} moved", published_at=at, fetched_at=at)
 

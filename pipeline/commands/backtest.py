@@ -74,7 +74,9 @@ def backtest(
         # What is usual at the beginning of the span is known from before it, as it was live.
         wider = (None if span[0] is None else earlier(span[0]), span[1])
         found = _from_posts(posts, settings, db, wider, now) if posts else _from_store(settings, db, wider)
-        _replay(found, settings, mine, known, span[0], json=json)
+        # What a file leaves out behind its last post need not have been silence.
+        end = min([span[1] or now, *(max(one.fetched_at for one in found) for _ in found[:1] if posts)])
+        _replay(found, settings, mine, known, (span[0], end), json=json)
         if not posts:
             say(t("said.backtest_store"), error=True)
 
@@ -84,15 +86,18 @@ def _replay(
     settings: Settings,
     rules: tuple[Rule, ...] | None,
     known: Sequence[Any] | None,
-    since: datetime | None,
+    span: tuple[datetime | None, datetime],
     *,
     json: bool,
 ) -> None:
     from tingchao.alerts import backtest as past
 
-    mine = settings if rules is None else replace(settings, rules=rules)
-    in_force = past.replay(found, settings)
-    tried = in_force if rules is None else past.replay(found, mine)
+    def replayed(tried: Settings) -> list[Alert]:
+        return [alert for alert in past.replay(found, tried) if not past.invented(alert, end)]
+
+    since, end = span
+    in_force = replayed(settings)
+    tried = in_force if rules is None else replayed(replace(settings, rules=rules))
     shown = [(alert, "same" if past.same(alert, in_force) else "new") for alert in tried]
     shown += [(alert, "lost") for alert in in_force if not past.same(alert, tried)]
     if since is not None:  # what came before it was read for what is usual
