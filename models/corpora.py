@@ -27,6 +27,7 @@ _SENTIMENT = {name: number for number, name in enumerate(SENTIMENTS)} | {"mixed"
 # spam_fbs_sms: words come apart by blanks, masks in capitals stand for what was cut out, and messages say how to end
 # them. All would give the set away: with them "BLACKPINK" and "客房退订新规" looked like adverts.
 _SMS_MASK = re.compile(r"URL\w*|[A-Z]{3,}>?")
+_NAME = re.compile(r"[@＠][\w-]{1,30}")  # near-duplicates differ in whom they name
 _SMS_SHORTEST = 10  # characters: what is left of others, such as "QQ", says nothing
 _SMS_END = re.compile(r"回复?[a-z]{0,6}退订|退订回复?[a-z]{0,6}|td退订|退订td", re.IGNORECASE)
 
@@ -225,7 +226,7 @@ def grouped(texts: list[str]) -> list[str]:
         return mark
 
     first = []
-    for text in plain_batch(texts).texts:
+    for text in plain_batch([_NAME.sub("@", text) for text in texts]).texts:
         start, end = _marks(text)
         first.append(start)
         if len(start) > 8:  # shorter ones are equal by chance

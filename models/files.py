@@ -22,7 +22,7 @@ from tingchao.models.scores import ModelError
 
 Array = npt.NDArray[Any]
 
-FORMAT = 1  # raise it when an older program could misread the file
+FORMAT = 2  # raise it when a program could misread a file of another version; 2: denied words have hashes of their own
 FILE = "tingchao.skops"
 LARGEST = 64 << 20  # bytes unpacked; ours has 12 MB
 _ADVICE = "get it again with `git checkout -- models/` or by reinstalling, or build it with `tingchao train ../shared`"

@@ -9,7 +9,11 @@ from functools import cache
 @cache
 def simplified() -> dict[str, str]:
     """Traditional to simplified characters, one to one."""
-    return {source: targets[0] for source, targets in _table("TSCharacters")}
+    known = {source: targets[0] for source, targets in _table("TSCharacters")}
+    for name in ("TWVariants", "HKVariants"):  # how Taiwan and Hong Kong write some of them: 説 for 說
+        for source, variants in _table(name):
+            known |= {variant: known[source] for variant in variants if source in known and variant not in known}
+    return known
 
 
 @cache

@@ -56,10 +56,15 @@ Of the first 1,659 handmade texts the last 514 were written by those who had see
 wrong when it is cross-fitted, so figures on those are a little too good since then; those on the sets that only judge
 are not.
 
-The last 3,279 handmade texts came after a tester had written posts and found that 没有停电 was an outage and 楼塌了
+The next 3,279 handmade texts came after a tester had written posts and found that 没有停电 was an outage and 楼塌了
 none. Six writers, who saw neither contrast.jsonl nor texts that judge, wrote short alarms beside denials, drills,
 films, history, rules and figures of speech with the same words; each text had one reader, its writer. Only the last 542
 were read for their sentiment.
+
+The last 8,384 handmade texts are by eight writers who saw neither; each had one kind of text that keywords mislead on:
+the past, fiction and figures of speech, advice and drills, questions, denials and what is over, first words of
+witnesses, adverts and sport and finance, pairs that differ in a word or two. Alarms stand beside harmless texts with
+the same words. Each writer read them once more; nobody read them for their sentiment.
 
 On 120 texts of labelled.jsonl, labelled again without sight of the labels there, the reader of the first part reached
 Cohen's kappa 0.84 to 1.00 per signal, 0.88 on `live`, 0.92 (quadratic) on severity and 0.83 on sentiment; `live` of

@@ -32,10 +32,13 @@ _BREAKERS = "*._~`^|+=\\/·•…-—'\"<>"
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]{2,8});")
 _TAG = re.compile(r"</?[a-zA-Z!][^<>]{0,2000}>")
 _HIDDEN = re.compile(r"<(script|style)\b", re.IGNORECASE)
+_SHOWN_AGAIN = {name: re.compile(f"</{name}", re.IGNORECASE) for name in ("script", "style")}
 _MASK = re.compile(r"<[A-Z]{3,12}>")
 # One pattern each, with a fixed beginning: Python finds those about five times as fast as one alternation of them.
 _URL = re.compile(r"https?://[a-z0-9./?=&_%#:~+;,@!-]*")
-_NAME = re.compile(r"@[\w-]{1,30}")
+_NAME = re.compile(r"@([\w-]{1,30})")
+_HAN_ALONE = re.compile(r"[\u3400-\u9fff]+")
+_LONGEST_NAME = 6  # Han characters of a name behind which no blank or colon stands
 _NUMBER = re.compile(r"[0-9]{4,}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -60,13 +63,19 @@ def _compatible() -> Iterator[int]:
         yield from range(first, last + 1)
 
 
+# Letters that nobody sees: Hangul fillers, and the blank of Braille.
+_INVISIBLE = frozenset({0x115F, 0x1160, 0x3164, 0xFFA0, 0x2800})
+
+
 def _plain_form(code: int) -> str:
     """What one character becomes: nothing, a blank, itself or its plain form."""
     character = chr(code)
     kind = unicodedata.category(character)
     if kind == "Cc" or kind.startswith("Z"):
         return " "
-    if kind in {"Cf", "Cs", "Co", "Cn", "Mn", "Me"} or 0x1F3FB <= code <= 0x1F3FF:  # also the skin tones of emoji
+    if kind in {"Cf", "Cs", "Co", "Cn", "Mn", "Me"} or code in _INVISIBLE:
+        return ""
+    if 0x1F3FB <= code <= 0x1F3FF:  # the skin tones of emoji
         return ""
     if character == "…":  # NFKC makes three stops of it
         return character
@@ -79,6 +88,7 @@ class _Table(NamedTuple):
     longer: dict[int, str]  # characters that become several
     several: Flags  # where those are
     breaker: Flags
+    odd: Flags
     han: Flags
 
 
@@ -100,9 +110,13 @@ def _table() -> _Table:
     codes[_NEWLINE] = _NEWLINE
     breaker = np.zeros(_TABLE_SIZE, dtype=np.bool_)
     breaker[[ord(sign) for sign in _BREAKERS]] = True
+    kinds = (unicodedata.category(chr(code)) for code in range(_TABLE_SIZE))
+    odd = np.array([kind[0] == "S" for kind in kinds])  # symbols and emoji; commas and stops really separate
+    odd[ord("・")] = True
+    odd[:128] = False
     several = np.zeros(_TABLE_SIZE, dtype=np.bool_)
     several[list(longer)] = True
-    return _Table(codes, longer, several, breaker, _is_han(np.arange(_TABLE_SIZE, dtype=np.uint32)))
+    return _Table(codes, longer, several, breaker, odd, _is_han(np.arange(_TABLE_SIZE, dtype=np.uint32)))
 
 
 def _is_han(codes: Codes) -> Flags:
@@ -111,12 +125,13 @@ def _is_han(codes: Codes) -> Flags:
 
 def _without_hidden(text: str) -> str:
     """The text without scripts and style sheets; an unclosed one reaches to the end."""
-    kept, at, lower = [], 0, text.lower()
+    kept, at = [], 0
     while found := _HIDDEN.search(text, at):
         kept.append(text[at : found.start()])
-        at = lower.find(f"</{found[1].lower()}", found.end())
-        if at < 0:
+        end = _SHOWN_AGAIN[found[1].lower()].search(text, found.end())
+        if end is None:
             return "".join(kept)
+        at = end.start()
     kept.append(text[at:])
     return "".join(kept)
 
@@ -182,7 +197,7 @@ def _edges_trimmed(codes: Codes) -> Codes:
 def _joined(codes: Codes) -> Codes:
     """Without what is put between characters to hide a word, and without the third and later of equal signs.
 
-    Dropped are breakers between two Han characters, and the blanks of a word that is spaced out one by one.
+    Dropped are breakers between two Han characters, and blanks, symbols and emoji that stand between them one by one.
     """
     table = _table()
     edge = np.full(2, _NEWLINE, dtype=np.uint32)
@@ -191,15 +206,26 @@ def _joined(codes: Codes) -> Codes:
     between = table.han[before] & table.han[after]
     blank = around == _SPACE
     spaced = blank[2:-2] & between & (blank[:-4] | blank[4:])
+    spaced |= table.odd[here] & between & ((here == around[:-4]) | (here == around[4:]))
     digit = (here >= ord("0")) & (here <= ord("9"))
     repeated = (here == before) & (here == around[:-4]) & ~digit & (here != _NEWLINE)
     kept: Codes = codes[~((table.breaker[here] & between) | spaced | repeated)]
     return kept
 
 
+def _named(found: re.Match[str]) -> str:
+    """A name by its sign; what is text behind a sign (停@电了) stays."""
+    text, start, end = found.string, found.start(), found.end()
+    ended = text[end : end + 1] in {" ", ":"}
+    glued = start > 0 and _HAN_ALONE.fullmatch(text[start - 1]) is not None
+    if ended or not _HAN_ALONE.fullmatch(found[1]) or (not glued and len(found[1]) <= _LONGEST_NAME):
+        return "@"
+    return found[1]
+
+
 def _without_marks(text: str) -> str:
     """Links, names and long numbers by one stand-in each; weibo2018's {%#topic#%} as the #topic# it was."""
-    text = _NAME.sub("@", _URL.sub(" url ", text))
+    text = _NAME.sub(_named, _URL.sub(" url ", text))
     if "%}" in text:
         text = text.replace("{%#", "#").replace("{%", "#").replace("#%}", "#").replace("%}", "#")
     return _NUMBER.sub(lambda found: "0000" if len(found[0]) < 7 else "0000000", text)

@@ -12,6 +12,7 @@ import importlib.resources
 import importlib.util
 import itertools
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -32,6 +33,8 @@ _FACTOR = 40_503  # odd: spreads pairs over the slots
 _ALONE = 100_000  # groups from here on have one character
 _TOP = _LAST + 1  # stands for every code point that is no Han character
 PAIR_BITS = 20  # bits of a code point in a number for two
+# Taiwan writes 著 for 着 as well (著火); in these words it is 著 everywhere.
+_ZHE = re.compile("(?<![名显原土编巨遗论专拙卓昭合译])著(?![名作称述录者书])")
 _TONES = str.maketrans("āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜüńňǹḿ", "aaaaeeeeiiiioooouuuuuuuuunnnm")
 
 
@@ -143,12 +146,21 @@ def _lengths() -> tuple[int, ...]:
     return tuple(sorted({len(word) for word in dodged()}, reverse=True))
 
 
+def _with_zhe(plain: Plain) -> Plain:
+    """着 where Taiwan writes 著."""
+    if not (plain.codes == ord("著")).any():
+        return plain
+    texts = [_ZHE.sub("着", text) for text in plain.texts]
+    return Plain(texts, np.frombuffer("".join(f"{text}\n" for text in texts).encode("utf-32-le"), dtype=np.uint32))
+
+
 def respelled(plain: Plain) -> Plain:
     """A batch with its respelled words restored; as long as before.
 
     The words of jieba's dictionary alone decide where a word begins and ends: the cutter's guesses at unknown words
     would join a spelling with its neighbours. Only the few texts with a candidate are cut for that.
     """
+    plain = _with_zhe(plain)
     found = _candidates(plain.codes)
     if not found:
         return plain

@@ -48,7 +48,7 @@ def test_a_word_moves_the_head_about_as_far_as_leaving_it_out_does(
         return float(np.log(chance / (1 - chance)))
 
     left_out = odds(text) - odds(text.replace(word, " "))
-    assert dict(scorer.why(text, head))[word] == pytest.approx(left_out, rel=0.3)
+    assert dict(scorer.why(text, head))[word] == pytest.approx(left_out, rel=0.3, abs=0.2)  # of log-odds
 
 
 def test_every_feature_has_its_span_and_the_shares_add_up(scorer: Scorer) -> None:
