@@ -25,7 +25,9 @@ Array = npt.NDArray[Any]
 FORMAT = 2  # raise it when a program could misread a file of another version; 2: denied words have hashes of their own
 FILE = "tingchao.skops"
 LARGEST = 64 << 20  # bytes unpacked; ours has 12 MB
-_ADVICE = "get it again with `git checkout -- models/` or by reinstalling, or build it with `tingchao train ../shared`"
+_SHIPPED = Path(__file__).parent
+_AGAIN = "get it again with `git checkout -- models/` or by reinstalling, or build it with `tingchao train ../shared`"
+_ANOTHER = "go back to another version with `tingchao models rollback`, or train again with `tingchao train --feedback`"
 
 
 def digest(arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> str:
@@ -82,12 +84,17 @@ def _checked(found: dict[str, Any]) -> tuple[dict[str, Array], dict[str, Any], s
     return arrays, settings, got
 
 
+def advice(path: Path) -> str:
+    """How to get a model that can be used in place of the one at `path`."""
+    return _AGAIN if path.parent.resolve() == _SHIPPED else _ANOTHER
+
+
 def read_model(path: Path) -> tuple[dict[str, Array], dict[str, Any], str]:
     """Arrays, settings and hash of a model file; ModelError if it is missing, damaged, changed or of another format."""
     try:
         return _checked(_read(path))
     except ModelError as err:
-        raise ModelError(f"model file {path}: {err}; {_ADVICE}") from err
+        raise ModelError(f"model file {path}: {err}; {advice(path)}") from err
     except (
         OSError,
         zipfile.BadZipFile,
@@ -100,4 +107,4 @@ def read_model(path: Path) -> tuple[dict[str, Array], dict[str, Any], str]:
         NotImplementedError,
         RecursionError,
     ) as err:
-        raise ModelError(f"model file {path} cannot be read ({type(err).__name__}: {err}); {_ADVICE}") from err
+        raise ModelError(f"model file {path} cannot be read ({type(err).__name__}: {err}); {advice(path)}") from err

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tingchao.models.explain import without, word_shares
 from tingchao.models.features import Reading, Vocabulary, read
-from tingchao.models.files import FILE, Array, read_model
+from tingchao.models.files import FILE, Array, advice, read_model
 from tingchao.models.language import languages
 from tingchao.models.layers import COLUMNS, DEEP, TABLE, Layers, Matrix, probabilities
 from tingchao.models.meaning import Meaning
@@ -113,7 +113,7 @@ class Scorer:
         try:
             return cls(model_from(arrays, settings, sha256))
         except (LookupError, ValueError, TypeError) as err:
-            raise ModelError(f"model file {path} is of another version: {err}; build it with `tingchao train`") from err
+            raise ModelError(f"model file {path} is of another version: {err}; {advice(path)}") from err
 
     @property
     def version(self) -> str:

@@ -43,6 +43,7 @@ class Version(msgspec.Struct, frozen=True):
     in_use: bool
     shipped: bool
     reason: str  # why it was taken into use, if it ever was
+    fault: str = ""  # why it cannot be used
 
 
 def in_use(folder: Path) -> Path:
@@ -60,15 +61,18 @@ def in_use(folder: Path) -> Path:
 
 
 def versions(folder: Path) -> list[Version]:
-    """The shipped version and those of the folder, the oldest first. Raises ModelError for a file that is damaged."""
+    """The shipped version and those of the folder, the oldest first, also those that cannot be used."""
     steps = _steps(folder)
     reasons = {step.version: step.reason for step in steps}
 
     def version(place: Path, name: str) -> Version:
-        sha256 = read_model(place / FILE)[2]
+        try:
+            sha256, fault = read_model(place / FILE)[2], ""
+        except ModelError as err:
+            sha256, fault = "", str(err)
         made = datetime.fromtimestamp((place / FILE).stat().st_mtime, UTC)
-        used = steps[-1].version == name
-        return Version(sha256[:NAME], sha256, made, used, name == SHIPPED, reasons.get(name, ""))
+        used, told = steps[-1].version == name, reasons.get(name, "")
+        return Version(sha256[:NAME] or name, sha256, made, used, name == SHIPPED, told, fault)
 
     kept = [version(place, place.name) for place in _kept(folder)]
     return [version(SHIPPED_FOLDER, SHIPPED), *sorted(kept, key=lambda one: (one.made_at, one.name))]
@@ -91,10 +95,11 @@ def keep(made: Path, folder: Path, sha256: str) -> str:
 
 
 def promote(folder: Path, name: str, at: datetime, reason: str) -> None:
-    """Take a version that the folder keeps into use."""
+    """Take a version that the folder keeps into use. Raises ModelError for one that it lacks, or that is damaged."""
     if not (folder / name / FILE).exists():
         known = ", ".join(place.name for place in _kept(folder)) or "none"
         raise ModelError(f"no model version {name!r} in {folder}; it keeps {known}, and {SHIPPED!r} is always there")
+    _check(folder, name)
     _write(folder, [*_steps(folder), Step(name, at, reason)])
 
 
@@ -108,6 +113,7 @@ def rollback(folder: Path, at: datetime, to: str = "") -> tuple[str, str]:
     if not to:
         if len(steps) < 2:
             raise ModelError(f"the shipped model is in use and none was before it in {folder}: nothing to go back to")
+        _check(folder, steps[-2].version)
         _write(folder, steps[:-1])
         return left, steps[-2].version
     known = [SHIPPED, *(place.name for place in _kept(folder))]
@@ -116,9 +122,18 @@ def rollback(folder: Path, at: datetime, to: str = "") -> tuple[str, str]:
         found = [SHIPPED]  # `tingchao models list` shows its hash
     if len(found) != 1:
         raise ModelError(f"model version {to!r}: expected one of {', '.join(known)}")
+    _check(folder, found[0])
     back = [number for number, step in enumerate(steps) if step.version == found[0]]
     _write(folder, steps[: back[-1] + 1] if back else [*steps, Step(found[0], at, f"chosen instead of {left}")])
     return left, found[0]
+
+
+def _check(folder: Path, name: str) -> None:
+    """Raises ModelError for a version that cannot be used, before it is."""
+    if name != SHIPPED:
+        sha256 = read_model(folder / name / FILE)[2]
+        if not sha256.startswith(name):
+            raise ModelError(f"{folder / name} holds model {sha256[:NAME]}, expected {name}: rename the folder")
 
 
 def _kept(folder: Path) -> Iterator[Path]:

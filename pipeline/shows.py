@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tingchao.models.versions import Version  # brings NumPy along, which most commands do without
 
 _BAR = 40  # characters
-_TOLD = 0.3  # chance from which a signal is shown to people, as on the cards
 
 _COLUMNS: dict[str, Callable[[Scored], object]] = {
     "id": lambda s: s.post.id,
@@ -80,7 +79,7 @@ def score_text(said: str, scores: Scores, why: Mapping[str, Reasons], language: 
         return "\n".join([*lines, "  " + text("cli.said.abstained", language), "", ""])
     chances = dict(zip(SIGNALS, scores.signals, strict=True))
     chances |= {name: getattr(scores, name) for name in ("negative", "neutral", "positive", "live", "advert")}
-    wanted = [sentiment(scores), *(name for name in SIGNALS if chances[name] >= _TOLD), "severity", "live", "advert"]
+    wanted = [sentiment(scores), *scores.given, "severity", "live", "advert"]
     for head in wanted:
         value = f"{scores.severity:.1f}" if head == "severity" else f"{chances[head]:.0%}"
         lines.append(f"  {head_name(head, language)} {value}")
@@ -160,7 +159,7 @@ def versions_table(versions: Iterable[Version], language: str) -> Table:
     """Name, date, hash and reason of each version of the model."""
     table = _table(language, "version", "use", "made", "hash", "reason")
     for one in versions:
-        reason = text("cli.said.shipped", language) if one.shipped else one.reason
+        reason = one.fault or (text("cli.said.shipped", language) if one.shipped else one.reason)
         table.add_row(one.name, "✓" if one.in_use else "", local(one.made_at), one.sha256, reason)
     return table
 

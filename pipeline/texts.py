@@ -7,14 +7,24 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import IO
 
+from tingchao.config.language import Said
+from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.plain import BROKEN
+
 _BATCH = 500
 
 
 def batches(stream: IO[bytes]) -> Iterator[list[str]]:
-    """Lists of at most 500 texts; every line gives exactly one, an empty line an empty text."""
+    """Lists of at most 500 texts; every line gives exactly one, an empty line an empty text.
+
+    Raises Refused where a packed file breaks off, after what stands before.
+    """
     lines = iter(stream)
-    while batch := [_text(line) for line in islice(lines, _BATCH)]:
-        yield batch
+    try:
+        while batch := [_text(line) for line in islice(lines, _BATCH)]:
+            yield batch
+    except BROKEN as err:
+        raise Refused(Said("error.packed", error=err)) from err
 
 
 def _text(line: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import subprocess
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tingchao.config.topics import Topic
@@ -215,6 +217,29 @@ def test_every_line_gives_one_line_whatever_it_holds() -> None:
         assert found[name]["why"]["safety"] == {"up": [], "down": []}
     assert not any(found[name]["abstained"] for name in ("lone surrogate", "NUL", "HTML", "a megabyte"))
     assert found["lone surrogate"]["signals"]["safety"] > 0.3
+
+
+@pytest.mark.parametrize("packed", [gzip.compress, lambda raw: raw.decode().encode("utf-16")], ids=["gzip", "utf-16"])
+def test_a_file_may_be_packed_or_in_another_encoding(packed: Any) -> None:
+    raw = "三号线停运两小时了\n我家停水了，没人管\n".encode()
+    assert run(packed(raw)) == run(raw)
+    assert run(raw.decode().encode("gb18030")) == run(raw)
+
+
+def test_what_is_no_text_is_refused() -> None:
+    command = [sys.executable, "-m", "tingchao.pipeline.cli", "score", "-"]
+    for given in (b"PK\x03\x04", gzip.compress(("停水\n" * 9000).encode())[:-20]):
+        done = subprocess.run(command, input=given, capture_output=True, check=False)
+        assert done.returncode == 1
+        assert b"Traceback" not in done.stderr
+
+
+def test_people_are_shown_what_is_given(scorer: Scorer) -> None:
+    text = "黑客会不会入侵高考打印机来窃取高考题呢？"
+    (scores,) = scorer.score([text])
+    shown = score_text(text, msgspec.structs.replace(scores, given=("leak",)), {}, "en")
+    assert "leak" in shown
+    assert "fraud" not in shown
 
 
 def test_json_is_the_same_with_and_without_reasons() -> None:

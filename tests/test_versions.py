@@ -106,3 +106,19 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_setting(tmp_path: Pat
     (tmp_path / "models").write_text("a file stands where the folder should be")
     with pytest.raises(ModelError, match=r"\[models\] dir"):
         keep(made, tmp_path / "models", sha256)
+
+
+def test_a_damaged_version_is_listed_as_such_and_never_taken_into_use(folder: Path, tmp_path: Path) -> None:
+    good, bad = (kept(folder, tmp_path, seed) for seed in (1, 2))
+    (folder / bad / FILE).write_bytes((folder / bad / FILE).read_bytes()[:1000])
+    assert {one.name: bool(one.fault) for one in versions.versions(folder) if not one.shipped} == {
+        good: False,
+        bad: True,
+    }
+    for take in (lambda: promote(folder, bad, T0, ""), lambda: rollback(folder, T0, to=bad)):
+        with pytest.raises(ModelError, match=r"models rollback"):
+            take()
+    (folder / good).rename(folder / "aaaaaaaaaaaa")
+    with pytest.raises(ModelError, match=f"holds model {good}"):
+        rollback(folder, T0, to="aaaa")
+    assert in_use(folder) == SHIPPED_FOLDER

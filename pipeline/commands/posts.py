@@ -140,13 +140,14 @@ def score(
 ) -> None:
     from tingchao.models.reasons import reasons
     from tingchao.models.scores import HEADS
+    from tingchao.pipeline.plain import plain
     from tingchao.pipeline.texts import batches
 
     for head in heads or ():
         one_of("--head", head, HEADS)
     scorer = scorer_in_use(load(config), db)
     with opened(file) as stream:
-        for batch in batches(stream):
+        for batch in batches(plain(stream)):
             scores = scorer.score(batch)
             whys = reasons(scorer, batch, heads or HEADS) if why or heads else [{}] * len(batch)
             if readable:
