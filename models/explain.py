@@ -26,7 +26,7 @@ def word_shares(reading: Reading, vocabulary: Vocabulary, table: Table) -> tuple
 
     One row a word; the first has one column a column of the table.
     """
-    plain, words, texts, hashes = reading
+    plain, words, texts, hashes, _ = reading
     starts, lengths = spans(plain, words)
     column, known = vocabulary.found(hashes)
     column, texts, starts, lengths = column[known], texts[known], starts[known], lengths[known]

@@ -90,6 +90,7 @@ class Reading(NamedTuple):
     words: Words
     texts: Ids
     hashes: Hashes
+    written: list[str]  # each text as it stands in `plain`, character by character, before words were restored
 
     @property
     def word_hashes(self) -> Hashes:
@@ -99,7 +100,8 @@ class Reading(NamedTuple):
 
 def read(texts: Sequence[str]) -> Reading:
     """Normalise, restore what was respelled, cut and hash a batch."""
-    return reading_of(respelled(rejoined(plain_batch(texts))))
+    written = rejoined(plain_batch(texts))
+    return reading_of(respelled(written))._replace(written=written.texts)
 
 
 def reading_of(plain: Plain) -> Reading:
@@ -120,7 +122,7 @@ def reading_of(plain: Plain) -> Reading:
         whole = whole[:size] & inside[length - 1 :]
         texts.append(text[:size][whole])
         hashes.append(_mixed(run[whole] + _SALT[length]))
-    return Reading(plain, words, np.concatenate(texts), np.concatenate(hashes))
+    return Reading(plain, words, np.concatenate(texts), np.concatenate(hashes), plain.texts)
 
 
 class Vocabulary:
@@ -174,7 +176,8 @@ def chosen(texts: Sequence[str], least: int, most: int) -> Hashes:
     """The features to know: in at least `least` texts, the `most` most frequent, one a slot (the more frequent)."""
     seen = []
     for first in range(0, len(texts), 500):
-        _, _, text, hashes = read(texts[first : first + 500])
+        reading = read(texts[first : first + 500])
+        text, hashes = reading.texts, reading.hashes
         order = np.lexsort((text, hashes))
         text, hashes = text[order], hashes[order]
         new = np.ones(len(hashes), dtype=np.bool_)

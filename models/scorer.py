@@ -212,7 +212,7 @@ class Scorer:
             part = slice(ends[number], ends[number + 1])
             starts = (words.starts[part] - begins[number]).tolist()
             spans = zip(starts, words.lengths[part].tolist(), strict=True)
-            written = [(start, plain.texts[number][start : start + length]) for start, length in spans]
+            written = [(start, reading.written[number][start : start + length]) for start, length in spans]
             values = np.concatenate((whole[number : number + 1], each[part]))
             told = len(written) if known else 0
             yield written, {head: _moved(values, HEADS.index(head))[:told] for head in asked}

@@ -32,6 +32,11 @@ def test_of_two_things_that_a_reader_would_name_both_come_first(scorer: Scorer) 
     assert [phrase for phrase, _ in moved["safety"].up[:2]] == ["着火", "有人受伤"]
 
 
+def test_words_are_shown_as_they_were_written(scorer: Scorer) -> None:
+    (moved,) = scorer.phrases(["昨天遇到炸骗，钱没了"], [("fraud",)])
+    assert "炸骗" in moved["fraud"].up[0][0]
+
+
 @pytest.mark.parametrize(("text", "head", "word"), CASES)
 def test_the_strongest_word_is_the_one_a_reader_would_name(scorer: Scorer, text: str, head: str, word: str) -> None:
     strongest, moved = scorer.why(text, head)[0]

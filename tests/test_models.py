@@ -317,7 +317,7 @@ def test_the_slow_cutter_gives_nearly_the_same_words():
 def test_the_same_feature_has_the_same_hash_wherever_it_stands():
     one, two = plain_batch(["火灾"]), plain_batch(["今天天气很好，没有什么", "火灾"])
     first = set(features.reading_of(one).hashes.tolist())
-    _, _, texts, hashes = features.reading_of(two)
+    _, _, texts, hashes, _ = features.reading_of(two)
     assert first == set(hashes[texts == 1].tolist())
 
 
