@@ -149,7 +149,9 @@ def read_reference(folder: Path) -> Reference | None:
 
 
 def drift(texts: Mapping[tuple[str, date], Sequence[str]], scorer: Scorer, reference: Reference | None) -> Drift:
-    """Compare the texts of each source and week; without a reference only with the weeks before."""
+    """Compare the texts of each source and week; without a reference of this model only with the weeks before."""
+    if reference is not None and reference.model != scorer.version:
+        reference = None
     cells, before = list[Cell](), dict[str, Profile]()
     for source, week in sorted(texts):
         found = profile(source, scorer, texts[source, week])

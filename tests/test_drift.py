@@ -119,6 +119,12 @@ def test_without_a_reference_that_is_said() -> None:
     assert "reference.json" in drift_sentence(found, "zh")
 
 
+def test_the_reference_of_another_model_says_nothing_of_this_one() -> None:
+    cells = {("s", MONDAY): talk(100, 1, unknown=0.5)}
+    found = drift(cells, Fake(), Reference("another", (NEWS,)))  # type: ignore[arg-type]
+    assert found == drift(cells, Fake(), None)  # type: ignore[arg-type]
+
+
 def test_a_long_reason_leaves_the_other_columns_of_the_table_whole() -> None:
     found = compared({("city-news", MONDAY): talk(100, 1, unknown=0.5)}, NEWS)
     cell = found.cells[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 
 TYPERS_OWN = ("Show this message", "[default", "[env var", "[required]", "Options", "Commands", "Arguments")
 WALK = """
@@ -29,3 +30,10 @@ def test_every_help_is_in_chinese() -> None:
     for words, said in helps.items():
         assert "显示这段说明" in said, words
         assert not [mark for mark in TYPERS_OWN if mark in said], words
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tingchao.pipeline.cli", "--version"], capture_output=True, check=True, text=True
+    )
+    assert done.stdout.strip() == version("tingchao")

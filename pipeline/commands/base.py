@@ -93,6 +93,22 @@ app = typer.Typer(
 )
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        out(version("tingchao"))
+        raise typer.Exit
+
+
+_Version = Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help=help_of("version"))]
+
+
+@app.callback()
+def _first(version: _Version = False) -> None:
+    pass
+
+
 def group(name: str) -> typer.Typer:
     """A command with commands of its own."""
     found = typer.Typer(help=help_of(name), no_args_is_help=True)
