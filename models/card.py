@@ -73,8 +73,8 @@ _FAILURES = """
   (accuracy below the majority class).
 - Respelled words are restored only if listed, and one in three or four is missed: where the spelling brings in a
   function word or a surname (正府), or joins its neighbours to other words. Of usual texts 0.3 % are changed wrongly.
-- Letters that nobody sees, symbols between all characters, an @ within a word and Taiwan's 著 are read as they should be
-  since after this model was trained; figures here are with that.
+- Letters that nobody sees, symbols between all characters, an @ within a word and Taiwan's 著 are read as they should
+  be since after this model was trained; figures here are with that.
 - Emoji and pinyin in place of a character (起🔥, 爆zha) are not restored.
 - A short Japanese text whose only kana is a の (東京の天気) is taken for Chinese. One character alone is not judged.
 - Texts of 2010 to 2025; new events have new words. What is not Chinese enough gets base rates and `abstained`.
