@@ -7,7 +7,7 @@ import gzip
 import io
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +26,7 @@ from tingchao.models.corpora import JUDGES_ONLY, DataError, Row, corpora, groupe
 from tingchao.models.evaluate import Floor, data_hash, evaluate, held_sets, pin, read_floors
 from tingchao.models.feedback import VERDICTS, Example, challenge
 from tingchao.models.fit import Cut
+from tingchao.models.labels import read_handmade
 from tingchao.models.layers import COLUMNS
 from tingchao.models.meaning import packed_rows
 from tingchao.models.network import Network, fitted_network, joined
@@ -71,6 +72,14 @@ def _labelled(number: int) -> dict[str, object]:
         "set": "rumour_weibo21" if number % 10 == 9 else "weibo2018",
         "text": _text(number, WORDS[signal] if given else "散步"),
     }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_of_our_own() -> Iterator[None]:
+    """Our own texts are many times this world, and all of them take a minute a training; these do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tingchao.models.corpora.read_handmade", lambda: read_handmade()[::10])
+        yield
 
 
 @pytest.fixture(scope="module")
