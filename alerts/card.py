@@ -219,9 +219,8 @@ def _why(alert: Alert, language: str) -> Iterator[str]:
     # A source, and a silence, have been told of since when.
     if not about_sources(alert) and any(reason.kind != "absence" for reason in alert.reasons):
         until = local(min(alert.until, alert.updated_at))
-        began = (
-            max(alert.since, alert.event.first_at) if alert.event else alert.since
-        )  # a window begins before its event
+        # A window begins before what it is about.
+        began = max(alert.since, alert.event.first_at) if alert.event else alert.since
         yield text("alert.why.since", language, since=local(began), until=until)
     if alert.state == "past":
         yield text("alert.why.past", language, opened=local(alert.opened_at))

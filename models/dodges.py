@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tingchao.models.normalise import Codes, Flags, Plain
+from tingchao.models.normalise import Codes, Flags, Plain, plain_of
 from tingchao.models.respell import PAIR_BITS, dodged, in_order, lines_of, slot, slots_of
 
 _MOST_SIGNS = 3  # that are dropped between two characters
@@ -134,7 +134,7 @@ def rejoined(plain: Plain) -> Plain:
     codes = _without_signs(plain.codes)
     texts = plain.texts
     if len(codes) < len(plain.codes):
-        texts = codes.astype("<u4").tobytes().decode("utf-32-le").split("\n")[:-1]
+        texts = plain_of(codes).texts
     first = np.flatnonzero(_parts().firsts[np.minimum(codes[:-1], _HAN - 1).astype(np.int64)])
     split = first[_parts().pairs[slot(codes[first].astype(np.int64), codes[first + 1].astype(np.int64))]]
     if not len(split):

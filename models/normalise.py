@@ -110,13 +110,15 @@ def _table() -> _Table:
     codes[_NEWLINE] = _NEWLINE
     breaker = np.zeros(_TABLE_SIZE, dtype=np.bool_)
     breaker[[ord(sign) for sign in _BREAKERS]] = True
-    kinds = (unicodedata.category(chr(code)) for code in range(_TABLE_SIZE))
-    odd = np.array([kind[0] == "S" for kind in kinds])  # symbols and emoji; commas and stops really separate
+    han = _is_han(np.arange(_TABLE_SIZE, dtype=np.uint32))
+    odd = np.zeros(_TABLE_SIZE, dtype=np.bool_)  # symbols and emoji; commas and stops really separate
+    others = np.flatnonzero(~han).tolist()
+    odd[others] = [unicodedata.category(chr(code))[0] == "S" for code in others]
     odd[ord("・")] = True
     odd[:128] = False
     several = np.zeros(_TABLE_SIZE, dtype=np.bool_)
     several[list(longer)] = True
-    return _Table(codes, longer, several, breaker, odd, _is_han(np.arange(_TABLE_SIZE, dtype=np.uint32)))
+    return _Table(codes, longer, several, breaker, odd, han)
 
 
 def _is_han(codes: Codes) -> Flags:
@@ -235,7 +237,11 @@ def plain_batch(texts: Sequence[str]) -> Plain:
     """Normalise a batch; as many texts come out as go in, none contains a newline."""
     joined = "".join([_one_line(text) + "\n" for text in texts])
     text = _decoded(_mapped(_encoded(joined)))
-    codes = _joined(_edges_trimmed(_encoded(_without_marks(text))))
+    return plain_of(_joined(_edges_trimmed(_encoded(_without_marks(text)))))
+
+
+def plain_of(codes: Codes) -> Plain:
+    """The batch whose code points these are."""
     return Plain(_decoded(codes).split("\n")[:-1], codes)
 
 

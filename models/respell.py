@@ -12,7 +12,6 @@ import importlib.resources
 import importlib.util
 import itertools
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tingchao.models.cutter import known_words
-from tingchao.models.normalise import Codes, Flags, Plain
+from tingchao.models.normalise import Codes, Flags, Plain, plain_of
 
 Numbers = npt.NDArray[np.int64]
 
@@ -34,7 +33,7 @@ _ALONE = 100_000  # groups from here on have one character
 _TOP = _LAST + 1  # stands for every code point that is no Han character
 PAIR_BITS = 20  # bits of a code point in a number for two
 # Taiwan writes 著 for 着 as well (著火); in these words it is 著 everywhere.
-_ZHE = re.compile("(?<![名显原土编巨遗论专拙卓昭合译])著(?![名作称述录者书])")
+_BEFORE_ZHU, _AFTER_ZHU = (np.array([*map(ord, signs)]) for signs in ("名显原土编巨遗论专拙卓昭合译", "名作称述录者书"))
 _TONES = str.maketrans("āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜüńňǹḿ", "aaaaeeeeiiiioooouuuuuuuuunnnm")
 
 
@@ -148,10 +147,13 @@ def _lengths() -> tuple[int, ...]:
 
 def _with_zhe(plain: Plain) -> Plain:
     """着 where Taiwan writes 著."""
-    if not (plain.codes == ord("著")).any():
+    at = np.flatnonzero(plain.codes == ord("著"))  # behind the last one stands a newline, and so before the first
+    at = at[~np.isin(plain.codes[at - 1], _BEFORE_ZHU) & ~np.isin(plain.codes[at + 1], _AFTER_ZHU)]
+    if not len(at):
         return plain
-    texts = [_ZHE.sub("着", text) for text in plain.texts]
-    return Plain(texts, np.frombuffer("".join(f"{text}\n" for text in texts).encode("utf-32-le"), dtype=np.uint32))
+    codes = plain.codes.copy()
+    codes[at] = ord("着")
+    return plain_of(codes)
 
 
 def respelled(plain: Plain) -> Plain:

@@ -31,9 +31,7 @@ class Matcher:
         for word, numbers in needed.items():
             self._needed.add_word(word, numbers)
         self._needed.make_automaton()
-        self._words = {
-            topic.name: [(word, _some([word])) for word in dict.fromkeys(_written(topic))] for topic in topics
-        }
+        self._words = {topic.name: [(word, _some([word])) for word in _written(topic)] for topic in topics}
         self._limits = {s.name: frozenset(s.topics) for s in sources if "*" not in s.topics}
 
     def topics(self, folded: str, source: str) -> tuple[str, ...]:

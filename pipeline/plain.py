@@ -7,6 +7,8 @@ import gzip
 import io
 import re
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO
 
 from tingchao.config.language import Said
@@ -31,14 +33,21 @@ def plain(stream: IO[bytes]) -> io.BufferedReader:
     buffered = _buffered(stream)
     if head(buffered).startswith(_GZIP):
         buffered = io.BufferedReader(gzip.GzipFile(fileobj=buffered))
-    try:
+    with unbroken():
         first = head(buffered)
-    except BROKEN as err:
-        raise Refused(Said("error.packed", error=err)) from err
     if first.startswith(_NO_TEXT):
         raise Refused(Said("error.no_text_file"))
     encoding = _encoding(first)
     return buffered if encoding == "utf-8" else io.BufferedReader(_Recoded(buffered, encoding))
+
+
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """Around what reads a stream of `plain`: raises Refused where a packed file breaks off or is damaged."""
+    try:
+        yield
+    except BROKEN as err:
+        raise Refused(Said("error.packed", error=err)) from err
 
 
 def head(stream: io.BufferedReader) -> bytes:

@@ -106,11 +106,7 @@ def json_lines(values: Iterable[Any]) -> str:
 
 def hits_csv(hits: Iterable[Scored]) -> str:
     """With a byte order mark, so that Excel reads Chinese right; a cell that Excel would run is quoted."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(_COLUMNS)
-    writer.writerows([_cell(value(hit)) for value in _COLUMNS.values()] for hit in hits)
-    return "\ufeff" + out.getvalue()
+    return _csv(_COLUMNS, ([_cell(value(hit)) for value in _COLUMNS.values()] for hit in hits))
 
 
 def hits_table(hits: Iterable[Scored], language: str) -> Table:
@@ -130,11 +126,7 @@ def hits_table(hits: Iterable[Scored], language: str) -> Table:
 
 def buckets_csv(buckets: Iterable[Bucket]) -> str:
     """The beginning of each step, in Beijing, and its posts."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(Bucket._fields)
-    writer.writerows((local(bucket.start), bucket.posts) for bucket in buckets)
-    return "\ufeff" + out.getvalue()
+    return _csv(Bucket._fields, ((local(bucket.start), bucket.posts) for bucket in buckets))
 
 
 def buckets_table(buckets: Sequence[Bucket], language: str) -> Table:
@@ -236,6 +228,14 @@ def _table(language: str, *columns: str) -> Table:
         flexible = name in {"post", "headline", "error", "reason"}
         table.add_column(text(f"cli.column.{name}", language), overflow="fold", no_wrap=not flexible)
     return table
+
+
+def _csv(header: Iterable[str], lines: Iterable[Iterable[object]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(header)
+    writer.writerows(lines)
+    return "\ufeff" + out.getvalue()
 
 
 def _cell(value: object) -> object:

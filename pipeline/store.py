@@ -20,8 +20,6 @@ from tingchao.pipeline.query import Query
 from tingchao.pipeline.records import Post, Scored
 
 BUCKET_LIMIT = 100_000  # buckets of one answer: 69 days of minutes, 11 years of hours
-
-
 ALIGNED = 8 * 3600 * 1000  # milliseconds: steps begin so long before the epoch, at midnight in Beijing
 
 

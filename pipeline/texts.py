@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import IO
 
-from tingchao.config.language import Said
-from tingchao.pipeline.errors import Refused
-from tingchao.pipeline.plain import BROKEN
+from tingchao.pipeline.plain import unbroken
 
 _BATCH = 500
 
@@ -20,11 +18,9 @@ def batches(stream: IO[bytes]) -> Iterator[list[str]]:
     Raises Refused where a packed file breaks off, after what stands before.
     """
     lines = iter(stream)
-    try:
+    with unbroken():
         while batch := [_text(line) for line in islice(lines, _BATCH)]:
             yield batch
-    except BROKEN as err:
-        raise Refused(Said("error.packed", error=err)) from err
 
 
 def _text(line: bytes) -> str:

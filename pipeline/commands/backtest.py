@@ -35,7 +35,7 @@ from tingchao.pipeline.commands.base import (
 )
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.past import Span, Stored, from_lines, from_store, mentions
-from tingchao.pipeline.plain import BROKEN, plain
+from tingchao.pipeline.plain import plain, unbroken
 from tingchao.pipeline.records import Alert, Mention
 from tingchao.pipeline.times import local, when
 
@@ -74,8 +74,9 @@ def backtest(
         # What is usual at the beginning of the span is known from before it, as it was live.
         wider = (None if span[0] is None else earlier(span[0]), span[1])
         found = _from_posts(posts, settings, db, wider, now) if posts else _from_store(settings, db, wider)
-        # What a file leaves out behind its last post need not have been silence.
-        end = min([span[1] or now, *(max(one.fetched_at for one in found) for _ in found[:1] if posts)])
+        end = span[1] or now
+        if posts and found:  # what a file leaves out behind its last post need not have been silence
+            end = min(end, max(one.fetched_at for one in found))
         _replay(found, settings, mine, known, (span[0], end), json=json)
         if not posts:
             say(t("said.backtest_store"), error=True)
@@ -145,11 +146,12 @@ def _table(file: str) -> Iterator[TextIO]:
 
     Raises Refused for what is no text, and where a packed file breaks off.
     """
-    with opened(file) as stream, io.TextIOWrapper(plain(stream), "utf-8-sig", errors="replace", newline="") as lines:
-        try:
-            yield lines
-        except BROKEN as err:
-            raise Refused(Said("error.packed", error=err)) from err
+    with (
+        opened(file) as stream,
+        io.TextIOWrapper(plain(stream), "utf-8-sig", errors="replace", newline="") as lines,
+        unbroken(),
+    ):
+        yield lines
 
 
 def _rules(file: Path, settings: Settings) -> tuple[Rule, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, Generic, NamedTuple, TypeVar
 
 import typer
+from rich.table import Table
 
 from tingchao.config.language import Said
 from tingchao.config.settings import load
@@ -29,10 +30,26 @@ from tingchao.pipeline.commands.base import (
 )
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.query import Query, parse
+from tingchao.pipeline.records import Scored
 from tingchao.pipeline.store import Bucket
 from tingchao.pipeline.times import every, when
 
 _MOST = 2**31  # posts; no store holds as many, and SQLite takes no number of more than 63 bits
+
+
+_T = TypeVar("_T")
+
+
+class _Form(NamedTuple, Generic[_T]):
+    """How results of a kind are shown."""
+
+    as_json: Callable[[_T], object]
+    as_csv: Callable[[Sequence[_T]], str]
+    as_table: Callable[[Sequence[_T], str], Table]
+
+
+_HITS = _Form[Scored](shows.scored_dict, shows.hits_csv, shows.hits_table)
+_BUCKETS = _Form[Bucket](Bucket._asdict, shows.buckets_csv, shows.buckets_table)
 
 
 # Options that are not known reach the query: "-word" leaves a word out, without quotation marks around the whole.
@@ -76,26 +93,18 @@ def search(
     require_posts(settings, db)
     store = open_store(settings, db)
     if step is not None:
-        _counted(store.over_time(wanted, step), json=json, csv=csv)
-        return
-    hits = store.search(wanted)
-    if json:
-        sys.stdout.write(shows.json_lines(shows.scored_dict(hit) for hit in hits))
-    elif csv:
-        sys.stdout.buffer.write(shows.hits_csv(hits).encode())
-    elif hits:
-        shows.console().print(shows.hits_table(hits, LANGUAGE))
+        _show(store.over_time(wanted, step), _BUCKETS, json=json, csv=csv)
     else:
-        say(t("said.none_found"))
+        _show(store.search(wanted), _HITS, json=json, csv=csv)
 
 
-def _counted(buckets: Sequence[Bucket], *, json: bool, csv: bool) -> None:
+def _show(found: Sequence[_T], form: _Form[_T], *, json: bool, csv: bool) -> None:
     if json:
-        sys.stdout.write(shows.json_lines(bucket._asdict() for bucket in buckets))
+        sys.stdout.write(shows.json_lines(map(form.as_json, found)))
     elif csv:
-        sys.stdout.buffer.write(shows.buckets_csv(buckets).encode())
-    elif buckets:
-        shows.console().print(shows.buckets_table(buckets, LANGUAGE))
+        sys.stdout.buffer.write(form.as_csv(found).encode())
+    elif found:
+        shows.console().print(form.as_table(found, LANGUAGE))
     else:
         say(t("said.none_found"))
 
