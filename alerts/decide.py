@@ -1,7 +1,8 @@
 """[candidates], [commands] → decide → [alerts], [verdicts], [silences]: alerts begin, change and end here alone.
 
 What belongs together is one alert: candidates of one topic whose windows lie within `decide.quiet` of each other, and
-those of other topics that are about the same event.
+those of other topics that are about the same event. Another story of the topic (stories.py) that began after the alert
+was opened is another alert.
 An alert that ended by itself is opened again by such a candidate, of whichever topic; one that staff ended swallows it
 for a while, unless it is about another event that began later.
 Whom an alert may be told is said in its deliveries (dispatch.py).
@@ -12,7 +13,7 @@ those of silences.py and budget.py.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -72,6 +73,7 @@ class Held(msgspec.Struct, frozen=True):
     commands: tuple[str, ...] = ()
     ended: datetime | None = None  # `heard` when the alert ended
     quiet: float = 0.0  # seconds without news after which it ends, when longer than `decide.quiet`
+    story: str = ""  # the event that it alone tells of (alerts/stories.py)
 
 
 class Decide:
@@ -127,14 +129,13 @@ class Decide:
 
     def _candidate(self, candidate: Candidate, at: datetime) -> tuple[str, list[Alert]]:
         late = at - candidate.reason.end > self._past
-        held = self._nearest(candidate, ACTIVE)
-        if held is None and late:
-            held = self._nearest(candidate, {"past"})
+        near = self._near(candidate)
+        held = _first(near, ACTIVE) or (_first(near, {"past"}) if late else None)
         if held is not None:
             alert = updated(held.alert, candidate, at)
             self._hold(held, alert, candidate)
             return alert.history[-1].what, [alert]
-        ended = self._nearest(candidate, _ENDED)
+        ended = _first(near, _ENDED)
         if ended is None and (other := self._elsewhere(candidate, ACTIVE)) is not None:
             alert = joined(other.alert, candidate, at)
             self._hold(other, alert, candidate)
@@ -157,7 +158,7 @@ class Decide:
         alert = opened(
             candidate, at, self._id(candidate), self._titles.get(topic, topic), state="past" if late else "open"
         )
-        self._hold(Held(alert, candidate.reason.end), alert, candidate)
+        self._hold(Held(alert, candidate.reason.end, story=_story(candidate)), alert, candidate)
         return ("past" if late else "opened"), [alert]
 
     def _elsewhere(self, candidate: Candidate, states: frozenset[State]) -> Held | None:
@@ -172,16 +173,22 @@ class Decide:
         ]
         return min(found)[2] if found else None
 
-    def _nearest(self, candidate: Candidate, states: set[State] | frozenset[State]) -> Held | None:
-        """The alert of the topic in one of the states whose time is nearest to the window, within `decide.quiet`."""
-        found = [
-            (gap, held.alert.id, held)
+    def _near(self, candidate: Candidate) -> list[Held]:
+        """The alerts of the topic that the candidate may belong to, the nearest first, within `decide.quiet`.
+
+        Those that tell of the same story; if there are none, those that do not tell of another one.
+        """
+        near = [
+            held
             for held in self._held.get(candidate.topic, {}).values()
-            if held.alert.state in states
-            and (gap := _gap(held, candidate)) <= self._reach(held, candidate)
-            and self._still_stands(held, candidate)
+            if _gap(held, candidate) <= self._reach(held, candidate) and self._still_stands(held, candidate)
         ]
-        return min(found)[2] if found else None
+        near.sort(key=lambda held: (_gap(held, candidate), held.alert.opened_at, held.alert.id))
+        story = _story(candidate)
+        same = [held for held in near if held.story == story]
+        if story and not same:
+            return [held for held in near if not _began_after(candidate, held)]
+        return same or near
 
     def _quiet_of(self, held: Held) -> timedelta:
         return max(self._quiet, timedelta(seconds=held.quiet))
@@ -312,6 +319,20 @@ def _done(alert: Alert, command: Command, at: datetime) -> Alert | None:
     if command.action == "reopen" and alert.verdict == "false_alarm":
         return msgspec.structs.replace(alert, verdict=None)
     return alert
+
+
+def _first(near: Sequence[Held], states: Container[State]) -> Held | None:
+    return next((held for held in near if held.alert.state in states), None)
+
+
+def _story(candidate: Candidate) -> str:
+    """The event that a candidate alone tells of."""
+    return candidate.event.id if candidate.alone and candidate.event is not None else ""
+
+
+def _began_after(candidate: Candidate, held: Held) -> bool:
+    """Whether the event of a candidate began after the alert was opened."""
+    return candidate.event is not None and candidate.event.first_at > held.alert.opened_at
 
 
 def _tells_another(candidate: Candidate, held: Held) -> bool:

@@ -48,11 +48,25 @@ class Shown(msgspec.Struct, frozen=True):
 
 
 class Shelf(msgspec.Struct, omit_defaults=True):
-    """What is kept of one bucket."""
+    """What is kept of one bucket, or of one story."""
 
-    touched: int  # seconds
+    touched: int = 0  # seconds
     first: Shown | None = None
     strong: dict[int, list[Shown]] = {}
+
+    def tell(self, mention: Mention, text: int, weights: Sequence[tuple[int, int]]) -> None:
+        """Keep a post of a story where it is the first, or among the strongest that are likely to tell of a signal."""
+        for signal, weight in weights:
+            if weight >= TELLS:
+                _kept(self, signal, mention, text, weight)
+        if _begins(self, mention):
+            self.first = _shown(mention, text, 0)
+
+    def pick(self, signal: int | None) -> tuple[Evidence, ...]:
+        """The first post and the strongest of a story, as `Shelves.pick` gives those of buckets."""
+        if self.first is None:
+            return ()
+        return _chosen(self.first, [(kept, one) for kept, found in self.strong.items() for one in found], signal)
 
 
 class Shelves:
@@ -72,8 +86,7 @@ class Shelves:
         key = f"e/{mention.topic}/{bucket}"
         shelf = self._shelf(key)
         changed = False
-        first = shelf.first
-        if first is None or (mention.published_at, mention.id) < (first.at, first.id):
+        if _begins(shelf, mention):
             shelf.first, changed = _shown(mention, text, 0), True
         angry = 0 if mention.scores.abstained else round(mention.scores.negative * UNIT)
         for signal, weight in (*weights, (NEGATIVE, angry)) if angry >= _ANGRY else weights:
@@ -110,14 +123,7 @@ class Shelves:
         if not firsts:
             return ()
         telling = [one for kept_under, one in strong if kept_under == signal and one.weight >= TELLS]
-        first = min(telling or firsts, key=lambda one: (one.at, one.id))
-        ranked = [one for _, one in sorted(strong, key=lambda item: (_order(item[0], signal), *item[1].rank()))]
-        texts: dict[int, Evidence] = {}
-        for one in ranked:
-            if one.text != first.text:
-                texts.setdefault(one.text, one.evidence)
-        strongest = (msgspec.structs.replace(first.evidence, role="first"), *islice(texts.values(), _COMPARED))
-        return tuple(one for _, one in islice(distinct(enumerate(strongest)), STRONGEST + 1))
+        return _chosen(min(telling or firsts, key=lambda one: (one.at, one.id)), strong, signal)
 
     def save(self) -> None:
         """Write what changed into the keyed state; of too many, the longest untouched go."""
@@ -143,7 +149,22 @@ class Shelves:
         self._shelves.drop(key)
 
     def _shelf(self, key: str) -> Shelf:
-        return self._shelves.get(key) or Shelf(0)
+        return self._shelves.get(key) or Shelf()
+
+
+def _begins(shelf: Shelf, mention: Mention) -> bool:
+    first = shelf.first
+    return first is None or (mention.published_at, mention.id) < (first.at, first.id)
+
+
+def _chosen(first: Shown, strong: Sequence[tuple[int, Shown]], signal: int | None) -> tuple[Evidence, ...]:
+    """The first post, and of the others, each with what it is kept under, the strongest in words of their own."""
+    texts: dict[int, Evidence] = {}
+    for _, one in sorted(strong, key=lambda item: (_order(item[0], signal), *item[1].rank())):
+        if one.text != first.text:
+            texts.setdefault(one.text, one.evidence)
+    strongest = (msgspec.structs.replace(first.evidence, role="first"), *islice(texts.values(), _COMPARED))
+    return tuple(one for _, one in islice(distinct(enumerate(strongest)), STRONGEST + 1))
 
 
 def _kept(shelf: Shelf, number: int, mention: Mention, text: int, weight: int) -> bool:

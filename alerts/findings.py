@@ -7,11 +7,12 @@ from tingchao.alerts.detector import CALM, SCALES
 from tingchao.alerts.evidence import REACTED, Shelves
 from tingchao.alerts.hours import Hours
 from tingchao.alerts.measure import Measure, has_term, signal_number, told_by
+from tingchao.alerts.story import Story
 from tingchao.alerts.terms import Terms
-from tingchao.alerts.tracking import Tracker
+from tingchao.alerts.tracking import Tracker, record_of
 from tingchao.alerts.windows import BUCKET, PER_HOUR, Window
 from tingchao.config.rules import Rule
-from tingchao.pipeline.records import Candidate, Reason
+from tingchao.pipeline.records import Candidate, Event, Reason
 
 CURVE = 6 * PER_HOUR  # buckets that an alert draws
 
@@ -34,11 +35,21 @@ class Findings:
             return None if term is None else has_term(rule, window, *term, least)
         return self._measure.holds(rule, topic, window, least)
 
-    def candidate(self, topic: str, rule: Rule, window: Window, reason: Reason) -> Candidate:
-        """What is told of a rule that holds in a window."""
+    def candidate(
+        self, topic: str, rule: Rule, window: Window, reason: Reason, story: Story | None = None
+    ) -> Candidate:
+        """What is told of a rule that holds in a window, of the topic or of a story of it."""
         signal = signal_number(rule)
         first, last = window.first, window.last
-        shelf = REACTED if rule.kind == "engagement" else signal
+        if story is not None:
+            evidence = story.shelf.pick(signal)
+            event: Event | None = record_of(story.event, window.posts)
+            curve = story.curve(last - CURVE + 1, last)
+        else:
+            shelf = REACTED if rule.kind == "engagement" else signal
+            evidence = self._shelves.pick(topic, range(first, last + 1), shelf)
+            event = self._events.leading(topic, first, last, window.posts)
+            curve = tuple(self._hours.posts(topic).each(last - CURVE + 1, last))
         return Candidate(
             topic=topic,
             reason=reason,
@@ -50,10 +61,11 @@ class Findings:
             negative_share=round(window.negative_share, 3),
             severity=round(window.severity, 2),
             signals={name: round(mass, 2) for name, mass in window.masses().items()},
-            evidence=self._shelves.pick(topic, range(first, last + 1), shelf),
-            curve=tuple(self._hours.posts(topic).each(last - CURVE + 1, last)),
+            evidence=evidence,
+            curve=curve,
             bucket=BUCKET,
-            event=self._events.leading(topic, first, last, window.posts),
+            event=event,
+            alone=story is not None,
             quiet=_quiet(rule),
         )
 

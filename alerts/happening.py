@@ -13,6 +13,7 @@ import msgspec
 from tingchao.alerts import smallest
 from tingchao.alerts.spread import Spread
 from tingchao.alerts.windows import OTHERS, UNIT, count_source
+from tingchao.pipeline.records import Mention
 
 MARKS = 32  # smallest hashes of texts kept, by which the same event is known again under another topic
 SAME = 0.5  # share of the texts of one event that stand in another: then the two are the same
@@ -32,6 +33,14 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     negative: int
     severity: int
     signals: Sequence[tuple[int, int]]  # windows.weights
+
+
+def meaning_of(mention: Mention, found: Sequence[tuple[int, int]]) -> Meaning | None:
+    """What the models read in a mention, with its `windows.weights`; None where they could not judge it."""
+    scores = mention.scores
+    if scores.abstained:
+        return None
+    return Meaning(round(scores.negative * UNIT), round(scores.severity * UNIT), found)
 
 
 class Happening(msgspec.Struct, gc=False):

@@ -12,8 +12,9 @@ from typing import NamedTuple
 from tingchao.alerts.findings import Findings, length_of
 from tingchao.alerts.holding import Holding
 from tingchao.alerts.hours import Hours, Total
-from tingchao.alerts.measure import Gate, Measure, gate_of
-from tingchao.alerts.windows import BUCKET, PER_HOUR, Window
+from tingchao.alerts.measure import Gate, Measure, gate_of, signal_number
+from tingchao.alerts.stories import Stories
+from tingchao.alerts.windows import BUCKET, PER_HOUR, UNIT, Window
 from tingchao.config.rules import COMBINED, Rule
 from tingchao.pipeline.records import Candidate, Reason
 
@@ -32,10 +33,19 @@ class Judging:
     """The rules on windows; not those on silence, and not those made of others (see holding)."""
 
     def __init__(
-        self, rules: Sequence[Rule], hours: Hours, measure: Measure, findings: Findings, holding: Holding
+        self,
+        rules: Sequence[Rule],
+        hours: Hours,
+        stories: Stories,
+        measure: Measure,
+        findings: Findings,
+        holding: Holding,
     ) -> None:
         self._rules = _by_length([rule for rule in rules if rule.kind not in {"absence", *COMBINED}])
-        self._hours, self._measure, self._findings, self._holding = hours, measure, findings, holding
+        self._hours, self._stories = hours, stories
+        self._measure, self._findings, self._holding = measure, findings, holding
+        # What must be remembered of a rule is remembered of the topic as a whole.
+        self._of_stories = [rule for rule in rules if _sums_up_a_signal(rule) and not holding.keeps(rule)]
 
     @property
     def longest(self) -> int:
@@ -74,6 +84,19 @@ class Judging:
             if may:
                 yield from self._judge(topic, end, length, _Open(may, most), at)
 
+    def stories(self, topic: str) -> Iterator[Candidate]:
+        """Candidates of the stories of a topic, each in the window that ends with its newest post."""
+        for story in self._stories.of(topic):
+            last = story.event.last // BUCKET
+            for rule in self._of_stories:
+                if "*" in rule.topics or topic in rule.topics:
+                    window = story.window(last, length_of(rule))
+                    bucket, told = story.told.get(rule.name, (last - AGAIN, 0.0))
+                    least = told * GROWTH if last - bucket < AGAIN else 0.0
+                    if (reason := self._measure.holds(rule, topic, window, least)) is not None:
+                        self._stories.tell(topic, story, rule.name, last, reason.observed)
+                        yield self._findings.candidate(topic, rule, window, reason, story)
+
     def _may_hold(self, topic: str, hours: tuple[int, int], gates: Sequence[Gate]) -> _Open:
         """The rules that can hold in windows within the hours."""
         most = self._hours.at_most(topic, *hours)
@@ -109,7 +132,18 @@ class Judging:
         if self._goes_on(topic, lowered, window.last):
             lowered = lowered.model_copy(update={"ratio": None, "p": None})
         reason = self._findings.holds(lowered, topic, window, least)
-        return None if reason is None else (reason, reason.observed)
+        if reason is None or self._is_told_by_stories(rule, topic, window, reason):
+            return None
+        return reason, reason.observed
+
+    def _is_told_by_stories(self, rule: Rule, topic: str, window: Window, reason: Reason) -> bool:
+        """Whether the rule would not hold without what was told of by itself."""
+        signal = signal_number(rule)
+        if signal is None or not _sums_up_a_signal(rule):
+            return False
+        told = [story for story in self._stories.of(topic) if rule.name in story.told]
+        mass = sum(story.window(window.last, length_of(rule)).mass(signal) for story in told) / UNIT
+        return bool(told) and reason.observed - mass < (rule.threshold or 0.0)
 
     def _told(self, topic: str, rule: str, end: int, near: int) -> float | None:
         """The most that was observed when the rule was told less than `near` buckets away."""
@@ -124,6 +158,10 @@ class Judging:
             return False
         first = end - int(rule.quiet.total_seconds()) // BUCKET
         return any(first <= told <= end for told in self._hours.told(topic, rule.name))
+
+
+def _sums_up_a_signal(rule: Rule) -> bool:
+    return rule.kind == "signal" and not rule.single
 
 
 def _by_length(rules: Sequence[Rule]) -> Mapping[int, Sequence[Gate]]:

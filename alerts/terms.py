@@ -64,7 +64,7 @@ class Terms:
         """A mention that was counted; `text` and `voice` as hashes."""
         topic = self._topics.setdefault(mention.topic, _Topic(published))
         said = full_text(mention.title, mention.excerpt)
-        for term in sorted(set(_terms(said))):
+        for term in sorted(set(terms_of(said))):
             known = self._hear(mention.topic, term, published // _DAY)
             if not known and published - topic.began >= _COLD and len(topic.new) < _NEW:
                 topic.new[term] = New(published)
@@ -120,7 +120,8 @@ class Terms:
         return last is not None and day - last <= _FORGET
 
 
-def _terms(text: str) -> Iterator[str]:
+def terms_of(text: str) -> Iterator[str]:
+    """The words of a text, and each two that stand side by side."""
     before = ""
     for word in rjieba.cut(text.lower()):
         if len(word) < 2 or not word.isalnum() or word.isdecimal():

@@ -59,6 +59,12 @@ class Texts:
         return found
 
 
+def mark_of(text: str) -> int:
+    """The hash by which a text is known (`Words.mark`)."""
+    bare = units([fold(_with_parts(text))]).bare[0]
+    return hashed((bare or text.strip())[:LONGEST])
+
+
 def _words(raw: Sequence[Raw], dims: int) -> Iterator[Words]:
     folded = [fold(_with_parts(one.text)) for one in raw]
     found = units(folded)

@@ -6,7 +6,7 @@ from base64 import b64decode, b64encode
 from collections.abc import MutableMapping, Sequence
 
 from tingchao.alerts.events import TOPICS, Events, Told
-from tingchao.alerts.happening import Happening, Meaning, same
+from tingchao.alerts.happening import Happening, Meaning, meaning_of, same
 from tingchao.alerts.windows import UNIT
 from tingchao.config.signals import SIGNALS
 from tingchao.pipeline.clock import from_millis
@@ -28,11 +28,7 @@ class Tracker:
         self, mention: Mention, published: float, at: float, weights: Sequence[tuple[int, int]], gained: int
     ) -> None:
         """A mention that was counted, by event time and the clock (seconds), with `windows.weights` and reactions."""
-        scores = mention.scores
-        meaning = None
-        if not scores.abstained:
-            meaning = Meaning(round(scores.negative * UNIT), round(scores.severity * UNIT), weights)
-        self._heard.append(_told(mention, published, at, meaning, gained))
+        self._heard.append(_told(mention, published, at, meaning_of(mention, weights), gained))
 
     def gain(self, mention: Mention, fetched: float, at: float, gained: int) -> None:
         """A mention that was counted before was seen to have gained reactions."""
@@ -52,7 +48,7 @@ class Tracker:
         found = self._events.leading(topic, first, last)
         if found is None or found[1] < LEAD * posts:
             return None
-        return _record(*found)
+        return record_of(*found)
 
     def drop(self, before: int) -> None:
         """Forget what was last told of before `before` (seconds, by the clock)."""
@@ -84,7 +80,8 @@ def _told(mention: Mention, when: float, at: float, meaning: Meaning | None, gai
     )
 
 
-def _record(event: Happening, posts: int) -> Event:
+def record_of(event: Happening, posts: int) -> Event:
+    """An event as candidates and alerts name it, with how many posts of a window tell of it."""
     sources = event.named_sources
     return Event(
         id=event.name,

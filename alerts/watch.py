@@ -26,6 +26,7 @@ from tingchao.alerts.measure import Measure
 from tingchao.alerts.reactions import Reactions
 from tingchao.alerts.seen import Seen
 from tingchao.alerts.smallest import hashed, hashed_voice
+from tingchao.alerts.stories import Stories
 from tingchao.alerts.terms import Terms
 from tingchao.alerts.tracking import Tracker
 from tingchao.alerts.windows import ADVERT, BUCKET, HOUR, PER_HOUR, weights
@@ -61,7 +62,7 @@ class _Clock(msgspec.Struct):
 class Watch:
     """The topics of a partition.
 
-    State keys: see hours, coverage, seen, reactions, evidence, events; and `clock`, `began` and `written`.
+    State keys: see hours, coverage, seen, reactions, evidence, events, stories; and `clock`, `began` and `written`.
     """
 
     def __init__(self, memory: Memory, settings: Settings, batch: int = BATCH) -> None:
@@ -73,6 +74,7 @@ class Watch:
         self._hours, self._reactions = Hours(memory, topics), Reactions(memory, topics)
         self._seen, self._shelves = Seen(memory), Shelves(memory, topics)
         self._events = Tracker(memory)
+        self._stories = Stories(memory, settings.topics)
         memory.let_go(ONLY_WRITTEN)
         # When a topic was first watched: what came in at once from before it is only what sources still showed.
         self._began: dict[str, int] = msgspec.json.decode(memory.get("began", b"{}"))
@@ -84,7 +86,9 @@ class Watch:
         self._coverage = Coverage(memory, self._dark)
         self._measure = Measure(self._hours, self._coverage, self._began, settings.main.decide.past)
         self._findings = Findings(self._hours, self._measure, self._events, self._terms, self._shelves)
-        self._judging = Judging(settings.rules, self._hours, self._measure, self._findings, self._holding)
+        self._judging = Judging(
+            settings.rules, self._hours, self._stories, self._measure, self._findings, self._holding
+        )
         self._keep = max(_KEEP, self._lateness, (self._judging.longest + CURVE) * timedelta(seconds=BUCKET))
         # The time of writing of what was counted last.
         self._written: float = msgspec.json.decode(memory.get("written", b"0.0"))
@@ -138,6 +142,7 @@ class Watch:
         self._hours.counted(topic, bucket, counted)
         self._shelves.offer(bucket, mention, text, found, now)
         self._events.hear(mention, published, at, found, gained)
+        self._stories.hear(mention, int(published), found)
         self._absences.hear(topic, mention.source, published)
         if self._terms is not None:
             self._terms.hear(mention, int(published), text, voice)
@@ -230,13 +235,16 @@ class Watch:
         if not topics:
             return []
         self._events.place()
-        return list(_outputs(one for topic in topics for one in self._judging.added(topic, self._written)))
+        apart = [one for topic in self._stories.due() for one in self._judging.stories(topic)]
+        rest = (one for topic in topics for one in self._judging.added(topic, self._written))
+        return list(_outputs((*apart, *rest)))
 
     def _save(self) -> None:
         self._hours.save()
         self._seen.save()
         self._reactions.save()
         self._shelves.save()
+        self._stories.save()
         self._events.place()
         self._events.save()
         self._absences.save()

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 WITH_DATA = ("score.py", "events.py", "load.py", "pages.py", "ingest.py", "latency.py", "up.py")
-ALONE = ("crawl.py",)  # makes its own pages
+ALONE = ("crawl.py", "stories.py")  # make their own pages, have their own posts
 
 
 def main() -> None:

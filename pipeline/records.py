@@ -191,6 +191,7 @@ class Candidate(Record, frozen=True, kw_only=True, omit_defaults=True):
     curve: tuple[int, ...] = ()  # posts per bucket, oldest first, ending with the window
     bucket: int = 0  # seconds of a bucket of the curve
     event: Event | None = None  # what most of the window is about
+    alone: bool = False  # it tells of this event only, another story than the first one; all numbers are of it
     quiet: float = 0.0  # seconds without news after which its alert ends; 0: as the settings say
 
 
