@@ -7,22 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping, Sequence
 from functools import lru_cache
+from zlib import crc32
 
 import msgspec
 import rjieba
 
 from tingchao.alerts.kept import Kept
-from tingchao.alerts.smallest import hashed
 from tingchao.alerts.terms import terms_of
+from tingchao.alerts.texts import bare_of
 from tingchao.alerts.windows import HOUR
-from tingchao.config.topics import Topic
-from tingchao.pipeline.records import Mention, full_text
+from tingchao.config.topics import Topic, found_by
 
 COMMON = 4_000  # of 60 million in jieba's dictionary: a word said so often (有人, 现场) tells nothing
 _KEY = "@calm/"
 _ENOUGH = 16  # posts from which shares are known
 _LEARNT = 64  # posts after which those before count half ...
 _RARE = 2  # ... and words in fewer of them are forgotten (lossy counting: Manku and Motwani 2002)
+_MOST = 2_000  # words remembered a topic
 _OPEN = 200  # topics kept decoded
 
 
@@ -37,7 +38,8 @@ class Words(msgspec.Struct):
         """Count a post; of many the older ones count half."""
         self.posts += 1
         for word in words:
-            self.said[word] = self.said.get(word, 0) + 1
+            if word in self.said or len(self.said) < _MOST:
+                self.said[word] = self.said.get(word, 0) + 1
         if self.posts >= 2 * _LEARNT:
             self.posts //= 2
             self.said = {word: posts // 2 for word, posts in self.said.items() if posts >= 2 * _RARE}
@@ -53,15 +55,17 @@ class Calm:
     def __init__(self, memory: MutableMapping[str, bytes], topics: Sequence[Topic]) -> None:
         self._topics = Kept(memory, msgspec.msgpack.Decoder(Words).decode, _OPEN)
         self._names = {topic.name: _names(topic) for topic in topics}
-        self._hours = {key: self.of(key.removeprefix(_KEY)).hour for key in list(memory) if key.startswith(_KEY)}
-        self._topics.shrink()
+        self._hours: dict[str, int] = {}
+        for key in list(memory):
+            if key.startswith(_KEY) and "#" not in key and (known := self._topics.look(key)) is not None:
+                self._hours[key] = known.hour
 
-    def learn(self, mention: Mention, published: int) -> None:
+    def learn(self, topic: str, published: int, text: str) -> None:
         """Read a post of a calm day, by event time (seconds), if it is the first of its hour."""
-        key, hour = f"{_KEY}{mention.topic}", published // HOUR
+        key, hour = f"{_KEY}{topic}", published // HOUR
         if hour > self._hours.get(key, 0):
             known = self._topics.get(key) or self._topics.add(key, Words())
-            known.add(self.words(mention))
+            known.add(self.words(topic, bare_of(text)))
             known.hour = self._hours[key] = hour
             self._topics.changed(key)
 
@@ -69,12 +73,17 @@ class Calm:
         """What is known of a topic."""
         return self._topics.get(f"{_KEY}{topic}") or Words()
 
-    def words(self, mention: Mention) -> list[int]:
-        """The words of a mention as hashes, each once, without common ones and those by which its topic is found."""
-        text = full_text(mention.title, mention.excerpt).lower()
-        for name in self._names.get(mention.topic, ()):
-            text = text.replace(name, " ")
-        return sorted({hashed(term) for term in terms_of(text) if not _is_common(term)})
+    def words(self, topic: str, bare: str) -> list[int]:
+        """The words of a bare text as hashes, each once, without common ones and those by which the topic is found."""
+        for name in self._names.get(topic, ()):
+            bare = bare.replace(name, " ")
+        return sorted({crc32(term.encode()) for term in terms_of(bare) if not _is_common(term)})
+
+    def drop(self, before: int) -> None:
+        """Forget topics of which nothing was read since `before` (seconds)."""
+        for key in [key for key, hour in self._hours.items() if (hour + 1) * HOUR < before]:
+            del self._hours[key]
+            self._topics.drop(key)
 
     def save(self) -> None:
         """Write what changed into the keyed state."""
@@ -87,6 +96,5 @@ def _is_common(word: str) -> bool:
 
 
 def _names(topic: Topic) -> list[str]:
-    """The words by which posts of a topic are found, the longest first."""
-    near: Iterable[str] = (word for one in topic.near for word in one.words)
-    return sorted({word.lower() for word in (*topic.any, *topic.all, *near)}, key=lambda word: (-len(word), word))
+    """The words by which posts of a topic are found, as they stand in bare texts, the longest first."""
+    return sorted(map(bare_of, found_by(topic)), key=lambda word: (-len(word), word))

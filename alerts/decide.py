@@ -74,6 +74,7 @@ class Held(msgspec.Struct, frozen=True):
     ended: datetime | None = None  # `heard` when the alert ended
     quiet: float = 0.0  # seconds without news after which it ends, when longer than `decide.quiet`
     story: str = ""  # the event that it alone tells of (alerts/stories.py)
+    began: datetime | None = None  # event time: the end of the window of which it was opened
 
 
 class Decide:
@@ -141,7 +142,7 @@ class Decide:
             self._hold(other, alert, candidate)
             return "joined", [alert]
         ended = ended or self._elsewhere(candidate, _ENDED)
-        if ended is None or _tells_another(candidate, ended):
+        if ended is None or (_tells_another(candidate, ended) and not self._has_story(candidate)):
             return self._open(candidate, at, late=late)
         if not late and (candidate.level > ended.alert.level or _by_itself(ended.alert)):
             merged = updated if ended.alert.topic == candidate.topic else joined
@@ -158,25 +159,29 @@ class Decide:
         alert = opened(
             candidate, at, self._id(candidate), self._titles.get(topic, topic), state="past" if late else "open"
         )
-        self._hold(Held(alert, candidate.reason.end, story=_story(candidate)), alert, candidate)
+        self._hold(
+            Held(alert, candidate.reason.end, story=_story(candidate), began=candidate.reason.end), alert, candidate
+        )
         return ("past" if late else "opened"), [alert]
 
     def _elsewhere(self, candidate: Candidate, states: frozenset[State]) -> Held | None:
-        """The alert of another topic in one of the states that is about the same event."""
+        """The alert of another topic in one of the states that is about the same event, of a story rather its own."""
         found = [
-            (gap, held.alert.id, held)
+            (bool(held.story) != candidate.alone, gap, held.alert.id, held)
             for held in self._all()
             if held.alert.state in states
+            and held.alert.topic != candidate.topic
             and (gap := _gap(held, candidate)) <= self._quiet
             and self._still_stands(held, candidate)
             and same_event(candidate, held.alert.event)
         ]
-        return min(found)[2] if found else None
+        return min(found)[3] if found else None
 
     def _near(self, candidate: Candidate) -> list[Held]:
         """The alerts of the topic that the candidate may belong to, the nearest first, within `decide.quiet`.
 
-        Those that tell of the same story; if there are none, those that do not tell of another one.
+        A story belongs to its own alert, or to one of the topic that was opened after it began. What is said of the
+        topic belongs to an alert of the topic; where there is none, what tells of no signal may belong to a story's.
         """
         near = [
             held
@@ -185,10 +190,16 @@ class Decide:
         ]
         near.sort(key=lambda held: (_gap(held, candidate), held.alert.opened_at, held.alert.id))
         story = _story(candidate)
-        same = [held for held in near if held.story == story]
-        if story and not same:
-            return [held for held in near if not _began_after(candidate, held)]
-        return same or near
+        if same := [held for held in near if held.story == story]:
+            return same
+        if story:
+            return [held for held in near if not held.story and not _began_after(candidate, held)]
+        return near if candidate.reason.kind != "signal" else []
+
+    def _has_story(self, candidate: Candidate) -> bool:
+        """Whether what else is told of the topic may be a story that has an alert of its own."""
+        held = self._held.get(candidate.topic, {}).values()
+        return any(one.story and one.alert.state in ACTIVE for one in held)
 
     def _quiet_of(self, held: Held) -> timedelta:
         return max(self._quiet, timedelta(seconds=held.quiet))
@@ -331,8 +342,8 @@ def _story(candidate: Candidate) -> str:
 
 
 def _began_after(candidate: Candidate, held: Held) -> bool:
-    """Whether the event of a candidate began after the alert was opened."""
-    return candidate.event is not None and candidate.event.first_at > held.alert.opened_at
+    """Whether the event of a candidate began after what the alert was opened of, by event time."""
+    return candidate.event is not None and candidate.event.first_at >= (held.began or held.alert.opened_at)
 
 
 def _tells_another(candidate: Candidate, held: Held) -> bool:

@@ -7,6 +7,7 @@ from tingchao.alerts.detector import CALM, SCALES
 from tingchao.alerts.evidence import REACTED, Shelves
 from tingchao.alerts.hours import Hours
 from tingchao.alerts.measure import Measure, has_term, signal_number, told_by
+from tingchao.alerts.stories import Stories
 from tingchao.alerts.story import Story
 from tingchao.alerts.terms import Terms
 from tingchao.alerts.tracking import Tracker, record_of
@@ -20,9 +21,18 @@ CURVE = 6 * PER_HOUR  # buckets that an alert draws
 class Findings:
     """Asks each kind of rule where its answer is kept; remembers nothing itself."""
 
-    def __init__(self, hours: Hours, measure: Measure, events: Tracker, terms: Terms | None, shelves: Shelves) -> None:
+    def __init__(
+        self,
+        hours: Hours,
+        measure: Measure,
+        events: Tracker,
+        stories: Stories,
+        terms: Terms | None,
+        shelves: Shelves,
+    ) -> None:
         """`terms`: None where no rule asks for new ones."""
-        self._hours, self._measure, self._events, self._terms, self._shelves = hours, measure, events, terms, shelves
+        self._hours, self._measure, self._shelves = hours, measure, shelves
+        self._events, self._stories, self._terms = events, stories, terms
 
     def holds(self, rule: Rule, topic: str, window: Window, least: float) -> Reason | None:
         """The reason why a rule of any kind but baseline holds, with at least `least` observed."""
@@ -47,7 +57,8 @@ class Findings:
             curve = story.curve(last - CURVE + 1, last)
         else:
             shelf = REACTED if rule.kind == "engagement" else signal
-            evidence = self._shelves.pick(topic, range(first, last + 1), shelf)
+            picked = self._shelves.pick(topic, range(first, last + 1), shelf)
+            evidence = tuple(one for one in picked if not self._stories.tells(topic, one))
             event = self._events.leading(topic, first, last, window.posts)
             curve = tuple(self._hours.posts(topic).each(last - CURVE + 1, last))
         return Candidate(

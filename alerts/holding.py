@@ -64,10 +64,6 @@ class Holding:
             return rule
         return rule.model_copy(update={"threshold": rule.resolve_below, "ratio": None, "p": None})
 
-    def keeps(self, rule: Rule) -> bool:
-        """Whether the rule needs to be remembered."""
-        return rule.name in self._kept
-
     def found(self, rule: Rule, candidate: Candidate, at: float) -> Iterator[Candidate]:
         """What is to be told because the rule holds, now."""
         if rule.name not in self._kept:

@@ -44,8 +44,7 @@ class Judging:
         self._rules = _by_length([rule for rule in rules if rule.kind not in {"absence", *COMBINED}])
         self._hours, self._stories = hours, stories
         self._measure, self._findings, self._holding = measure, findings, holding
-        # What must be remembered of a rule is remembered of the topic as a whole.
-        self._of_stories = [rule for rule in rules if _sums_up_a_signal(rule) and not holding.keeps(rule)]
+        self._of_stories = [rule for rule in rules if _may_tell_of_stories(rule)]
 
     @property
     def longest(self) -> int:
@@ -139,11 +138,13 @@ class Judging:
     def _is_told_by_stories(self, rule: Rule, topic: str, window: Window, reason: Reason) -> bool:
         """Whether the rule would not hold without what was told of by itself."""
         signal = signal_number(rule)
-        if signal is None or not _sums_up_a_signal(rule):
+        if rule.kind != "signal" or signal is None or window.is_full(signal):
             return False
-        told = [story for story in self._stories.of(topic) if rule.name in story.told]
-        mass = sum(story.window(window.last, length_of(rule)).mass(signal) for story in told) / UNIT
-        return bool(told) and reason.observed - mass < (rule.threshold or 0.0)
+        parts = [story.window(window.last, length_of(rule)) for story in self._stories.of(topic) if story.told]
+        if rule.single:
+            return any(part.likeliest(signal) >= reason.observed * UNIT for part in parts)
+        mass = sum(part.mass(signal) for part in parts) / UNIT
+        return mass > 0 and reason.observed - mass < (rule.threshold or 0.0)
 
     def _told(self, topic: str, rule: str, end: int, near: int) -> float | None:
         """The most that was observed when the rule was told less than `near` buckets away."""
@@ -160,8 +161,10 @@ class Judging:
         return any(first <= told <= end for told in self._hours.told(topic, rule.name))
 
 
-def _sums_up_a_signal(rule: Rule) -> bool:
-    return rule.kind == "signal" and not rule.single
+def _may_tell_of_stories(rule: Rule) -> bool:
+    """Whether it sums up a signal, and holds at once: for how long is remembered of the topic as a whole."""
+    at_once = rule.alert and not rule.for_ and rule.resolve_below is None
+    return rule.kind == "signal" and not rule.single and at_once
 
 
 def _by_length(rules: Sequence[Rule]) -> Mapping[int, Sequence[Gate]]:

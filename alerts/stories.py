@@ -10,28 +10,31 @@ State keys: `@story/topic`; see also calm.py.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from tingchao.alerts import calm
 from tingchao.alerts.calm import Calm
 from tingchao.alerts.happening import Happening
+from tingchao.alerts.hours import BASELINE
 from tingchao.alerts.kept import Kept
 from tingchao.alerts.likeness import alike
-from tingchao.alerts.smallest import hashed
+from tingchao.alerts.smallest import hashed, hashed_voice
 from tingchao.alerts.story import Post, Story
-from tingchao.alerts.windows import HOUR, TELLS
+from tingchao.alerts.texts import bare_of
+from tingchao.alerts.windows import BUCKET, HOUR, TELLS
 from tingchao.config.topics import Topic
-from tingchao.pipeline.records import Mention
+from tingchao.pipeline.records import Evidence, Mention, full_text
 
 # Chosen on 28 topics with three incidents each that were written for it, and on hot titles on earthquakes, fires,
-# floods and an air crash. Of 12 further incidents with 18 posts each 6 become alerts of their own, of 44 with about
-# five posts 8, and nothing that goes on with the first one does; in the sentences of 266 reports on one accident
-# each none is found either.
+# floods and an air crash. Of the 12 further incidents with 18 posts each 6 become alerts of their own, of 44 with
+# about five posts 8, and of 28 first incidents one is told again; in the sentences of 266 reports on one accident each
+# no other is found.
 VOICES = 3  # that say the word, each in a text of its own
-WITHIN = HOUR  # after it was first said
-KNOWN = 8  # posts from which the first story goes by its words: where it is stands in few of the first ones
+WITHIN = HOUR  # after it was first heard, by the clock: how late posts are read does not matter then
+KNOWN = 6  # posts from which the first story goes by its words: where it is stands in few of the first ones
 MARK = 0.2  # share of the posts before, from which a word is one by which their story goes ...
 UNUSUAL = 2.0  # ... if it is so many times the share on calm days
 SHARED = 1 / 3  # share of the posts with a new word, from which having such words makes them part of that story
@@ -41,45 +44,39 @@ ENDS = 24 * HOUR  # after which a story of which nobody tells is over, and its w
 _KEY = "@story/"
 _OPEN = 200  # topics kept decoded
 _WORDS = 500  # remembered; those longest unsaid go first
-_NEW = 200  # words that are followed at a time, and ...
-_POSTS = 100  # ... posts that have them
+_NEW = 1_000  # words that are followed at a time; of too many go those of one voice, the oldest first
+_POSTS = 60  # that have new words, and of one word
 _STORIES = 4  # told apart at a time
+_ALL = 1_000  # posts of five minutes that are read; in a flood, of those after them ...
+_SAMPLE = 16  # ... one in so many
 
 
-class New(msgspec.Struct):
+class New(msgspec.Struct, array_like=True):
     """A word that nobody had said before."""
 
-    first: int
-    marks: list[int]  # words by which the stories went when it was first said
-    posts: list[str] = []  # that have it, by id
-    count: int = 0
-    shared: int = 0  # of these those with a mark
-    voices: list[str] = []  # up to `VOICES`, each with ...
-    texts: list[str] = []  # ... a text of its own
-
-    def add(self, post: Post) -> None:
-        """A post that has the word."""
-        self.posts = [*self.posts, post.mention.id][-_POSTS:]
-        self.count += 1
-        self.shared += not set(self.marks).isdisjoint(post.words)
-        if len(self.voices) < VOICES and post.voice not in self.voices:
-            bare = "".join(filter(str.isalnum, post.text.lower()))
-            if not any(alike(bare, other) for other in self.texts):
-                self.voices.append(post.voice)
-                self.texts.append(bare)
+    first: int  # seconds, by the clock
+    posts: list[str] = []  # the newest that have it, by id
+    tellers: list[str] = []  # up to `VOICES` of them, by different voices in words of their own
+    count: int = 0  # of posts that have it
+    shared: int = 0  # of these those with a word by which the stories went when it was first said
 
     @property
     def is_another(self) -> bool:
         """Whether its posts tell of something else than what was told before."""
-        return len(self.voices) >= VOICES and self.shared < SHARED * self.count
+        return len(self.tellers) >= VOICES and self.shared < SHARED * self.count
 
 
 class _Topic(msgspec.Struct):
     """What is told of a topic."""
 
     last: int = 0
+    halved: int = 0  # when counts were last halved
     posts: int = 0  # of the first story, and of what is told beside it now and then; older ones count less
+    known: bool = False  # whether there were so many of them that it goes by its words
     said: dict[int, tuple[int, int]] = {}  # word -> when it was last said, and in how many posts of the first story
+    bucket: int = 0  # the newest, by the clock, and ...
+    heard: int = 0  # ... how many were read in it
+    marks: dict[int, list[int]] = {}  # bucket of the last hour, by the clock -> words by which the stories went
     new: dict[int, New] = {}
     kept: dict[str, Post] = {}  # the posts that have new words
     stories: list[Story] = []
@@ -87,11 +84,14 @@ class _Topic(msgspec.Struct):
 
     def age(self, at: int) -> None:
         """Bring the counts to a time: what is told now and then is no story that goes by its words."""
-        halves = at // HALF - self.last // HALF
-        if self.last and halves > 0:
+        self.halved = self.halved or at
+        halves = max(0, at - self.halved) // HALF
+        if halves:
+            self.halved += halves * HALF
             self.posts >>= halves
             self.said = {word: (last, posts >> halves) for word, (last, posts) in self.said.items()}
         self.last = max(self.last, at)
+        self.stories = [story for story in self.stories if at - story.event.last <= ENDS]
 
 
 class Stories:
@@ -100,29 +100,36 @@ class Stories:
     def __init__(self, memory: MutableMapping[str, bytes], topics: Sequence[Topic]) -> None:
         self._topics = Kept(memory, msgspec.msgpack.Decoder(_Topic).decode, _OPEN)
         self._calm = Calm(memory, topics)
-        self._fresh = {
-            key
-            for key in list(memory)
-            if key.startswith(_KEY) and "#" not in key and (known := self._topics.look(key)) is not None and known.fresh
-        }
+        self._fresh: set[str] = set()
+        self._going: dict[str, tuple[int, bool]] = {}  # what is asked with each post: `last` and `known`
+        for key in list(memory):
+            if key.startswith(_KEY) and "#" not in key and (topic := self._topics.look(key)) is not None:
+                self._going[key] = topic.last, topic.known
+                if topic.fresh:
+                    self._fresh.add(key)
 
-    def hear(self, mention: Mention, published: int, found: Sequence[tuple[int, int]]) -> None:
-        """A mention that was counted, by event time (seconds), with `windows.weights`."""
+    def hear(self, mention: Mention, published: int, at: int, found: Sequence[tuple[int, int]]) -> None:
+        """A mention that was counted, by event time and the clock (seconds), with `windows.weights`."""
         key = f"{_KEY}{mention.topic}"
-        topic = self._topics.get(key)
+        last, known = self._going.get(key, (-ENDS, False))
+        over = published > last + ENDS
         if not any(weight >= TELLS for _, weight in found):
-            if topic is None or topic.posts < KNOWN or published > topic.last + ENDS:
-                self._calm.learn(mention, published)
+            if over or not known:
+                self._calm.learn(mention.topic, published, full_text(mention.title, mention.excerpt))
             return
-        if topic is None or published > topic.last + ENDS:
-            topic = self._topics.add(key, _Topic())
-        if published < topic.last - ENDS:
+        if published < last - ENDS:
             return  # of another time than what is told now
+        topic = None if over else self._topics.get(key)
+        topic = topic or self._topics.add(key, _Topic())
         self._topics.changed(key)
         topic.age(published)
-        if self._told(topic, Post(published, mention, self._calm.words(mention))):
+        topic.heard += 1
+        if topic.heard > _ALL and hashed(mention.id) % _SAMPLE:
+            return
+        if self._told(topic, self._post(mention, published), at):
             topic.fresh = True
             self._fresh.add(key)
+        self._going[key] = topic.last, topic.known
 
     def due(self) -> list[str]:
         """The topics with a story of which something was told since this was asked before, in order."""
@@ -138,64 +145,116 @@ class Stories:
         found = self._topics.get(f"{_KEY}{topic}")
         return () if found is None else found.stories
 
+    def tells(self, topic: str, post: Evidence) -> bool:
+        """Whether a post that may be shown is of a story beside the first one."""
+        stories = self.of(topic)
+        if not stories:
+            return False
+        words = set(self._calm.words(topic, bare_of(full_text(post.title, post.excerpt))))
+        return any(not words.isdisjoint(story.words) for story in stories)
+
     def tell(self, topic: str, story: Story, rule: str, bucket: int, observed: float) -> None:
         """Remember that a rule was told of a story."""
         story.told[rule] = bucket, observed
         self._topics.changed(f"{_KEY}{topic}")
+
+    def drop(self, before: int) -> None:
+        """Forget topics of which nobody has told since `before` (seconds), and words of calm days four weeks later."""
+        for key in [key for key, (last, _) in self._going.items() if last < before]:
+            del self._going[key]
+            self._fresh.discard(key)
+            self._topics.drop(key)
+        self._calm.drop(before - BASELINE * HOUR)
 
     def save(self) -> None:
         """Write what changed into the keyed state."""
         self._topics.save()
         self._calm.save()
 
-    def _told(self, topic: _Topic, post: Post) -> bool:
+    def _post(self, mention: Mention, published: int) -> Post:
+        bare = bare_of(full_text(mention.title, mention.excerpt))
+        voice = hashed_voice(mention.voice or mention.source)
+        return Post(published, replace(mention, voice=""), voice, bare, self._calm.words(mention.topic, bare))
+
+    def _told(self, topic: _Topic, post: Post, at: int) -> bool:
         """Count a post with its story; whether that is one beside the first."""
         story = next((one for one in topic.stories if not set(one.words).isdisjoint(post.words)), None)
         if story is not None:
             story.add(post)
         else:
-            story = _follow(topic, post, self._calm.of(post.mention.topic))
+            story = _follow(topic, post, at, self._calm)
         _remember(topic, post, first=story is None)
         return story is not None
 
 
-def _follow(topic: _Topic, post: Post, calm_days: calm.Words) -> Story | None:
+def _follow(topic: _Topic, post: Post, at: int, calm: Calm) -> Story | None:
     """Follow the new words of a post of no story that is known; the story that begins with them, if one does."""
-    _forget(topic, post.at)
+    _forget(topic, at)
     unsaid = [word for word in post.words if word not in topic.said or post.at - topic.said[word][0] > ENDS]
-    if unsaid and topic.posts >= KNOWN:
-        marks = _marks(topic, calm_days)
-        topic.new |= {word: New(post.at, marks) for word in unsaid[: _NEW - len(topic.new)]}
+    if unsaid and topic.known:
+        if at // BUCKET not in topic.marks:
+            topic.marks[at // BUCKET] = _marks(topic, calm.of(post.mention.topic))
+        topic.new |= {word: New(at) for word in unsaid}
     having = [word for word in post.words if word in topic.new]
+    if not having:
+        return None
+    topic.kept[post.mention.id] = post
+    shared = {number for number, marks in topic.marks.items() if not set(marks).isdisjoint(post.words)}
     for word in having:
-        topic.new[word].add(post)
-    if having:
-        topic.kept[post.mention.id] = post
+        new = topic.new[word]
+        new.count += 1
+        new.shared += new.first // BUCKET in shared
+        new.posts = [*new.posts, post.mention.id][-_POSTS:]
+        if len(new.tellers) < VOICES and _is_independent(post, [topic.kept[name] for name in new.tellers]):
+            new.tellers.append(post.mention.id)
     ripe = [(topic.new[word].count, word) for word in having if topic.new[word].is_another]
     return _begun(topic, max(ripe)[1]) if ripe else None
 
 
+def _is_independent(post: Post, others: Iterable[Post]) -> bool:
+    return all(post.voice != other.voice and not alike(post.bare, other.bare) for other in others)
+
+
 def _forget(topic: _Topic, at: int) -> None:
-    """Words that are no longer followed, and posts that have none of the others; of too many the oldest."""
-    old = [word for word, new in topic.new.items() if at - new.first > WITHIN]
+    """Words that are no longer followed, and posts that have none of the others; too many of either."""
+    old: list[int] = []
+    if at // BUCKET > topic.bucket:
+        topic.bucket, topic.heard = at // BUCKET, 0
+        old = [word for word, new in topic.new.items() if at - new.first > WITHIN]
+    if len(topic.new) > _NEW:
+        lone_first = sorted(topic.new, key=lambda word: (len(topic.new[word].tellers) > 1, topic.new[word].first, word))
+        old = list({*old, *lone_first[: len(topic.new) - _NEW // 2]})
     for word in old:
         del topic.new[word]
     if old or len(topic.kept) > 2 * _POSTS:
-        needed = {name for new in topic.new.values() for name in new.posts}
-        topic.kept = {name: one for name, one in list(topic.kept.items())[-_POSTS:] if name in needed}
+        _keep_posts(topic)
+    for bucket in [bucket for bucket in topic.marks if (bucket + 1) * BUCKET < at - WITHIN]:
+        del topic.marks[bucket]
+
+
+def _keep_posts(topic: _Topic) -> None:
+    """Posts that have a new word: those with one of several voices, and the newest of the others."""
+    needed = {name for new in topic.new.values() if len(new.tellers) > 1 for name in new.tellers}
+    others = {name for new in topic.new.values() for name in new.posts} - needed
+    rest = [name for name in topic.kept if name in others][-_POSTS:]
+    topic.kept = {name: post for name, post in topic.kept.items() if name in needed or name in rest}
+    for word, new in list(topic.new.items()):
+        new.posts = [name for name in new.posts if name in topic.kept]
+        if not all(name in topic.kept for name in new.tellers):
+            del topic.new[word]
 
 
 def _marks(topic: _Topic, calm_days: calm.Words) -> list[int]:
     """The words by which the stories go that are told already."""
     first = {word: posts for word, (_, posts) in topic.said.items()}
     told = [(first, topic.posts), *((story.said, story.event.posts) for story in topic.stories)]
-    shares = [(word, many / posts) for said, posts in told for word, many in said.items() if many >= MARK * posts]
+    shares = [(word, n / posts) for said, posts in told for word, n in said.items() if n > 1 and n >= MARK * posts]
     return sorted({word for word, share in shares if share >= UNUSUAL * calm_days.share(word)})
 
 
 def _begun(topic: _Topic, word: int) -> Story:
     """The story of the posts with a new word. It goes by the new words that half of them have."""
-    posts = [topic.kept[name] for name in topic.new[word].posts if name in topic.kept]
+    posts = [topic.kept[name] for name in topic.kept if name in {*topic.new[word].posts, *topic.new[word].tellers}]
     words = [other for other in topic.new if 2 * sum(other in one.words for one in posts) >= len(posts)]
     scope, first = posts[0].mention.topic, min(one.first for one in posts)
     name = f"{hashed(f'{scope} {first.id} {word}'):016x}"
@@ -211,6 +270,7 @@ def _begun(topic: _Topic, word: int) -> Story:
 def _remember(topic: _Topic, post: Post, *, first: bool) -> None:
     """The words of a post are said; the first story goes by those that many of its posts have."""
     topic.posts += first
+    topic.known = topic.known or topic.posts >= KNOWN
     for word in post.words:
         at, posts = topic.said.get(word, (0, 0))
         topic.said[word] = max(at, post.at), posts + first

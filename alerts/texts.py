@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from tingchao.alerts.copies import LONGEST, Bands
 from tingchao.alerts.mixture import Places
 from tingchao.alerts.smallest import hashed
-from tingchao.pipeline.grams import fold
-from tingchao.pipeline.shingles import Units, bands, links, read_sketch, terms, units
+from tingchao.pipeline.grams import HAN, fold
+from tingchao.pipeline.shingles import Units, bands, bare, links, read_sketch, terms, units
 
 KEPT = 5_000  # texts, as many as `watch` reads at once when it is behind: about 1.3 KB each
 # #LAXShooting tells of LAX and of a shooting; only then is a capital letter looked at.
 _HASHTAG = re.compile(r"#([A-Za-z]*[a-z][A-Z]\w*|[A-Z]{2,}[a-z]\w*)", re.ASCII)
+_HAN = re.compile(f"[{HAN}]")
 _PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 
 
@@ -40,6 +41,7 @@ class Words(NamedTuple):
     links: str  # what `bare` leaves out (shingles.links)
     sketch: Bands  # its numbers
     places: Places  # of its terms, each once, in order
+    han: bool  # whether most of it is in Han characters
 
 
 class Texts:
@@ -59,20 +61,20 @@ class Texts:
         return found
 
 
-def mark_of(text: str) -> int:
-    """The hash by which a text is known (`Words.mark`)."""
-    bare = units([fold(_with_parts(text))]).bare[0]
-    return hashed((bare or text.strip())[:LONGEST])
+def bare_of(text: str) -> str:
+    """What is compared of a text (`Words.bare`)."""
+    return (bare(fold(_with_parts(text))) or text.strip())[:LONGEST]
 
 
 def _words(raw: Sequence[Raw], dims: int) -> Iterator[Words]:
     folded = [fold(_with_parts(one.text)) for one in raw]
     found = units(folded)
-    for one, bare, line, sketch, places in zip(
+    for one, letters, line, sketch, places in zip(
         raw, found.bare, folded, _sketches(raw, found), _places(found, dims), strict=True
     ):
-        compared = (bare or one.text.strip())[:LONGEST]
-        yield Words(compared, hashed(compared), links(line)[:LONGEST], sketch, places)
+        compared = (letters or one.text.strip())[:LONGEST]
+        han = 2 * len(_HAN.findall(compared)) > len(compared)
+        yield Words(compared, hashed(compared), links(line)[:LONGEST], sketch, places, han)
 
 
 def _sketches(raw: Sequence[Raw], found: Units) -> Iterable[NDArray[np.uint16]]:

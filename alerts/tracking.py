@@ -9,6 +9,7 @@ from tingchao.alerts.events import TOPICS, Events, Told
 from tingchao.alerts.happening import Happening, Meaning, meaning_of, same
 from tingchao.alerts.windows import UNIT
 from tingchao.config.signals import SIGNALS
+from tingchao.config.topics import Topic, found_by
 from tingchao.pipeline.clock import from_millis
 from tingchao.pipeline.records import Candidate, Event, Mention, full_text
 
@@ -19,8 +20,8 @@ _SOURCES = 20  # named
 class Tracker:
     """The events of the topics of one partition. State keys: see events."""
 
-    def __init__(self, memory: MutableMapping[str, bytes]) -> None:
-        self._events = Events(memory, TOPICS)
+    def __init__(self, memory: MutableMapping[str, bytes], topics: Sequence[Topic]) -> None:
+        self._events = Events(memory, TOPICS, {topic.name: found_by(topic) for topic in topics})
         self._heard: list[Told] = []
         self._gained: list[Told] = []
 

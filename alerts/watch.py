@@ -73,7 +73,7 @@ class Watch:
         topics = len(self._topics)
         self._hours, self._reactions = Hours(memory, topics), Reactions(memory, topics)
         self._seen, self._shelves = Seen(memory), Shelves(memory, topics)
-        self._events = Tracker(memory)
+        self._events = Tracker(memory, settings.topics)
         self._stories = Stories(memory, settings.topics)
         memory.let_go(ONLY_WRITTEN)
         # When a topic was first watched: what came in at once from before it is only what sources still showed.
@@ -85,7 +85,7 @@ class Watch:
         self._dark = Dark(memory)
         self._coverage = Coverage(memory, self._dark)
         self._measure = Measure(self._hours, self._coverage, self._began, settings.main.decide.past)
-        self._findings = Findings(self._hours, self._measure, self._events, self._terms, self._shelves)
+        self._findings = Findings(self._hours, self._measure, self._events, self._stories, self._terms, self._shelves)
         self._judging = Judging(
             settings.rules, self._hours, self._stories, self._measure, self._findings, self._holding
         )
@@ -142,7 +142,7 @@ class Watch:
         self._hours.counted(topic, bucket, counted)
         self._shelves.offer(bucket, mention, text, found, now)
         self._events.hear(mention, published, at, found, gained)
-        self._stories.hear(mention, int(published), found)
+        self._stories.hear(mention, int(published), now, found)
         self._absences.hear(topic, mention.source, published)
         if self._terms is not None:
             self._terms.hear(mention, int(published), text, voice)
@@ -225,6 +225,7 @@ class Watch:
             self._reactions.drop(topic, hour)
             self._shelves.drop(topic, range(hour * PER_HOUR, (hour + 1) * PER_HOUR))
         self._events.drop(before)
+        self._stories.drop(before)
         if self._terms is not None:
             self._terms.forget(now)
         self._measure.forget()

@@ -208,6 +208,10 @@ class Window:
         """
         return sum(self._strongest("texts", signal).values())
 
+    def is_full(self, signal: int) -> bool:
+        """Whether a bucket holds as many texts of the signal as are kept, so that more were told than `mass` says."""
+        return any(len(b.texts.get(signal, ())) >= TEXTS for b in self._buckets)
+
     def likeliest(self, signal: int) -> int:
         """Thousandths: the chance of the text that most likely tells of the signal."""
         return max(self._strongest("texts", signal).values(), default=0)

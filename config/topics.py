@@ -53,6 +53,11 @@ class Topic(Block):
         return [name for names in met for name in names] if all(met) else []
 
 
+def found_by(topic: Topic) -> list[str]:
+    """The words by which posts of a topic are found, each once: all of its posts have some of them."""
+    return list(dict.fromkeys([*topic.any, *topic.all, *(word for near in topic.near for word in near.words)]))
+
+
 class TopicsFile(Block):
     """topics.toml."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import ahocorasick
 
 from tingchao.config.sources import Source
-from tingchao.config.topics import Near, Topic
+from tingchao.config.topics import Near, Topic, found_by
 from tingchao.pipeline.grams import fold
 
 Test = Callable[[str], bool]
@@ -31,7 +31,7 @@ class Matcher:
         for word, numbers in needed.items():
             self._needed.add_word(word, numbers)
         self._needed.make_automaton()
-        self._words = {topic.name: [(word, _some([word])) for word in _written(topic)] for topic in topics}
+        self._words = {topic.name: [(word, _some([word])) for word in found_by(topic)] for topic in topics}
         self._limits = {s.name: frozenset(s.topics) for s in sources if "*" not in s.topics}
 
     def topics(self, folded: str, source: str) -> tuple[str, ...]:
@@ -45,11 +45,6 @@ class Matcher:
         """The topic's words that stand in a text that matches it, as topics.toml has them."""
         folded = fold(text)
         return tuple(word for word, stands in self._words[topic] if stands(folded))
-
-
-def _written(topic: Topic) -> Iterable[str]:
-    """The words that the topic looks for, each once."""
-    return dict.fromkeys([*topic.any, *topic.all, *(word for near in topic.near for word in near.words)])
 
 
 def _one_needed(topic: Topic) -> Sequence[str]:

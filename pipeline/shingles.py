@@ -85,6 +85,16 @@ def units(folded: Sequence[str]) -> Units:
     return Units(whole, stems, han[first], starts, bare)
 
 
+def bare(folded: str) -> str:
+    """The same as `Units.bare` of one folded text, for which a call of numpy costs more than it saves."""
+    return "".join(filter(str.isalnum, _NOT_TOLD.sub(" ", folded[:_LONGEST]).translate(_simple())))
+
+
+@cache
+def _simple() -> dict[int, str]:
+    return {ord(source): target for source, target in simplified().items()}
+
+
 def links(folded: str) -> str:
     """The links and @names of a folded text, which its units leave out."""
     if "@" not in folded and "://" not in folded:

@@ -43,15 +43,26 @@ class Flow:
         plans = (watch.plan(self.settings), decide.plan(self.settings))
         self.runners = [Runner(plan, self.log, self.clock) for plan in plans]
 
-    def told(self, texts: Iterable[str], topic: str = "", *, again: bool = False, counts: Counts = NONE) -> Flow:
-        """Each text by a voice and source of its own; with `again` the same posts once more, or of another topic."""
+    def told(
+        self,
+        texts: Iterable[str],
+        topic: str = "",
+        *,
+        again: bool = False,
+        counts: Counts = NONE,
+        late: timedelta = timedelta(0),
+    ) -> Flow:
+        """Each text by a voice and source of its own, read `late` after it was written.
+
+        With `again` the same posts once more, or of another topic.
+        """
         texts = list(texts)
         if again:
             self.posts -= len(texts)
         mentions = []
         for text in texts:
             self.posts += 1
-            mentions.append(report(self.posts, self.clock.now(), text, topic or self.topic, counts))
+            mentions.append(report(self.posts, self.clock.now() - late, text, topic or self.topic, counts))
         return self._read([output("mentions", one.topic, one) for one in mentions])
 
     def told_candidates(self, candidates: Iterable[Candidate]) -> Flow:
