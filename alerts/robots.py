@@ -11,6 +11,7 @@ import base64
 import hashlib
 import hmac
 import logging
+import re
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,6 +32,8 @@ _MINUTE = timedelta(minutes=1)
 _GAP = timedelta(milliseconds=250)  # between two messages: Feishu takes 5 a second
 _ANSWER = 64 * 1024  # bytes of an answer that are read
 _BLOCKED = 600.0  # seconds: DingTalk keeps a robot that was too fast silent for ten minutes
+# What begins a mention in a text: Feishu's <at user_id="all">, WeCom's <@all>. DingTalk's stand beside the text.
+_MENTION = re.compile(r"<(?=\s*/?\s*(?:at(?![a-z])|@))", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +95,15 @@ class RobotChannel:
 
     def _text(self, message: Message) -> str:
         """The headlines first, each alert's in one line, then the rest of the first one's card as far as it fits."""
-        lines = [subject(message, self._language)]
+        lines = [unmentioned(subject(message, self._language))]
         if message.others:
-            lines += [f"· {subject(one, self._language)}" for one in message.others]
+            lines += [f"· {unmentioned(subject(one, self._language))}" for one in message.others]
         if self._settings.keyword:
             lines.append(self._settings.keyword)
         room = self._kind.limit // len(lines) - 1
         head = "\n".join(fit(line, room, "…") for line in lines)
         rest = text("notify.cut", self._language, id=message.alert.id[:8])
-        card = body(msgspec.structs.replace(message, others=()), self._language).partition("\n")[2]
+        card = unmentioned(body(msgspec.structs.replace(message, others=()), self._language).partition("\n")[2])
         return fit(f"{head}\n\n{card}", self._kind.limit, f"…\n{rest}")
 
     def _content(self, words: str, key: str, now: datetime) -> tuple[dict[str, str], dict[str, Any]]:
@@ -168,6 +171,11 @@ def dingtalk_sign(timestamp: int, key: str) -> str:
 def feishu_sign(timestamp: int, key: str) -> str:
     """Feishu's signature: of nothing, under a key made of both; `timestamp` in seconds."""
     return _hmac(f"{timestamp}\n{key}", "")
+
+
+def unmentioned(words: str) -> str:
+    """The words with a wide ＜ where a mention begins: a post must not call the whole group."""
+    return _MENTION.sub("＜", words)
 
 
 def fit(words: str, limit: int, end: str) -> str:

@@ -16,7 +16,7 @@ from werkzeug import Request, Response
 
 from tingchao.alerts import notify
 from tingchao.alerts.outbox import channel_state
-from tingchao.alerts.robots import dingtalk_sign, feishu_sign, fit
+from tingchao.alerts.robots import dingtalk_sign, feishu_sign, fit, unmentioned
 from tingchao.config.routes import RoutesFile
 from tingchao.config.settings import MainFile, Settings
 from tingchao.pipeline.clock import ManualClock
@@ -160,6 +160,36 @@ def test_what_is_too_long_is_cut_by_bytes_and_says_where_the_rest_is(
     House(tmp_path, clock, {"kind": kind, "url": chat.url}).publish(alert(title="长" * 7000)).run()
     (words,) = chat.taken
     assert "全文：tingchao alerts show a1" in words
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mention_in_a_post_calls_nobody(
+    tmp_path: Path, clock: ManualClock, httpserver: HTTPServer, kind: str
+) -> None:
+    chat = Chat(httpserver, kind, clock)
+    block = {"kind": kind, "url": chat.url, "keyword": "<听潮>"}
+    post = Evidence(
+        id="p1", source="forum", published_at=START, title='<at user_id="all">所有人</at> 冒烟', excerpt="<@all> 快看"
+    )
+    House(tmp_path, clock, block).publish(alert(evidence=(post,))).run()
+    (words,) = chat.taken
+    assert '＜at user_id="all">所有人＜/at> 冒烟' in words
+    assert "＜@all> 快看" in words
+    assert "<听潮>" in words
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        ("<AT id=all></AT>", "＜AT id=all>＜/AT>"),
+        ("< at email=a>< / at >", "＜ at email=a>＜ / at >"),
+        ("<@u1>", "＜@u1>"),
+        ("<at\nid=all>", "＜at\nid=all>"),
+        ("p<0.01, a < b, <attic> @all", "p<0.01, a < b, <attic> @all"),
+    ],
+)
+def test_only_what_begins_a_mention_is_changed(words: str, left: str) -> None:
+    assert unmentioned(words) == left
 
 
 @pytest.mark.parametrize("kind", KINDS)
