@@ -15,14 +15,14 @@ import re
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
 from tingchao.alerts.message import Busy, Message, Report, body, subject
-from tingchao.alerts.webhook import LONGEST_WAIT, REFUSED, cause, leaves, secret
+from tingchao.alerts.webhook import LONGEST_WAIT, REFUSED, cause, leaves, seconds_of, secret
 from tingchao.config.channels import Robot
 from tingchao.config.language import text
 from tingchao.pipeline.clock import Clock, millis
@@ -54,6 +54,14 @@ _KINDS = {
 }
 
 
+class _Answer(NamedTuple):
+    """What the other side said."""
+
+    status: int
+    retry_after: str  # the header, '' when there is none
+    body: bytes
+
+
 class RobotChannel:
     """One robot."""
 
@@ -78,8 +86,7 @@ class RobotChannel:
         key = secret(self._settings.secret_file, self._where(), "secret_file") if self._settings.secret_file else ""
         query, content = self._content(self._text(message), key, now)
         self._sent.append(now)
-        status, answer = self._post(url, query, msgspec.json.encode(content))
-        self._judge(status, answer)
+        self._judge(self._post(url, query, msgspec.json.encode(content)), now)
         return Report()
 
     def _wait_for_room(self, now: datetime) -> None:
@@ -116,7 +123,7 @@ class RobotChannel:
             query = {"timestamp": str(millis(now)), "sign": dingtalk_sign(millis(now), key)}
         return query, {"msgtype": "text", "text": {"content": words}}
 
-    def _post(self, url: str, query: dict[str, str], content: bytes) -> tuple[int, bytes]:
+    def _post(self, url: str, query: dict[str, str], content: bytes) -> _Answer:
         headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "Tingchao"}
         try:
             whole = httpx.URL(url).copy_merge_params(query)
@@ -129,23 +136,23 @@ class RobotChannel:
                     answer += piece
                     if len(answer) > _ANSWER:
                         break
-                return got.status_code, answer
+                return _Answer(got.status_code, got.headers.get("Retry-After", ""), answer)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):
             raise Retry(f"{self._where()} has no address that can be used: expected https://…") from None
         except httpx.HTTPError as err:
             raise Retry(f"{self._where(url)}: {cause(err)}") from None  # their text and chain hold the URL
 
-    def _judge(self, status: int, answer: bytes) -> None:
+    def _judge(self, answer: _Answer, now: datetime) -> None:
         """Whether it was taken. Only the code is told: the rest of an answer may repeat what was sent."""
-        where = self._where(self._settings.url)
+        where, status = self._where(self._settings.url), answer.status
         if status in REFUSED:
             raise Poison("notify.refused", f"{where} answered {status}: it does not take this message")
-        code = _code(answer) if 200 <= status < 300 else None
+        code = _code(answer.body) if 200 <= status < 300 else None
         if code == 0:
             return
-        said = f"status {status}" if code is None else f"code {code}"
+        said, after = f"status {status}" if code is None else f"code {code}", seconds_of(answer.retry_after, now)
         if code is None:
-            raise Retry(f"{where} answered {said} without a code 0; the message waits")
+            raise Retry(f"{where} answered {said} without a code 0; the message waits", after)
         if code in self._kind.fast:
             raise Retry(f"{where} answered {said}: too many messages", min(self._kind.fast[code], LONGEST_WAIT))
         if code in self._kind.long:
@@ -154,7 +161,7 @@ class RobotChannel:
             raise Retry(
                 f"{where} answered {said}: look at secret_file, keyword and the addresses that the robot allows"
             )
-        raise Retry(f"{where} answered {said}; the message waits")
+        raise Retry(f"{where} answered {said}; the message waits", after)
 
     def _where(self, url: str = "") -> str:
         """The channel's place in the settings, and of its URL what is no secret."""

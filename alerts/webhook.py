@@ -98,7 +98,7 @@ class WebhookChannel:
             raise Retry(f"{where} answered {status}: look at its url and token_file; the message waits")
         if 300 <= status < 400:
             raise Retry(f"{where} answered {status}: it has moved; change its url")
-        raise Retry(f"{where} answered {status}", _seconds(retry_after, self._clock.now()))
+        raise Retry(f"{where} answered {status}", seconds_of(retry_after, self._clock.now()))
 
     def _where(self, url: httpx.URL | None = None) -> str:
         """The channel's place in the settings and, of its URL, what is no secret (a path can be one)."""
@@ -133,7 +133,7 @@ def cause(err: httpx.HTTPError) -> str:
     return type(err).__name__
 
 
-def _seconds(retry_after: str, now: datetime) -> float:
+def seconds_of(retry_after: str, now: datetime) -> float:
     """A Retry-After (seconds or a date, RFC 9110) as seconds from now; 1 when there is none or it cannot be read."""
     if retry_after.strip().isdigit():
         return min(float(retry_after), LONGEST_WAIT)

@@ -236,6 +236,25 @@ def test_an_answer_of_200_with_too_fast_waits_as_long_as_the_robot_is_blocked(
     assert len(chat.taken) == 1
 
 
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("value", ["120", "Sun, 01 Mar 2026 04:02:00 GMT"])
+def test_retry_after_is_obeyed_for_the_whole_robot(
+    tmp_path: Path, clock: ManualClock, httpserver: HTTPServer, status: int, value: str
+) -> None:
+    asked: list[datetime] = []
+
+    def busy(_: Request) -> Response:
+        asked.append(clock.now())
+        return Response("", status, headers={"Retry-After": value})
+
+    httpserver.expect_request("/r").respond_with_handler(busy)
+    house = House(tmp_path, clock, {"kind": "feishu", "url": httpserver.url_for("/r")}).publish(alert("a")).run()
+    house.publish(alert("b")).run(119)
+    assert asked == [START]
+    house.run(1)
+    assert asked == [START, START + timedelta(minutes=2)]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_robot_will_never_take_is_set_aside(
     tmp_path: Path, clock: ManualClock, httpserver: HTTPServer, kind: str
