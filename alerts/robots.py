@@ -32,6 +32,7 @@ _MINUTE = timedelta(minutes=1)
 _GAP = timedelta(milliseconds=250)  # between two messages: Feishu takes 5 a second
 _ANSWER = 64 * 1024  # bytes of an answer that are read
 _BLOCKED = 600.0  # seconds: DingTalk keeps a robot that was too fast silent for ten minutes
+_CERTAIN = REFUSED - {400}  # statuses that are about the message whatever code the body has
 # What begins a mention in a text: Feishu's <at user_id="all">, WeCom's <@all>. DingTalk's stand beside the text.
 _MENTION = re.compile(r"<(?=\s*/?\s*(?:at(?![a-z])|@))", re.IGNORECASE)
 
@@ -42,15 +43,16 @@ class _Kind:
 
     limit: int  # bytes of the text; below the published limit of the whole body, for what is around it
     together: int  # alerts in one message, so that each has its line within the limit
-    fast: dict[int, float]  # codes of "too fast" -> seconds to wait
-    long: frozenset[int]  # codes of "too long", or a body that it does not take
+    fast: dict[int, float]  # codes that may mean "too fast" -> seconds to wait
+    long: dict[int, str]  # codes of "too long", or of a body that it does not take -> how their text then begins
     mend: frozenset[int]  # codes of a wrong signature, keyword or address: somebody has to change a setting
 
 
 _KINDS = {
-    "dingtalk": _Kind(19_000, 50, {130101: _BLOCKED}, frozenset({460101, 101002}), frozenset({310000})),
-    "wecom": _Kind(2_048, 8, {45009: 60.0}, frozenset({40058}), frozenset()),
-    "feishu": _Kind(19_000, 50, {11232: 60.0}, frozenset({9499}), frozenset({19021, 19022, 19024})),
+    "dingtalk": _Kind(19_000, 50, {130101: _BLOCKED}, {460101: "", 101002: ""}, frozenset({310000})),
+    "wecom": _Kind(2_048, 8, {45009: 60.0}, {40058: ""}, frozenset()),
+    # 9499 is "Bad Request" and, as kubesphere/notification-manager#126 met it, "too many request".
+    "feishu": _Kind(19_000, 50, {11232: 60.0, 9499: 60.0}, {9499: "bad request"}, frozenset({19021, 19022, 19024})),
 }
 
 
@@ -143,25 +145,28 @@ class RobotChannel:
             raise Retry(f"{self._where(url)}: {cause(err)}") from None  # their text and chain hold the URL
 
     def _judge(self, answer: _Answer, now: datetime) -> None:
-        """Whether it was taken. Only the code is told: the rest of an answer may repeat what was sent."""
+        """Whether it was taken. Only the code is told: the rest of an answer may repeat what was sent.
+
+        A code says more than a status: Feishu answers 400 also to what comes too fast. What is refused is gone, so only
+        a code or status that is surely about this message does that.
+        """
         where, status = self._where(self._settings.url), answer.status
-        if status in REFUSED:
-            raise Poison("notify.refused", f"{where} answered {status}: it does not take this message")
-        code = _code(answer.body) if 200 <= status < 300 else None
-        if code == 0:
+        code, words = _code(answer.body)
+        if code == 0 and 200 <= status < 300:
             return
-        said, after = f"status {status}" if code is None else f"code {code}", seconds_of(answer.retry_after, now)
-        if code is None:
-            raise Retry(f"{where} answered {said} without a code 0; the message waits", after)
-        if code in self._kind.fast:
-            raise Retry(f"{where} answered {said}: too many messages", min(self._kind.fast[code], LONGEST_WAIT))
-        if code in self._kind.long:
+        said, after = f"code {code}" if code else f"status {status}", seconds_of(answer.retry_after, now)
+        if code in self._kind.long and words.lower().startswith(self._kind.long[code]):
             raise Poison("notify.refused", f"{where} answered {said}: too long, or not understood")
+        if code in self._kind.fast:
+            wait = min(max(self._kind.fast[code], after), LONGEST_WAIT)
+            raise Retry(f"{where} answered {said}: too many messages", wait)
         if code in self._kind.mend:
             raise Retry(
                 f"{where} answered {said}: look at secret_file, keyword and the addresses that the robot allows"
             )
-        raise Retry(f"{where} answered {said}; the message waits", after)
+        if status in (_CERTAIN if code else REFUSED):
+            raise Poison("notify.refused", f"{where} answered {status}: it does not take this message")
+        raise Retry(f"{where} answered {said}{'' if code else ' without a code 0'}; the message waits", after)
 
     def _where(self, url: str = "") -> str:
         """The channel's place in the settings, and of its URL what is no secret."""
@@ -197,13 +202,13 @@ def _hmac(key: str, words: str) -> str:
     return base64.b64encode(hmac.new(key.encode(), words.encode(), hashlib.sha256).digest()).decode()
 
 
-def _code(answer: bytes) -> int | None:
-    """`errcode`, `code` or `StatusCode` of an answer; None when it has none."""
+def _code(answer: bytes) -> tuple[int | None, str]:
+    """`errcode`, `code` or `StatusCode` of an answer, None when it has none, and its text."""
     try:
         found = msgspec.json.decode(answer)
     except msgspec.DecodeError:
-        return None
+        return None, ""
     if not isinstance(found, dict):
-        return None
+        return None, ""
     codes = (found[key] for key in ("errcode", "code", "StatusCode") if isinstance(found.get(key), int))
-    return next(codes, None)
+    return next(codes, None), str(found.get("errmsg") or found.get("msg") or "")

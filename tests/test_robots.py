@@ -62,6 +62,8 @@ class Chat:
         self.taken: list[str] = []
         self.asked: list[datetime] = []
         self.code: Callable[[], int] = lambda: 0
+        self.status = 200  # of what is not taken
+        self.said = "Bad Request"  # Feishu's words for 9499
         self.url = server.url_for("/robot/send") + "?access_token=hush-hush"
         server.expect_request("/robot/send", method="POST").respond_with_handler(self._take)
 
@@ -73,7 +75,8 @@ class Chat:
             given = request.get_json()
             self.taken.append(given["content"]["text"] if self.kind == "feishu" else given["text"]["content"])
         name = "code" if self.kind == "feishu" else "errcode"
-        return Response(json.dumps({name: code, "msg": f"{request.url} {self.secret}"}), 200)
+        answer = {name: code, "msg": f"{self.said} {request.url} {self.secret}"}
+        return Response(json.dumps(answer), self.status if code else 200)
 
     def _judge(self, request: Request, now: datetime) -> int:
         body = request.get_data()
@@ -234,6 +237,40 @@ def test_an_answer_of_200_with_too_fast_waits_as_long_as_the_robot_is_blocked(
     chat.code = lambda: 0
     house.run(600)
     assert len(chat.taken) == 1
+
+
+@pytest.mark.parametrize("code", [11232, 9499])
+def test_a_rate_limit_waits_whatever_status_it_comes_with(
+    tmp_path: Path, clock: ManualClock, httpserver: HTTPServer, code: int
+) -> None:
+    chat = Chat(httpserver, "feishu", clock)
+    chat.code, chat.status, chat.said = lambda: code, 400, "too many request"
+    house = House(tmp_path, clock, {"kind": "feishu", "url": chat.url}).publish(alert()).run(59)
+    assert (len(chat.asked), house.dead()) == (1, [])
+    assert f"code {code}: too many messages" in house.error()
+    chat.code = lambda: 0
+    house.run(1)
+    assert len(chat.taken) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "dead"),
+    [
+        (400, '{"code": 7}', 0),
+        (400, '{"code": 19024}', 0),
+        (400, '{"code": 9499, "msg": "Bad Request"}', 1),
+        (400, '{"code": 0}', 1),
+        (400, "<html>", 1),
+        (413, '{"code": 7}', 1),
+        (502, '{"code": 7}', 0),
+    ],
+)
+def test_only_what_is_surely_about_the_message_is_refused(
+    tmp_path: Path, clock: ManualClock, httpserver: HTTPServer, status: int, answer: str, dead: int
+) -> None:
+    httpserver.expect_request("/r").respond_with_data(answer, status)
+    house = House(tmp_path, clock, {"kind": "feishu", "url": httpserver.url_for("/r")}).publish(alert()).run()
+    assert len(house.dead()) == dead
 
 
 @pytest.mark.parametrize("status", [429, 503])
