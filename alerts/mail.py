@@ -17,6 +17,9 @@ from tingchao.config.settings import Mail
 from tingchao.pipeline.clock import Clock
 from tingchao.pipeline.errors import Poison, Retry
 
+# Log in, another way of doing so, wrong password, encrypt first (RFC 4954): of the settings, not of the message.
+_MEND = frozenset({530, 534, 535, 538})
+_TOO_LARGE = 552  # also the answer to a sender, whose line tells the size (RFC 1870)
 _LINE = 900  # characters of a header's value; RFC 5322 allows 998 a line, and EmailMessage folds
 
 
@@ -87,8 +90,8 @@ class MailChannel:
         if not refused:
             return Report()
         at = {address: n for n, address in enumerate(self._settings.to)}
-        never = tuple(sorted(at[address] for address, (code, _) in refused.items() if code >= 500))
-        later = tuple(sorted(at[address] for address, (code, _) in refused.items() if code < 500))
+        never = tuple(sorted(at[address] for address, (code, _) in refused.items() if _is_final(code)))
+        later = tuple(sorted(at[address] for address, (code, _) in refused.items() if not _is_final(code)))
         answers = ", ".join(sorted({_answer(code, line) for code, line in refused.values()}))
         people = ", ".join(str(n + 1) for n in sorted(never + later))
         why = f"{self._where()}: recipients refused (number {people} of 'to'): {answers}"
@@ -100,19 +103,27 @@ class MailChannel:
         """A server's answer as Retry or Poison; its text is left out where it could repeat what it was sent."""
         where = self._where()
         match err:
-            case smtplib.SMTPAuthenticationError():
-                return Retry(f"{where}: log-in refused ({err.smtp_code}): look at its user and password_file")
+            case smtplib.SMTPResponseException() if err.smtp_code in _MEND or isinstance(
+                err, smtplib.SMTPAuthenticationError
+            ):
+                return Retry(f"{where}: log-in refused ({err.smtp_code}): look at its user, password_file and security")
             case smtplib.SMTPNotSupportedError():
                 return Retry(f"{where}: the server lacks what is asked for: look at its security and user")
+            case smtplib.SMTPSenderRefused() if err.smtp_code >= 500 and err.smtp_code != _TOO_LARGE:
+                return Retry(f"{where}: sender refused ({_answer(err.smtp_code, err.smtp_error)}): look at its sender")
             case smtplib.SMTPSenderRefused() | smtplib.SMTPDataError() if err.smtp_code >= 500:
-                what = "sender" if isinstance(err, smtplib.SMTPSenderRefused) else "message"
-                return Poison("notify.refused", f"{where}: {what} refused: {_answer(err.smtp_code, err.smtp_error)}")
+                return Poison("notify.refused", f"{where}: message refused: {_answer(err.smtp_code, err.smtp_error)}")
             case smtplib.SMTPResponseException():
                 return Retry(f"{where}: answered {_answer(err.smtp_code, err.smtp_error)}")
         return Retry(f"{where}: {type(err).__name__}")
 
     def _where(self) -> str:
         return f"tingchao.toml, notify {self._settings.name!r} ({self._settings.host}:{self._settings.port})"
+
+
+def _is_final(code: int) -> bool:
+    """Whether the server will answer so again whatever is changed in the settings."""
+    return code >= 500 and code not in _MEND
 
 
 def _answer(code: int, line: bytes | str) -> str:

@@ -545,6 +545,14 @@ class Postbox:
         self.mails: list[tuple[list[str], EmailMessage]] = []
         self.refuse: dict[str, str] = {}
         self.answer = "250 taken"
+        self.sender = "250 ok"
+
+    async def handle_MAIL(  # noqa: N802
+        self, _server: Any, _session: Any, envelope: Envelope, address: str, _options: Any
+    ) -> str:
+        if self.sender.startswith("250"):
+            envelope.mail_from = address
+        return self.sender
 
     async def handle_RCPT(self, _server: Any, _session: Any, envelope: Envelope, address: str, _options: Any) -> str:  # noqa: N802
         if address in self.refuse:
@@ -627,6 +635,36 @@ def test_smtp_answers(
     house.publish(alert())
     house.run()
     assert (house.outbox().waiting, len(house.dead())) == (waiting, dead)
+
+
+@pytest.mark.parametrize(
+    ("place", "answer", "waiting"),
+    [
+        ("sender", "530 5.7.0 Authentication required", 1),
+        ("sender", "538 5.7.11 Encryption required", 1),
+        ("sender", "553 Mail from must equal authorized user", 1),
+        ("sender", "552 5.3.4 too large", 0),
+        ("answer", "530 5.7.0 Authentication required", 1),
+        ("answer", "552 5.3.4 too large", 0),
+        ("recipient", "530 5.7.0 Authentication required", 1),
+        ("recipient", "534 5.7.9 stronger mechanism", 1),
+    ],
+)
+def test_a_mail_setting_that_can_be_mended_is_waited_for(
+    tmp_path: Path, postbox: tuple[Postbox, int], place: str, answer: str, waiting: int
+) -> None:
+    box, port = postbox
+    if place == "recipient":
+        box.refuse = {"duty@example.org": answer}
+    else:
+        setattr(box, place, answer)
+    house = House(tmp_path / "t.db", mail_block(port))
+    house.publish(alert())
+    house.run()
+    assert (house.outbox().waiting, len(house.dead())) == (waiting, 1 - waiting)
+    box.sender, box.answer, box.refuse = "250 ok", "250 taken", {}
+    house.wait(5)
+    assert len(box.mails) == waiting
 
 
 def test_mail_server_that_cannot_do_what_is_asked_is_waited_for(tmp_path: Path, postbox: tuple[Postbox, int]) -> None:
