@@ -12,6 +12,7 @@ from tingchao.pipeline.clock import Clock
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.log import Log, Output, output
 from tingchao.pipeline.records import Dead, decode
+from tingchao.pipeline.times import local
 
 
 def letters(log: Log, *, replayed: bool = False) -> list[Dead]:
@@ -44,19 +45,27 @@ def since(log: Log, offset: int, stages: Collection[str]) -> Counter[str]:
 def replay(log: Log, clock: Clock, ids: Sequence[str]) -> int:
     """Put the records of these letters (all that can be, when none are named) back into their topics.
 
-    Raises Refused for an id that is not there or whose content was not kept.
+    Each is named by the beginning of its id. Raises Refused for one that `letter` does not find, that was replayed
+    already or whose content was not kept.
     """
-    waiting = {letter.id: letter for letter in letters(log)}
-    for wanted in ids:
-        if wanted not in waiting:
-            raise Refused(Said("error.dead.not_waiting", id=wanted))
-        if not waiting[wanted].topic:
-            raise Refused(Said("error.dead.not_kept", id=wanted, origin=waiting[wanted].origin))
-    chosen = [waiting[name] for name in ids] if ids else [one for one in waiting.values() if one.topic]
+    named = {one.id: one for one in (letter(log, beginning) for beginning in ids)}
+    for one in named.values():
+        _demand_content(one)
+    chosen = list(named.values()) if ids else [one for one in letters(log) if one.topic]
     now = clock.now()
     outputs: list[Output] = []
-    for letter in chosen:
-        outputs.append(Output(letter.topic, letter.key, letter.value.encode()))
-        outputs.append(output("dead", letter.id, msgspec.structs.replace(letter, replayed_at=now)))
+    for one in chosen:
+        outputs.append(Output(one.topic, one.key, one.value.encode()))
+        outputs.append(output("dead", one.id, msgspec.structs.replace(one, replayed_at=now)))
     log.publish(outputs, now)
     return len(chosen)
+
+
+def _demand_content(letter: Dead) -> None:
+    """Raises Refused for a letter that cannot be put back."""
+    if letter.replayed_at is not None:
+        raise Refused(Said("error.dead.replayed", id=letter.id, at=local(letter.replayed_at)))
+    if letter.reason == "notify.refused":  # the alert itself is in the log, and tells more than the message did
+        raise Refused(Said("error.dead.message", id=letter.id, origin=letter.origin, error=letter.error))
+    if not letter.topic:
+        raise Refused(Said("error.dead.not_kept", id=letter.id, origin=letter.origin))

@@ -43,8 +43,24 @@ def test_a_letter_is_put_back_once(with_letters: Log) -> None:
     assert replay(with_letters, ManualClock(NOW), []) == 0
 
 
+def test_a_letter_is_put_back_by_the_beginning_of_its_id(with_letters: Log) -> None:
+    assert replay(with_letters, ManualClock(NOW), ["a", "a1"]) == 1
+    with pytest.raises(Refused, match="replayed already") as caught:
+        replay(with_letters, ManualClock(NOW), ["a"])
+    assert "已在" in str(in_language(caught.value, "zh"))
+
+
+def test_a_message_that_was_refused_says_where_its_alert_is_and_how_the_channel_is_told(with_letters: Log) -> None:
+    refused = replace(LOST, id="d4", stage="notify.desk", reason="notify.refused", origin="alert a7, opened")
+    with_letters.publish([output("dead", "d4", refused)], NOW)
+    with pytest.raises(Refused, match=r"refused \(alert a7, opened\).*tingchao alerts show") as caught:
+        replay(with_letters, ManualClock(NOW), ["d4"])
+    assert "拒收" in str(in_language(caught.value, "zh"))
+    assert [one.id for one in letters(with_letters)] == ["a1", "b2", "d4"]
+
+
 @pytest.mark.parametrize(
-    ("wanted", "told", "chinese"), [("b2", "content was not kept", "没有保留"), ("zz", "not there", "不存在")]
+    ("wanted", "told", "chinese"), [("b2", "content was not kept", "没有保留"), ("zz", "no dead letter", "没有编号")]
 )
 def test_what_cannot_be_put_back_says_why(with_letters: Log, wanted: str, told: str, chinese: str) -> None:
     with pytest.raises(Refused, match=told) as caught:

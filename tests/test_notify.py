@@ -292,6 +292,16 @@ def test_refusal_is_set_aside_and_stops_nobody_else(house: House, desk: Desk) ->
     assert len(desk.seen) == 2
 
 
+def test_a_channel_that_took_nothing_is_told_with_the_next_change(house: House, desk: Desk) -> None:
+    desk.answer = lambda: Response("bad", 400)
+    house.publish(alert())
+    house.run()
+    desk.answer = lambda: Response("thanks", 200)
+    house.publish(alert(2, state="acknowledged"))
+    house.run()
+    assert desk.events() == ["opened", "opened"]
+
+
 @pytest.mark.parametrize("status", [413, 415, 422])
 def test_what_is_wrong_with_the_message_itself_is_set_aside(house: House, desk: Desk, status: int) -> None:
     desk.answer = lambda: Response("bad", status)
