@@ -37,7 +37,7 @@ from tingchao.pipeline.clock import Clock, SystemClock, millis
 from tingchao.pipeline.errors import Poison, Retry
 from tingchao.pipeline.flow import channel_group
 from tingchao.pipeline.log import Output, output
-from tingchao.pipeline.metrics import delayed
+from tingchao.pipeline.metrics import DEAD, FAILED, WAITING, delayed
 from tingchao.pipeline.records import Alert, Dead
 from tingchao.pipeline.stage import Input, Memory, Plan, Result
 
@@ -118,6 +118,7 @@ class Notify:
         self._last: _Try | None = None
         self._name, self._channel, self._clock = name, channel, clock
         self._outbox = Outbox(memory)
+        WAITING.labels(channel.name).set(len(self._outbox))
         # The time before which the log is history for this channel.
         self._oldest = None if past is None else self._outbox.began(clock.now()) - past
 
@@ -148,7 +149,9 @@ class Notify:
             elif waiting is not None:
                 self._outbox.put(waiting.saying(alert))
             self._outbox.prune(given.at)
-        return Result(self._send_one(now, fresh), outcomes)
+        outputs = self._send_one(now, fresh)
+        WAITING.labels(self._channel.name).set(len(self._outbox))
+        return Result(outputs, outcomes)
 
     def _decide(self, alert: Alert, at: datetime, fresh: Mapping[str, _Fresh]) -> tuple[Why, Kind | None]:
         """Why, and what to tell; None: nothing new."""
@@ -253,6 +256,7 @@ class Notify:
             logger.warning(
                 "notify.retry", channel=self._channel.name, id=together[0].message.id, error=error, after=wait
             )
+        FAILED.labels(self._channel.name).inc()
         self._outbox.feel(
             failed=self._outbox.health.failed + 1, error=error, paused_until=millis(now + timedelta(seconds=after))
         )
@@ -266,6 +270,7 @@ class Notify:
             reason=reason,
             error=error,
         )
+        DEAD.labels(self._name, reason).inc()
         self._outbox.feel(refused=self._outbox.health.refused + refused, error=error)
         identity = hashlib.blake2b(f"{self._name} {message.id}".encode(), digest_size=8).hexdigest()
         dead = Dead(

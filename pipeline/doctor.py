@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -35,8 +35,14 @@ class Finding(NamedTuple):
     well: bool = True
 
 
-def examine(config: Path | None, db: Path) -> Iterator[Finding]:
-    """Look at machine, configuration, models, log and store; a database file is made if it is not there."""
+Look = Callable[[Settings, Log], Iterator[Finding]]
+
+
+def examine(config: Path | None, db: Path, channels: Look) -> Iterator[Finding]:
+    """Look at machine, configuration, models, log and store; a database file is made if it is not there.
+
+    `channels` looks at what waits to be told: this package knows nothing of alerts.
+    """
     version = ".".join(map(str, sys.version_info[:3]))
     yield Finding("python", version, well=sys.version_info >= (3, 11))
     yield _sqlite()
@@ -49,7 +55,7 @@ def examine(config: Path | None, db: Path) -> Iterator[Finding]:
         return  # where log and store are is not known
     yield Finding("config", f"{len(settings.sources)} + {len(settings.topics)} + {len(settings.rules)}")
     yield _models(settings, db)
-    yield from _log(settings, db)
+    yield from _log(settings, db, channels)
     yield _store(settings, db)
 
 
@@ -68,7 +74,7 @@ def _models(settings: Settings, db: Path) -> Finding:
     return Finding("models", scorer.version)
 
 
-def _log(settings: Settings, db: Path) -> Iterator[Finding]:
+def _log(settings: Settings, db: Path, channels: Look) -> Iterator[Finding]:
     try:
         with closing(open_log(settings, db)) as log:
             log.states("score")  # says also which topics are missing
@@ -78,6 +84,7 @@ def _log(settings: Settings, db: Path) -> Iterator[Finding]:
                 yield Finding("roles", ", ".join(name for name in ROLES if Role(db, name).held()) or "-")
             yield from _work(log)
             yield from _sources(log)
+            yield from channels(settings, log)
     except TingchaoError as err:
         yield Finding("log", str(err), well=False)
 

@@ -20,6 +20,8 @@ BATCH = Histogram("tingchao_batch_seconds", "Time from reading a batch to its co
 LAG = Gauge("tingchao_lag_records", "Records that wait for a stage", ["stage", "topic"])
 ABORTS = Counter("tingchao_transaction_aborts", "Transactions of the log that were aborted or are in doubt", ["writer"])
 REJECTIONS = Counter("tingchao_bulk_rejections", "Documents that the store did not take, by reason", ["reason"])
+WAITING = Gauge("tingchao_channel_waiting", "Messages that wait until a channel takes them", ["channel"])
+FAILED = Counter("tingchao_channel_failures", "Tries to send that failed, by channel", ["channel"])
 DELAY = Histogram(
     "tingchao_delay_seconds", "Delay of a post: since when, until when", ["since", "until"], buckets=_DELAYS
 )

@@ -7,13 +7,20 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from incident import wait_for
 
-from tingchao.pipeline.records import Scored
+from tingchao.alerts import notify
+from tingchao.config.settings import load
+from tingchao.pipeline.clock import ManualClock
+from tingchao.pipeline.log import output
+from tingchao.pipeline.records import Alert, Reason, Scored
+from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.sqlite_store import SqliteStore
+from tingchao.pipeline.stage import Runner
 
 
 def doctor(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
@@ -46,6 +53,33 @@ def test_one_file_is_looked_at_and_its_posts_are_counted(tmp_path: Path, make_sc
     assert done.returncode == 0, done.stdout
     for line in (f"✓ log: {tmp_path}/t.db", "✓ indexed posts: 2", "✓ waiting: score 0, index 0", "✓ dead letters: 0"):
         assert line in done.stdout
+
+
+def test_a_channel_that_fails_is_named_with_what_waits(tmp_path: Path) -> None:
+    made = config(
+        tmp_path,
+        '[[notify]]\nkind = "webhook"\nname = "desk"\nurl = "http://127.0.0.1:1/"\n'
+        '[[notify]]\nkind = "terminal"\nname = "screen"\n',
+    )
+    log, clock = SqliteLog(tmp_path / "t.db"), ManualClock(datetime(2026, 3, 1, 4, 0, tzinfo=UTC))
+    reason = Reason(rule="r", kind="count", start=clock.now(), end=clock.now(), observed=9.0)
+    log.publish([output("alerts", "a1", an_alert(clock.now(), reason))], clock.now())
+    for plan in notify.plans(load(made), lambda _: None, clock):
+        runner = Runner(plan, log, clock)
+        while runner.step():
+            pass
+    log.close()
+    done = doctor(tmp_path, "doctor", "--config", str(made))
+    assert done.returncode == 1
+    error = "tingchao.toml, notify 'desk' (http://127.0.0.1:1): ConnectError, Connection refused"
+    assert f"✗ channels: desk: 1 waiting; last error: {error}; next try: 2026-03-01 12:00" in done.stdout
+    assert "✓ channels: screen: 0 waiting\n" in done.stdout
+
+
+def an_alert(at: datetime, reason: Reason) -> Alert:
+    times = {"since": at, "until": at, "opened_at": at, "updated_at": at}
+    facts = {"number": 1, "topic": "metro", "title": "地铁", "state": "open", "level": 2, "sure": 0.9}
+    return Alert(id="a1", reasons=(reason,), posts=9, voices=9, **facts, **times)
 
 
 def test_a_wrong_configuration_is_told_with_its_file(tmp_path: Path) -> None:

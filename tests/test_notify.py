@@ -21,6 +21,7 @@ import msgspec
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import Envelope
+from prometheus_client import REGISTRY
 from pytest_httpserver import HTTPServer
 from structlog.testing import capture_logs
 from werkzeug import Request, Response
@@ -330,6 +331,24 @@ def test_what_may_work_later_waits(house: House, desk: Desk, status: int) -> Non
     house.publish(alert())
     house.run()
     assert (house.outbox().waiting, house.dead()) == (1, [])
+
+
+def measured(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def test_what_waits_and_what_failed_is_measured(tmp_path: Path, desk: Desk) -> None:
+    house = House(tmp_path / "t.db", {"kind": "webhook", "name": "measured", "url": desk.url})
+    desk.answer = lambda: Response("no", 503)
+    house.publish(alert())
+    house.run()
+    house.wait(5)
+    assert measured("tingchao_channel_waiting", channel="measured") == 1
+    assert measured("tingchao_channel_failures_total", channel="measured") == 2
+    desk.answer = lambda: Response("bad", 400)
+    house.wait(10)
+    assert measured("tingchao_channel_waiting", channel="measured") == 0
+    assert measured("tingchao_dead_total", stage="notify.measured", reason="notify.refused") == 1
 
 
 def test_newer_news_replaces_what_waits(house: House, desk: Desk) -> None:
