@@ -33,10 +33,11 @@ class AlertmanagerChannel(WebhookChannel):
             timeout=settings.timeout,
         )
         super().__init__(webhook, language, clock)
+        self.whole = True  # a group's status is of all its alerts
         self._external_url, self._groups = settings.external_url, groups
 
     def _content(self, message: Message) -> dict[str, Any]:
-        every = [message.alert, *(one.alert for one in message.others)]
+        every = [message.alert, *(one.alert for one in message.others), *message.beside]
         alerts = [self._alert(alert) for alert in every]
         delivery = next((one for one in message.alert.deliveries or () if one.receiver == self.name), None)
         return {

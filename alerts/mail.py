@@ -28,7 +28,7 @@ class MailChannel:
 
     def __init__(self, settings: Mail, language: str, clock: Clock) -> None:
         self.name, self.min_level = settings.name, settings.min_level
-        self.together, self.flood = 50, 0
+        self.together, self.flood, self.whole = 50, 0, False
         self._settings, self._language, self._clock = settings, language, clock
 
     def send(self, message: Message) -> Report:

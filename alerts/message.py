@@ -28,6 +28,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     alert: Alert
     to: tuple[int, ...] = ()  # positions of the recipients that still lack it; empty: all
     others: tuple[Message, ...] = ()  # of the same group, to be told in the same breath
+    beside: tuple[Alert, ...] = ()  # of the same group, told before, that go on; for channels that tell of whole groups
 
 
 class Report(NamedTuple):
@@ -49,6 +50,7 @@ class Channel(Protocol):
     min_level: int
     together: int  # alerts in one message, at most
     flood: int  # messages that wait, from which on several become one whatever their groups; 0: never
+    whole: bool  # whether each message on a group carries all of its alerts that go on
 
     def send(self, message: Message) -> Report:
         """Send once; returns when the other side has taken it.

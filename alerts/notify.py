@@ -148,6 +148,7 @@ class Notify:
                 self._outbox.put(Waiting(message, alert.number, millis(now)))
             elif waiting is not None:
                 self._outbox.put(waiting.saying(alert))
+            self._follow(alert)
             self._outbox.prune(given.at)
         outputs = self._send_one(now, fresh)
         WAITING.labels(self._channel.name).set(len(self._outbox))
@@ -174,7 +175,7 @@ class Notify:
         if known is not None:
             return self._delivered(together, known)
         try:
-            report = self._channel.send(message)
+            report = self._channel.send(self._with_group(message))
         except Exception as err:  # noqa: BLE001 a mistake in one channel must not lose a message
             return self._failed(together, err)
         while len(self._uncommitted) >= _DELIVERED:
@@ -202,6 +203,26 @@ class Notify:
         ]
         return sorted(same, key=lambda one: _place(one.message.alert))[: self._channel.together]
 
+    def _with_group(self, message: Message) -> Message:
+        """The message with the others of its group that go on, where the channel tells of whole groups."""
+        own = delivery_to(self._channel.name, message.alert)
+        if not self._channel.whole or not own.group:
+            return message
+        told = {message.alert.id, *(one.alert.id for one in message.others)}
+        beside = [
+            alert
+            for alert in self._outbox.going_on()
+            if alert.id not in told
+            and (given := delivery_to(self._channel.name, alert)).group == own.group
+            and given.route == own.route
+        ]
+        return msgspec.structs.replace(message, beside=tuple(sorted(beside, key=_place)))
+
+    def _follow(self, alert: Alert) -> None:
+        """Remember how the alert is now, for what its group is told of others."""
+        if self._channel.whole and delivery_to(self._channel.name, alert).group:
+            self._outbox.follow(alert)
+
     def _next(self, now: int, fresh: Mapping[str, _Fresh]) -> Waiting | None:
         """Of what is due, first what was tried least (one that always fails holds up nobody), then the gravest."""
         due = (one for one in self._outbox.due(now) if self._may_go(one, fresh))
@@ -226,6 +247,7 @@ class Notify:
             self._outbox.drop(alert.id)
             number = delivery_to(self._channel.name, alert).round
             self._outbox.tell(alert.id, Told(alert.level, one.message.event, millis(alert.updated_at), number))
+            self._follow(alert)
         self._outbox.feel(sent=self._outbox.health.sent + 1, error=report.why, paused_until=0)
         return outputs
 

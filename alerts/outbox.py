@@ -13,7 +13,7 @@ import msgspec
 
 from tingchao.alerts.message import Kind, Message
 from tingchao.pipeline.clock import from_millis, millis
-from tingchao.pipeline.records import Alert
+from tingchao.pipeline.records import ACTIVE, Alert
 from tingchao.pipeline.stage import Memory
 
 # What was told is forgotten of an ended alert (decide forgets it after the same time) and of one that no longer moves.
@@ -32,6 +32,7 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     event: Kind
     at: int  # milliseconds
     round: int = 0  # of repetitions
+    alert: Alert | None = None  # as it is now; kept while it is active and goes with a group to be told as a whole
 
     @property
     def active(self) -> bool:
@@ -117,6 +118,17 @@ class Outbox:
         """Remember what the channel was told."""
         self._told[alert] = told
         self._memory[_TOLD + alert] = msgspec.json.encode(told)
+
+    def follow(self, alert: Alert) -> None:
+        """Remember how an alert that the channel takes for active is now."""
+        told = self._told.get(alert.id)
+        if told is not None and told.active:
+            self.tell(alert.id, msgspec.structs.replace(told, alert=fitting(alert)))
+
+    def going_on(self) -> Iterator[Alert]:
+        """The alerts that the channel was told of and that are followed, as far as they have not ended."""
+        followed = (told.alert for told in self._told.values() if told.active and told.alert is not None)
+        return (alert for alert in followed if alert.state in ACTIVE)
 
     def feel(self, **changes: int | str) -> None:
         """Change fields of `health`."""

@@ -68,6 +68,7 @@ class RobotChannel:
     """One robot."""
 
     flood = 5  # messages that wait, from which on they are joined into digests
+    whole = False
 
     def __init__(self, settings: Robot, language: str, clock: Clock) -> None:
         self.name, self.min_level = settings.name, settings.min_level

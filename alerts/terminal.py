@@ -23,7 +23,7 @@ class TerminalChannel:
 
     def __init__(self, settings: Terminal, language: str, say: Callable[[str], None], *, colour: bool) -> None:
         self.name, self.min_level = settings.name, settings.min_level
-        self.together, self.flood = 50, 0
+        self.together, self.flood, self.whole = 50, 0, False
         self._settings, self._language, self._say, self._colour = settings, language, say, colour
 
     def send(self, message: Message) -> Report:

@@ -36,7 +36,7 @@ class WebhookChannel:
 
     def __init__(self, settings: Webhook, language: str, clock: Clock) -> None:
         self.name, self.min_level = settings.name, settings.min_level
-        self.together, self.flood = 50, 0
+        self.together, self.flood, self.whole = 50, 0, False
         self._settings, self._language, self._clock = settings, language, clock
         # httpx writes each URL with its query to its log, httpcore the headers of each answer.
         logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -33,7 +33,7 @@ SHIFTS = BudgetSettings()
 class Channel:
     """Remembers the topics of each message."""
 
-    name, min_level, together, flood = "desk", 1, 50, 0
+    name, min_level, together, flood, whole = "desk", 1, 50, 0, False
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, ...]] = []

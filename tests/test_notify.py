@@ -260,7 +260,7 @@ def test_retry_after_is_honoured_for_the_whole_channel(house: House, desk: Desk,
 
 def test_a_channel_that_is_down_for_weeks_loses_nothing() -> None:
     class Down:
-        name, min_level, together, flood = "desk", 1, 1, 0
+        name, min_level, together, flood, whole = "desk", 1, 1, 0, False
         tries = 0
 
         def send(self, _: Message) -> Report:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
@@ -391,6 +392,36 @@ def test_a_group_goes_to_alertmanager_s_webhook_as_one(
     assert "topic" not in body["commonLabels"]
     assert body["commonLabels"]["level"] == "2"
     assert body["groupLabels"] == {"level": "2", "signal": "safety"}
+
+
+def test_a_group_is_firing_to_alertmanager_s_webhook_while_one_of_its_alerts_is(
+    tmp_path: Path, clock: ManualClock, httpserver: HTTPServer
+) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def take(request: Request) -> Response:
+        seen.append(request.get_json())
+        return Response("", 200)
+
+    def said() -> tuple[str, list[tuple[str, str]]]:
+        return seen[-1]["status"], [(one["fingerprint"], one["status"]) for one in seen[-1]["alerts"]]
+
+    httpserver.expect_request("/am", method="POST").respond_with_handler(take)
+    block = {"kind": "alertmanager", "url": httpserver.url_for("/am")}
+    house = House(tmp_path, clock, block, ["level"])
+    free = Delivery(receiver="group", route="route", group="g")
+    elsewhere = alert("e", deliveries=(replace(free, group="h"),))
+    house.publish(alert("a", deliveries=(free,)), alert("b", deliveries=(free,)), elsewhere).run()
+    house.publish(alert("a", number=2, posts=99, deliveries=(replace(free, why="silenced"),))).run()
+    house = House(tmp_path, clock, block, ["level"])  # what is known of the group outlives a restart
+    house.publish(alert("b", number=2, state="resolved", deliveries=(free,))).run()
+    assert said() == ("firing", [("b", "resolved"), ("a", "firing")])
+    assert "99" in seen[-1]["alerts"][1]["annotations"]["description"]
+    house.publish(alert("c", deliveries=(free,))).run()
+    assert said() == ("firing", [("c", "firing"), ("a", "firing")])
+    ended = [alert(name, number=3, state="resolved", deliveries=(free,)) for name in ("a", "c")]
+    house.publish(*ended).run()
+    assert said() == ("resolved", [("a", "resolved"), ("c", "resolved")])
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,7 @@ class Outside:
 
     def __init__(self, name: str) -> None:
         self.name, self.min_level, self.together, self.flood, self.now = name, 1, 50, 0, T0
+        self.whole = False
         self.seen: list[tuple[str, tuple[str, ...], datetime]] = []
         self.texts: list[str] = []
 
