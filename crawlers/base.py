@@ -67,7 +67,10 @@ class SourceSpider(Spider):
         return spider
 
     def read(self, answer: Answer) -> Iterable[Raw | Found]:
-        """What the source's page holds. Raises Poison, its reason an outcome, when it is not what it should be."""
+        """What the source's page holds; nothing, where it is whole and lists nothing.
+
+        Raises Poison, its reason an outcome, when it is not what it should be.
+        """
         raise NotImplementedError
 
     @property
@@ -117,8 +120,6 @@ class SourceSpider(Spider):
     def _take(self, found: list[Found], answer: Answer) -> Iterator[Any]:
         """Publish what is new or changed, and ask for the pages that are to be followed."""
         visit = self.visit
-        if not found:
-            visit.end(Trouble("empty"))
         fresh: list[tuple[str, Found]] = []
         follow: dict[str, Found] = {}
         for item in found:

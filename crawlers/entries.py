@@ -8,6 +8,7 @@ import re
 from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import urljoin
+from xml.sax import SAXException
 
 import feedparser
 import msgspec
@@ -71,7 +72,8 @@ def read_feed(body: bytes, url: str, content_type: str, fetched_at: datetime, en
     """The entries of a feed, newest or oldest first as it lists them.
 
     `encoding` (of sources.toml) takes the place of the charset that `content_type` declares; the bytes count more than
-    either. Raises Poison("not_a_feed") when it is none; a feed with mistakes is read as far as it goes.
+    either. Raises Poison("not_a_feed") when it is none; a feed with mistakes is read as far as it goes, and is "empty"
+    when that is not as far as its first entry. A whole feed without entries is one with nothing new.
     """
     text, charset = decode(body, f"charset={encoding}" if encoding else content_type)
     data = _json_object(text)
@@ -87,6 +89,8 @@ def read_feed(body: bytes, url: str, content_type: str, fetched_at: datetime, en
     parsed = _parse(text, url, content_type)
     if not parsed.get("version") and not parsed.entries:
         raise Poison("not_a_feed", _what(text, head, content_type))
+    if not parsed.entries and isinstance(parsed.get("bozo_exception"), SAXException):
+        raise Poison("empty", "a feed that breaks off or has mistakes, without entries")
     listed = parsed.entries[:MOST_ENTRIES]
     chinese = 2 * sum(map(_is_chinese, listed)) >= len(listed)
     return Feed([_xml_entry(entry, url, fetched_at, chinese=chinese) for entry in listed], charset)

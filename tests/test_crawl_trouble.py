@@ -87,7 +87,7 @@ BAD = {
     "picture": (Page(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, kind="image/png"), "not_a_feed", "image/png"),
     "entity bomb": (Page(ENTITIES), "not_a_feed", "实体"),
     "one long entity": (Page(ENTITY), "not_a_feed", "实体"),
-    "no entries": (Page(rss()), "empty", "没有"),
+    "no entries, and cut": (Page(rss().removesuffix("</channel></rss>")), "empty", "没有"),
     "404": (Page("nothing here", 404), "status", "404"),
     "429": (Page("slow down", 429, headers={"Retry-After": "3600"}), "status", "429"),
     "500": (Page("broken", 500), "status", "500"),
@@ -128,6 +128,24 @@ def test_a_bad_feed_is_one_clear_record_and_the_rest_unharmed(desk: Any, site: A
     assert [fetch.source for fetch in desk.fetches()].count("bad") == 1
     assert len(desk.posts()) == 1 or waiting
     assert desk.dead() == []
+
+
+EMPTY = {
+    "RSS": Page(rss(), kind="text/xml"),
+    "RSS as HTML": Page(rss()),
+    "Atom": Page("<feed xmlns='http://www.w3.org/2005/Atom'><title>海城</title></feed>", kind="application/atom+xml"),
+    "JSON Feed": Page('{"version": "https://jsonfeed.org/version/1.1", "items": []}', kind="application/feed+json"),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_a_whole_feed_without_entries_has_nothing_new(desk: Any, site: Any, name: str):
+    site["/feed"] = EMPTY[name]
+    desk.source("water", "feed", "/feed")
+
+    fetch = desk.visit()["water"]
+
+    assert (fetch.outcome, fetch.items) == ("ok", 0)
 
 
 def test_who_waits_at_the_gate_is_not_sent_after_a_429(desk: Any, site: Any):

@@ -199,6 +199,12 @@ def test_far_fewer_posts_than_usual_are_told_although_every_visit_goes_well(watc
     assert "平时约" in card.headline(watching.alerts()[0], "zh")
 
 
+def test_a_feed_that_is_empty_for_long_is_told_where_it_never_was(watching: Watching) -> None:
+    watching.pass_time(5 * DAY, items=12, step=HOUR)
+    watching.pass_time(8 * HOUR, items=0, step=HOUR)
+    assert set(watching.kinds()) == {"source_quiet"}
+
+
 def test_a_quiet_night_is_usual_where_every_night_is_quiet(watching: Watching) -> None:
     for _ in range(8):
         for _ in range(24):
