@@ -16,7 +16,7 @@ import msgspec
 from tingchao.alerts.absence import silent_sources
 from tingchao.alerts.precedents import Precedent
 from tingchao.alerts.representatives import representatives
-from tingchao.alerts.sources import about_sources
+from tingchao.alerts.sources import FAILING, about_sources
 from tingchao.alerts.windows import OTHERS, SURE
 from tingchao.config.language import catalogue, text
 from tingchao.config.signals import head_name
@@ -67,7 +67,7 @@ def card(alert: Alert, language: str, before: Sequence[Precedent] = ()) -> Card:
         {
             "why": _why(alert, language),
             "precedents": iter(past),
-            "unknown": iter((text("alert.unknown.source", language),)),
+            "unknown": _unread(alert, language),
             "held": _held(alert, language),
         }
         if about_sources(alert)
@@ -186,6 +186,12 @@ def _facts(reason: Reason, seen: datetime, language: str) -> dict[str, object]:
         "rule": reason.rule,
         "detail": _detail(reason.detail, language),
     }
+
+
+def _unread(alert: Alert, language: str) -> Iterator[str]:
+    """What does not follow, where the source cannot be read; a new charset says nothing of that."""
+    if any(reason.kind in FAILING for reason in alert.reasons):
+        yield text("alert.unknown.source", language)
 
 
 def _detail(detail: str, language: str) -> str:

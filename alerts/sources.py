@@ -27,6 +27,7 @@ from tingchao.pipeline.records import FINE, TICK_KEY, Alert, Candidate, Fetch, R
 from tingchao.pipeline.stage import Input, Memory, Plan, Result, Stage
 
 TICK = timedelta(minutes=1)
+FAILING = frozenset({"source_failing", "source_unvisited", "sources_failing"})  # kinds: what cannot be read
 
 _TRIES = 3  # visits in a row that failed; one or two are the web as it is
 _PATIENCE = timedelta(minutes=30)  # and at least so long, for sources that are visited every minute
@@ -233,12 +234,23 @@ _HEALTH = msgspec.json.Decoder(Health)
 
 def _changes(fetch: Fetch, health: Health) -> Iterator[Candidate]:
     """What is worth a look although the visit went well."""
-    for what, before, after in (("charset", health.charset, fetch.charset), ("robots", health.robots, fetch.robots)):
-        if before and after and before != after:
+    said = (
+        ("charset", health.charset, fetch.charset),
+        ("robots", _without_answer(health.robots), _without_answer(fetch.robots)),
+    )
+    for what, before, after in said:
+        # What may be read as it likes to be is no trouble: a robots.txt that is gone, a delay that is over.
+        if before and after and after not in {before, "allowed"}:
             kind = f"source_{what}"
             start = health.good or fetch.at
             reason = Reason(rule=kind, kind=kind, start=start, end=fetch.at, observed=1.0, detail=f"{before} → {after}")
             yield _candidate(ONE_SOURCE + fetch.source, reason, 1.0)
+
+
+def _without_answer(robots: str) -> str:
+    """What robots.txt says of the page, without how it came to say so: `allowed: robots.txt 404` is `allowed`."""
+    decision, _, answer = robots.partition(": ")
+    return decision + "".join(answer.partition(", ")[1:])
 
 
 def _count(health: Health, at: datetime, items: int) -> None:

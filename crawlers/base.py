@@ -222,7 +222,6 @@ class SourceSpider(Spider):
             return listed, Trouble("gone")
         frame = self.visit.office.frame(answer.url)
         article = read_article(answer.body, answer.url, answer.fetched_at, self.content_type(answer), frame)
-        self.visit.charset = self.visit.charset or article.charset
         wall = is_login_wall(answer.body, answer.content_type) if len(article.text) < WALL_BELOW else None
         if wall:
             return listed, Trouble("login", detail=wall)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from tingchao.config.language import Said
 from tingchao.config.sources import Source
 from tingchao.crawlers.base import Found
+from tingchao.crawlers.charset import decode
 from tingchao.crawlers.entries import looks_like_feed
 from tingchao.crawlers.feed import FeedSpider
 from tingchao.crawlers.visit import Answer
@@ -29,6 +30,7 @@ class PageSpider(FeedSpider):
         if looks_like_feed(answer.body):
             yield from super().read(answer)
             return
+        self.visit.charset = decode(answer.body, self.content_type(answer))[1]
         raw, trouble = self.article(answer, self.raw(answer, url=answer.asked, text=""))
         if trouble is not None:
             if trouble.outcome != "title_only":

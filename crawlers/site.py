@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from tldextract import TLDExtract
 
 from tingchao.crawlers.base import Found, SourceSpider
+from tingchao.crawlers.charset import decode
 from tingchao.crawlers.links import Link, all_links, list_links
 from tingchao.crawlers.visit import Answer
 from tingchao.pipeline.errors import Poison
@@ -24,6 +25,7 @@ class SiteSpider(SourceSpider):
 
     def read(self, answer: Answer) -> Iterator[Found]:
         links = self._links(answer)
+        self.visit.charset = decode(answer.body, self.content_type(answer))[1]
         if not links:
             raise Poison("no_list", "no links to articles")
         for link in links:

@@ -298,6 +298,16 @@ def test_a_page_in_gbk_and_a_day_without_a_time(desk: Any, site: Any):
     assert (today.published_at, today.flags) == (NOON, ("no_time",))
 
 
+def test_the_charset_of_a_source_is_that_of_its_list_not_of_an_article(desk: Any, site: Any):
+    site["/list"] = listing(("/old", "海城地铁二号线突发故障停运"), ("/new", "海城自来水公司发布停水通知"))
+    site["/new"] = article("海城自来水公司发布停水通知", STORY)
+    site["/old"] = Page(site.pages["/new"].body.decode().replace("utf-8", "gbk").encode("gbk"), kind="text/html")
+    desk.source("news", "site", "/list")
+
+    assert desk.visit()["news"].charset == "utf-8"
+    assert len(desk.posts()) == 2
+
+
 def test_one_page_is_read_on_an_empty_database_every_time_it_is_asked_for(desk: Any, site: Any):
     site["/a"] = Page(article("海城地铁二号线故障", STORY), etag='"x"')
     site["/feed"] = RSS

@@ -8,7 +8,7 @@ from itertools import groupby
 import pytest
 
 from tingchao.alerts import card, decide, sources
-from tingchao.config.language import LANGUAGES
+from tingchao.config.language import LANGUAGES, text
 from tingchao.config.matchers import ALL_SOURCES, ONE_SOURCE
 from tingchao.config.settings import MainFile, Settings
 from tingchao.config.sources import Source
@@ -112,6 +112,7 @@ def test_a_source_that_keeps_failing_is_told_again_every_hour_until_it_works(wat
     for language in LANGUAGES:
         words = card.as_text(alert, language)
         assert {"zh": "需要登录", "en": "log-in"}[language] in words
+        assert text("alert.unknown.source", language) in words
 
 
 def test_its_alert_stays_one_where_others_end_sooner(log: Log, clock: ManualClock) -> None:
@@ -179,11 +180,21 @@ def test_a_source_that_was_never_visited_says_nothing(watching: Watching) -> Non
 
 
 def test_a_changed_charset_or_robots_rule_is_told_once(watching: Watching) -> None:
-    watching.pass_time(HOUR, charset="utf-8", robots="allowed")
-    watching.pass_time(HOUR, charset="gb18030", robots="allowed")
-    watching.pass_time(HOUR, charset="gb18030", robots="unavailable 404")
+    allowed, slower = "allowed: robots.txt 200", "allowed: robots.txt 200, crawl-delay 10"
+    watching.pass_time(HOUR, charset="utf-8", robots=allowed)
+    watching.pass_time(HOUR, charset="gb18030", robots=allowed)
+    watching.pass_time(HOUR, charset="gb18030", robots=slower)
     assert watching.kinds() == ["source_charset", "source_robots"]
-    assert watching.told()[0].reason.detail == "utf-8 → gb18030"
+    assert [one.reason.detail for one in watching.told()] == ["utf-8 → gb18030", "allowed → allowed, crawl-delay 10"]
+    (alert,) = watching.alerts()
+    for language in LANGUAGES:
+        assert text("alert.unknown.source", language) not in card.as_text(alert, language), "it can be read"
+
+
+def test_a_robots_txt_that_comes_or_goes_and_allows_all_we_read_is_nothing(watching: Watching) -> None:
+    for answer in ("200", "404", "200, crawl-delay 5", "404", "200"):
+        watching.pass_time(HOUR, robots=f"allowed: robots.txt {answer}")
+    assert [one.reason.detail for one in watching.told()] == ["allowed → allowed, crawl-delay 5"]
 
 
 def test_far_fewer_posts_than_usual_are_told_although_every_visit_goes_well(watching: Watching) -> None:
