@@ -4,7 +4,7 @@ What belongs together is one alert: candidates of one topic whose windows lie wi
 those of other topics that are about the same event. Another story of the topic (stories.py) that began after the alert
 was opened is another alert.
 An alert that ended by itself is opened again by such a candidate, of whichever topic; one that staff ended swallows it
-for a while, unless it is about another event that began later.
+for a while, unless it is about another event that began later. A candidate that is `over` ends what goes on of a topic.
 Whom an alert may be told is said in its deliveries (dispatch.py).
 State keys: `a/id`, one alert with what decide must know of it beside what everybody sees; `@ticked`, the last tick;
 those of silences.py and budget.py.
@@ -99,11 +99,13 @@ class Decide:
         self._dispatch = Dispatch(settings, self._silences, self._budget, [held.alert for held in self._all()])
 
     def process(self, inputs: Sequence[Input]) -> Result:
-        """Outcomes: opened, past, updated, raised, joined, swallowed, reopened; done, repeated, refused; tick."""
+        """Outcomes: opened, past, updated, raised, joined, swallowed, reopened, over; done, repeated, refused; tick."""
         outputs: list[Output] = []
         outcomes: list[str] = []
         for given in inputs:
             match given.record:
+                case Candidate(over=True) as candidate:
+                    outcome, alerts = "over", self._stamped(list(self._over(candidate, given.at)), given.at)
                 case Candidate() as candidate:
                     outcome, alerts = self._candidate(candidate, given.at)
                     alerts = self._stamped(alerts, given.at)
@@ -258,9 +260,18 @@ class Decide:
             if down:  # nobody listened, so that it was silent is not known
                 self._put(msgspec.structs.replace(held, heard=max(held.heard, at)))
             elif at - held.heard > self._quiet_of(held):
-                alert = changed(held.alert, at, "quiet", state="resolved")
-                self._put(msgspec.structs.replace(held, alert=alert, ended=held.heard))
-                yield alert
+                yield self._ended(held, at)
+
+    def _over(self, candidate: Candidate, at: datetime) -> Iterator[Alert]:
+        """What ends since its topic says so, as if it had been quiet for long enough."""
+        for held in list(self._held.get(candidate.topic, {}).values()):
+            if held.alert.state in ACTIVE:
+                yield self._ended(held, at)
+
+    def _ended(self, held: Held, at: datetime) -> Alert:
+        alert = changed(held.alert, at, "quiet", state="resolved")
+        self._put(msgspec.structs.replace(held, alert=alert, ended=held.heard))
+        return alert
 
     def _forget_old(self, at: datetime) -> None:
         """Once an hour, what ended long ago."""

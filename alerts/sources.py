@@ -4,12 +4,15 @@ What a sick source does not tell is not silence of the public. So these alerts c
 what they would falsify. No source is given up: it is visited at its interval whatever is said here.
 `watch` hears of the hours in which none was read, by a tick in each partition; its baselines leave them out (dark.py),
 and of the sources that are ill, whose share of each topic they leave out (coverage.py).
-State keys: the source's name; `@unread`, the hours that `watch` was last told of, and `@ill`, the sources.
+An alert begins after some failures in a row and ends after two good visits in a row, so that a source that fails every
+second time is one alert. While most fail, the alerts on single ones go on, and no others begin.
+State keys: the source's name; `@most`, the alert on most of them; `@unread`, the hours that `watch` was last told of,
+and `@ill`, the sources.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -33,7 +36,7 @@ _TRIES = 3  # visits in a row that failed; one or two are the web as it is
 _PATIENCE = timedelta(minutes=30)  # and at least so long, for sources that are visited every minute
 _MANY = 0.5  # share of the sources that fail at once, from which the trouble is ours: one alert
 _OFTEN = timedelta(minutes=30)  # a source that is visited at least so often has a visit in each hour
-_UNREAD, _ILL = "@unread", "@ill"
+_UNREAD, _ILL, _MOST = "@unread", "@ill", "@most"
 _TOLD = 72  # hours that `watch` is told of: more than it looks at again (dark.py)
 _LEAST = 3  # sources; of two, both may be ill by themselves
 _SLOTS = 24  # hours of the day, in Beijing: people post by day
@@ -54,11 +57,18 @@ class Health(msgspec.Struct):
     detail: str = ""  # of the last failure: outcome, or outcome:status
     charset: str = ""
     robots: str = ""
-    told: dict[str, datetime] = {}  # kind -> when a candidate was last written
+    told: dict[str, datetime] = {}  # kind -> when a candidate was last written; "failing" only until it is over
     began: datetime | None = None
     usual: list[float] = []  # posts in an hour, by hour of the day
     days: list[float] = []  # that each rests on
     hours: dict[int, int] = {}  # the last hours with a good visit -> posts in it
+
+
+class Most(msgspec.Struct):
+    """The alert on most of the sources, while there is one."""
+
+    told: datetime | None = None  # when a candidate was last written
+    names: tuple[str, ...] = ()  # each source that failed with the others, until it is well
 
 
 def plan(settings: Settings) -> Plan:
@@ -87,6 +97,7 @@ class Sources:
         self._memory = memory
         self._sources = {source.name: source for source in settings.sources if source.enabled}
         self._all = {name: _HEALTH.decode(value) for name, value in memory.items() if name[0] != "@"}
+        self._most = _MOST_OF_ALL.decode(shards.get(memory, _MOST)) if _MOST in memory else Most()
         self._partitions = settings.main.kafka.partitions if clustered(settings) else 1
 
     def process(self, inputs: Sequence[Input]) -> Result:
@@ -120,6 +131,8 @@ class Sources:
             self._keep(fetch.source)
             return "bad", []
         changes = list(_changes(fetch, health))
+        if not health.failures:
+            changes += self._well(fetch.source, fetch.at)
         health.good, health.bad, health.failures, health.detail = fetch.at, None, 0, ""
         health.charset, health.robots = fetch.charset or health.charset, fetch.robots or health.robots
         _count(health, fetch.at, fetch.items)
@@ -127,12 +140,16 @@ class Sources:
         return "good", changes
 
     def _tick(self, failing: Sequence[str], quiet: Mapping[str, Reason], now: datetime) -> Iterator[Candidate]:
-        known = [name for name in self._sources if name in self._all]
-        if len(failing) >= _LEAST and len(failing) >= _MANY * len(known):
-            yield from self._tell_all(failing, len(known), now)
-            return
+        if self._are_most(failing):
+            yield from self._tell_most(failing, now)
+        elif self._most.told is not None and not self._are_most(self._most.names):
+            self._keep_most(Most())
+            yield _over(ALL_SOURCES, "sources_failing", now)
         for name in failing:
-            yield from self._tell_failing(name, now)
+            if self._most.told is None or "failing" in self._all[name].told:
+                yield from self._tell_failing(name, now)
+        if self._most.told is not None:
+            return
         for name, found in quiet.items():
             if found.p is not None and self._due(name, "quiet", now):
                 yield _candidate(ONE_SOURCE + name, found, 1 - found.p)
@@ -176,6 +193,8 @@ class Sources:
         if health is None:
             return False
         patience = max(_PATIENCE, _TRIES * self._sources[name].every)
+        if health.failures and ("failing" in health.told or name in self._most.names):
+            return True  # not well yet
         if health.bad is not None and health.failures >= _TRIES and now - health.bad >= patience:
             return True
         last = max(filter(None, (health.good, health.bad, health.began)))
@@ -191,9 +210,29 @@ class Sources:
             )
             yield _candidate(ONE_SOURCE + name, reason, 1.0)
 
-    def _tell_all(self, failing: Sequence[str], known: int, now: datetime) -> Iterator[Candidate]:
-        due = [self._due(name, "failing", now) for name in failing]
-        if any(due):
+    def _well(self, name: str, now: datetime) -> Iterator[Candidate]:
+        """A second good visit in a row, or the first one in a long time: what failed is over."""
+        if name in self._most.names:
+            self._keep_most(Most(self._most.told, tuple(one for one in self._most.names if one != name)))
+        told = self._all[name].told
+        quiet = "quiet" in told and now - told["quiet"] < LASTS  # of which the same alert tells
+        if told.pop("failing", None) is not None and not quiet:
+            yield _over(ONE_SOURCE + name, "source_failing", now)
+
+    def _are_most(self, names: Collection[str]) -> bool:
+        known = self._known()
+        return len(known & set(names)) >= max(_LEAST, _MANY * len(known))
+
+    def _known(self) -> set[str]:
+        """Those that are configured and were visited."""
+        return self._sources.keys() & self._all.keys()
+
+    def _tell_most(self, failing: Sequence[str], now: datetime) -> Iterator[Candidate]:
+        due = self._most.told is None or now - self._most.told >= AGAIN
+        names = tuple(sorted({*self._most.names, *failing}))
+        if due or names != self._most.names:
+            self._keep_most(Most(now if due else self._most.told, names))
+        if due:
             start = min((self._all[name].bad or self._all[name].good or now) for name in failing)
             detail = self._all[failing[0]].detail
             reason = Reason(
@@ -202,7 +241,7 @@ class Sources:
                 start=start,
                 end=now,
                 observed=float(len(failing)),
-                expected=float(known),
+                expected=float(len(self._known())),
                 detail=detail,
             )
             yield msgspec.structs.replace(_candidate(ALL_SOURCES, reason, 1.0), level=2)
@@ -224,12 +263,16 @@ class Sources:
         self._keep(name)
         return True
 
+    def _keep_most(self, most: Most) -> None:
+        self._most = most
+        shards.put(self._memory, _MOST, _ENCODER.encode(most))
+
     def _keep(self, name: str) -> None:
         self._memory[name] = _ENCODER.encode(self._all[name])
 
 
 _ENCODER = msgspec.json.Encoder()
-_HEALTH = msgspec.json.Decoder(Health)
+_HEALTH, _MOST_OF_ALL = msgspec.json.Decoder(Health), msgspec.json.Decoder(Most)
 
 
 def _changes(fetch: Fetch, health: Health) -> Iterator[Candidate]:
@@ -310,6 +353,11 @@ def _hour(at: datetime) -> int:
 
 def _slot(hour: int) -> int:
     return datetime.fromtimestamp(hour * 3600, BEIJING).hour
+
+
+def _over(topic: str, kind: str, now: datetime) -> Candidate:
+    reason = Reason(rule=kind, kind=kind, start=now, end=now, observed=0.0)
+    return msgspec.structs.replace(_candidate(topic, reason, 1.0), over=True)
 
 
 def _candidate(topic: str, reason: Reason, sure: float) -> Candidate:

@@ -193,6 +193,7 @@ class Candidate(Record, frozen=True, kw_only=True, omit_defaults=True):
     event: Event | None = None  # what most of the window is about
     alone: bool = False  # it tells of this event only, another story than the first one; all numbers are of it
     quiet: float = 0.0  # seconds without news after which its alert ends; 0: as the settings say
+    over: bool = False  # it no longer holds, so that its alert need not wait for the quiet
 
 
 State = Literal["open", "acknowledged", "in_hand", "resolved", "false_alarm", "past"]

@@ -454,6 +454,21 @@ def test_silence_of_a_source_that_cannot_be_read_is_no_news() -> None:
     assert (room.why(topic="metro"), room.why(topic="water")) == ("inhibited", "")
 
 
+def test_a_silence_is_news_as_soon_as_its_source_can_be_read() -> None:
+    room = Room()
+    room.settings = replace(room.settings, routes=load().routes)
+    room.restart()
+    about_source(room, "@source/paper", "source_failing")
+    about_source(room, "metro", "absence", "paper")
+    reason = Reason(rule="source_failing", kind="source_failing", start=room.now, end=room.now, observed=0.0)
+    over = Candidate(topic="@source/paper", reason=reason, level=1, sure=0.9, posts=0, voices=0, over=True)
+    room.take(over).restart()
+    room.take(over).wait(MINUTE)
+    assert room.why(topic="metro") == ""
+    assert room.alerts["@source/paper"].state == "resolved"
+    assert [change.what for change in room.alerts["@source/paper"].history] == ["opened", "quiet"]
+
+
 def test_the_silence_of_two_sources_is_news_as_long_as_one_of_them_can_be_read() -> None:
     room = Room()
     room.settings = replace(room.settings, routes=load().routes)

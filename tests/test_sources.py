@@ -106,7 +106,7 @@ def test_a_source_that_keeps_failing_is_told_again_every_hour_until_it_works(wat
     assert {one.topic for one in watching.told()} == {ONE_SOURCE + "morning"}
     watching.fetch()
     watching.pass_time(3 * HOUR)
-    assert len(watching.told()) == 3
+    assert [one.over for one in watching.told()] == [False, False, False, True]
     (alert,) = watching.alerts()
     assert alert.title == "morning报"
     for language in LANGUAGES:
@@ -162,6 +162,96 @@ def test_most_sources_at_once_are_one_alert(log: Log, clock: ManualClock) -> Non
         for name in names[:4]:
             left.fetch("offline", name=name)
     assert left.told()[-1].reason.expected == 4, "what is no longer configured is not counted"
+
+
+class Four(Watching):
+    """Four sources, visited every ten minutes."""
+
+    def __init__(self, log: Log, clock: ManualClock) -> None:
+        super().__init__(log, clock, ("a", "b", "c", "d"))
+
+    def visits(self, length: timedelta, failing: str = "") -> None:
+        end = self.clock.now() + length
+        while self.clock.now() < end:
+            self.clock.move(10 * MINUTE)
+            for name in "abcd":
+                self.fetch("offline" if name in failing else "ok", name=name)
+            self.alerts()
+
+    def states(self) -> dict[str, str]:
+        return {one.topic: one.state for one in self.alerts()}
+
+
+def test_the_alert_on_a_source_stays_while_most_fail_and_it_does(log: Log, clock: ManualClock) -> None:
+    watching = Four(log, clock)
+    watching.visits(HOUR)
+    watching.visits(2 * HOUR, "a")
+    watching.visits(6 * HOUR, "abcd")
+    assert watching.states() == {ONE_SOURCE + "a": "open", ALL_SOURCES: "open"}
+    watching.visits(30 * MINUTE, "a")
+    assert watching.states() == {ONE_SOURCE + "a": "open", ALL_SOURCES: "resolved"}
+    watching.visits(30 * MINUTE)
+    assert watching.states() == {ONE_SOURCE + "a": "resolved", ALL_SOURCES: "resolved"}
+    assert [change.what for one in watching.alerts() for change in one.history] == ["opened", "updated", "quiet"] * 2
+
+
+def test_what_still_fails_when_most_are_well_is_told_by_itself(log: Log, clock: ManualClock) -> None:
+    watching = Four(log, clock)
+    watching.visits(2 * HOUR, "abcd")
+    watching.visits(30 * MINUTE, "b")
+    assert watching.states() == {ALL_SOURCES: "resolved", ONE_SOURCE + "b": "open"}
+
+
+def test_most_sources_that_fail_every_second_time_are_one_alert(log: Log, clock: ManualClock) -> None:
+    watching = Four(log, clock)
+    watching.visits(2 * HOUR, "abcd")
+    for _ in range(18):
+        watching.visits(10 * MINUTE)
+        watching.restart()
+        watching.visits(10 * MINUTE, "abcd")
+    (alert,) = watching.alerts()
+    assert (alert.topic, alert.state) == (ALL_SOURCES, "open")
+    assert {change.what for change in alert.history} == {"opened", "updated"}
+    watching.visits(30 * MINUTE)
+    assert watching.states() == {ALL_SOURCES: "resolved"}
+
+
+def test_an_alert_ends_when_its_source_was_read_twice_in_a_row(watching: Watching) -> None:
+    watching.pass_time(HOUR)
+    watching.pass_time(2 * HOUR, "login")
+    for _ in range(18):
+        watching.pass_time(10 * MINUTE)
+        watching.restart()
+        watching.pass_time(10 * MINUTE, "login")
+        (alert,) = watching.alerts()
+        assert alert.state == "open", "a source that fails every second time does not work"
+    assert {change.what for change in alert.history} == {"opened", "updated"}
+    watching.pass_time(10 * MINUTE)
+    watching.restart()
+    watching.pass_time(10 * MINUTE)
+    (alert,) = watching.alerts()
+    assert (alert.state, alert.history[-1].what) == ("resolved", "quiet")
+    watching.pass_time(HOUR, "login")
+    (alert,) = watching.alerts()
+    assert (alert.state, alert.history[-1].what) == ("open", "reopened"), "it fails again within two hours"
+
+
+def test_two_failures_after_an_alert_are_the_web_as_it_is_again(watching: Watching) -> None:
+    watching.pass_time(HOUR, "login")
+    watching.pass_time(HOUR)
+    watching.pass_time(20 * MINUTE, "login")
+    watching.pass_time(HOUR)
+    assert [one.over for one in watching.told()] == [False, True]
+
+
+def test_a_source_that_is_visited_again_is_over_at_once(watching: Watching) -> None:
+    watching.pass_time(HOUR)
+    for _ in range(90):
+        watching.clock.move(MINUTE)
+        watching.run()
+    watching.fetch()
+    (alert,) = watching.alerts()
+    assert alert.state == "resolved"
 
 
 def test_a_source_that_nobody_visits_any_more_is_told(watching: Watching) -> None:
