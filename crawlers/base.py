@@ -168,6 +168,7 @@ class SourceSpider(Spider):
         if response.status < 500:
             self.visit.in_a_row = 0
         if trouble is not None and trouble.outcome == "unchanged" and before is not None:
+            self.visit.read = True
             checked = int(self.visit.now.timestamp())
             seen = msgspec.structs.replace(before, checked=checked, mark=item.mark, failed=0, soon=False)
             yield Harvest(state=self.visit.pages.put(key, seen))
@@ -179,6 +180,7 @@ class SourceSpider(Spider):
         if trouble is not None:
             yield self._failed(response.request, key, item, raw, trouble)
             return
+        self.visit.read = True
         found = text_digest(raw)
         seen = seen_now(before, answer.fetched_at, digest=found, mark=item.mark, answer=answer)
         changed = self.visit.anew or _changed(before, found)
@@ -200,6 +202,8 @@ class SourceSpider(Spider):
             visit.complete = False
             visit.in_a_row += 1
         before = visit.pages.get(key)
+        if before is None and not item.raw.text:
+            visit.unread.append(trouble)
         worth = bool(item.raw.text) or trouble.outcome == "title_only"
         found = text_digest(raw) if worth else ""
         seen = Seen(

@@ -104,6 +104,8 @@ class SourceState(msgspec.Struct, frozen=True, omit_defaults=True):
     etag: str = ""
     modified: str = ""
     at: datetime | None = None  # the last finished visit, by the crawl's clock
+    unread: int = 0  # new articles that failed since one was last read,
+    trouble: tuple[str, int, str] = ("", 0, "")  # and why most of the last ones did (outcome.Trouble)
 
 
 def read_source(state: Mapping[str, bytes], name: str) -> SourceState:

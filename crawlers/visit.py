@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ import structlog
 from scrapy import Request
 from scrapy.http import Response
 
-from tingchao.config.language import Said
+from tingchao.config.language import Said, text
 from tingchao.config.settings import Settings, load
 from tingchao.config.sources import Source
 from tingchao.crawlers.frame import Frame
@@ -32,6 +33,7 @@ from tingchao.pipeline.sqlite_log import SqliteLog
 
 logger = structlog.get_logger()
 MOST_FAILED = 20  # records of failed articles a visit; the last record says how many there were
+ODD = 4  # new articles that may fail one after another while the site is fine: files, videos, what is taken back
 MOST_IN_A_ROW = 3  # articles that time out or cannot be reached one after another, until the visit gives up
 MOST_FRAMES = 32  # kept in memory; the others are read again from the log when their site is visited
 FRAME_PAGES = (
@@ -95,6 +97,8 @@ class Visit:
         self.known = state if state.url == source.url else SourceState(url=source.url, at=state.at)
         self.items = 0  # posts published
         self.failed = 0  # articles that failed
+        self.read = False  # whether an article was read, or is as it was
+        self.unread: list[Trouble] = []  # of new articles
         self.learned: dict[str, int] = {}  # site -> pages its frame learned from
         self.listed: set[str] = set()
         self.complete = True  # everything new on the list was dealt with, so an unchanged list hides nothing
@@ -156,23 +160,38 @@ class Visit:
         """The record of the visit and the state to commit with it."""
         now = self.now
         trouble = self._trouble or Trouble("ok")
+        unread = self._unread() if trouble.outcome in FINE else None
+        trouble = unread or trouble
         held = self.office.sites.held_for(urlsplit(self.source.url).netloc)
         wait = max(held, self._until_next(now))
         next_at = ahead(self.office.clock, wait) if wait else None
         shown_next = None if trouble.outcome in FINE else next_at
         message = line(self._language, self.source.name, trouble, shown_next, now, items=self.items)
+        message += text("crawl.list_only", self._language) if unread else ""
         fetch = self._record(
             self.source.url,
             now,
             trouble,
             robots=self._robots,
-            status=self._status,
+            status=unread.status if unread else self._status,
             message=message,
             items=self.items,
             charset=self.charset,
             next_at=next_at,
         )
         return fetch, self._state(trouble, now)
+
+    def _unread(self) -> Trouble | None:
+        """Why the source is not read although its list is: none of its new articles can be.
+
+        That holds for visits without new articles too, until one is read, unless those that failed may be odd ones.
+        """
+        unread = self.unread or self.known.unread > ODD
+        return self._why() if unread and not self.read else None
+
+    def _why(self) -> Trouble:
+        """Why most of the new articles failed that were asked for last."""
+        return Counter(self.unread).most_common(1)[0][0] if self.unread else Trouble(*self.known.trouble)
 
     def _until_next(self, now: datetime) -> timedelta:
         """Real time until the next planned visit; none when this one was not planned."""
@@ -196,7 +215,9 @@ class Visit:
         kept = self._answer if self.complete and trouble.outcome == "ok" else SourceState(url=self.source.url)
         if trouble.outcome not in {"ok", "empty", "title_only"}:  # nothing was read: what was known still holds
             kept = self.known
-        kept = msgspec.structs.replace(kept, at=now)
+        failed = 0 if self.read else self.known.unread + len(self.unread)
+        outcome, status, detail = self._why()
+        kept = msgspec.structs.replace(kept, at=now, unread=failed, trouble=(outcome, status, str(detail)))
         state: dict[str, bytes | None] = {f"source/{self.source.name}": msgspec.json.encode(kept)}
         state |= self.pages.forget(self.listed)
         state |= {f"frame/{site}": self.office.frame(f"//{site}").to_json() for site in self.learned}

@@ -14,9 +14,12 @@ from typing import Any
 import pytest
 from local_site import NOON, STORY, Desk, Page, article, free_port, item, listing, rss
 
+from tingchao.alerts import sources
 from tingchao.crawlers import outcome
 from tingchao.crawlers.entries import plain, read_feed
 from tingchao.pipeline.errors import Poison
+from tingchao.pipeline.records import TICK_KEY, Candidate, Fetch, decode
+from tingchao.pipeline.stage import Runner
 
 LOGIN = (
     "<html><head><title>用户登录</title></head><body><form>请先登录后查看<input name='u'>"
@@ -189,6 +192,62 @@ def test_a_bad_article_is_one_clear_record_and_the_others_are_read(desk: Any, si
     assert "海城自来水公司发布停水通知" in titles
     assert own.outcome == "ok"
     assert desk.fetches()[-1].url == site.url + "/list"  # the visit's own record stands for the source
+
+
+UNREAD = {
+    "log-in pages": (Page(LOGIN), "login", 0),
+    "robots.txt": (Page(article("", STORY)), "robots", 0),
+    "no text": (Page("<html><body></body></html>"), "title_only", 0),
+    "404": (Page("nothing here", 404), "status", 404),
+    "astray": (moved("file:///etc/passwd"), "astray", 302),
+    "to nowhere": (Page(status=302), "astray", 302),
+}
+
+
+def links(*numbers: int) -> Page:
+    rows = [(f"/a/{n}", f"海城市民热线第{n}号来信办理情况公布") for n in numbers]
+    return Page(listing(*rows), etag=f'"{numbers}"')
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_a_site_none_of_whose_new_articles_can_be_read_fails(desk: Any, site: Any, name: str):
+    page, expected, status = UNREAD[name]
+    source = desk.source("news", "site", "/list", every="10m")
+    watching = Runner(sources.plan(desk.settings), desk.log, desk.clock)
+    if expected == "robots":
+        site["/robots.txt"] = Page("User-agent: *\nDisallow: /a/", kind="text/plain")
+
+    def visit(number: int) -> Fetch:
+        site["/list"] = links(*range(3 * number, 3 * number + 3))
+        fetch: Fetch = desk.visit()["news"]
+        desk.clock.move(source.every)
+        while watching.step():
+            pass
+        return fetch
+
+    for number in range(100):
+        site[f"/a/{number}"] = page
+    first, *others = [visit(number) for number in (0, 1, 1, 1, 2)]
+    assert (first.outcome, first.status) == (expected, status)
+    assert "列表读得到" in first.message
+    assert {fetch.outcome for fetch in others} == {expected}, "also where nothing was new"
+    told = [decode(Candidate, one.value) for one in desk.log.scan("candidates", 0, 100) if one.key != TICK_KEY]
+    assert [one.reason.kind for one in told] == ["source_failing"]
+    site["/a/30"] = article("海城市民热线第30号来信办理情况公布", STORY)
+    site["/robots.txt"] = Page(status=404)
+    assert visit(10).outcome == "ok", "one of them was read"
+    assert visit(10).outcome in {"ok", "unchanged"}
+
+
+def test_single_articles_that_fail_among_others_do_not_make_a_site_fail(desk: Any, site: Any):
+    desk.source("news", "site", "/list", every="10m")
+    site["/a/0"] = article("海城市民热线第0号来信办理情况公布", STORY)
+    outcomes = []
+    for number in (0, 1, 2, 2, 3, 4, 4):
+        site["/list"] = links(*range(number + 1))
+        desk.clock.move(timedelta(minutes=1))
+        outcomes.append(desk.visit()["news"].outcome)
+    assert outcomes == ["ok", "status", "status", "ok", "status", "status", "ok"]
 
 
 def test_a_failed_article_is_tried_again_ever_more_rarely_and_read_once_it_works(desk: Any, site: Any):
