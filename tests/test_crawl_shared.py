@@ -29,6 +29,7 @@ def desk(tmp_path: Path, site: Any):
 
 def test_every_feed_is_read_or_refused_with_a_reason(desk: Any, site: Any, shared: Path):
     outcomes: Counter[str] = Counter()
+    listing = 0
     with zipfile.ZipFile(shared / "data/feeds_robots/feeds.zip") as feeds:
         names = sorted(name for name in feeds.namelist() if not name.endswith("/"))
         for number, name in enumerate(names):
@@ -37,7 +38,8 @@ def test_every_feed_is_read_or_refused_with_a_reason(desk: Any, site: Any, share
             kind = header[1].decode("ascii", "ignore").strip() if header else "application/xml"
             try:
                 feed = read_feed(body, "http://a/feed", kind, NOON)
-                outcomes["ok" if feed.entries else "empty"] += 1
+                outcomes["ok"] += 1
+                listing += number % 6 == 0 and bool(feed.entries)
             except Poison as err:
                 outcomes[err.reason] += 1
             if number % 6 == 0:  # and through the whole crawl
@@ -51,8 +53,7 @@ def test_every_feed_is_read_or_refused_with_a_reason(desk: Any, site: Any, share
     assert outcomes["not_a_feed"] <= 0.05 * len(names)
     assert {fetch.outcome for fetch in fetches.values()} <= {"ok", "empty", "not_a_feed"}
     assert len(fetches) == len(desk.sources) > 30
-    read = [fetch for fetch in fetches.values() if fetch.outcome == "ok"]
-    assert len(desk.posts()) + len(desk.dead()) >= len(read) > 0  # some entries have neither title nor text
+    assert len(desk.posts()) + len(desk.dead()) >= listing > 0  # some entries have neither title nor text
 
 
 def test_every_robots_file_is_understood(desk: Any, site: Any, shared: Path):
