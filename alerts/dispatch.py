@@ -108,39 +108,53 @@ class Dispatch:
         chosen = {} if ended and known else by_receiver(self._tree, case.labels)
         for receiver, delivery in known.items():
             if delivery.at is not None or ended:  # whoever was told of an alert is told of its end
-                chosen.setdefault(receiver, self._ways.get(delivery.route, self._tree))
+                chosen[receiver] = self._own_first(delivery, chosen.get(receiver, ()))
         deliveries = tuple(
-            self._deliver(known.get(receiver) or Delivery(receiver=receiver), way, case)
-            for receiver, way in sorted(chosen.items())
+            self._deliver(known.get(receiver) or Delivery(receiver=receiver), found, case)
+            for receiver, found in sorted(chosen.items())
         )
         return alert if deliveries == alert.deliveries else replace(alert, deliveries=deliveries)
 
-    def _deliver(self, known: Delivery, way: Way, case: _Case) -> Delivery:
-        """What is said to one channel."""
-        if known.route != way.place:
-            known = replace(known, route=way.place, group=group_of(way, case.labels))
-        known, hold = self._held(known, way, case)
+    def _own_first(self, known: Delivery, found: tuple[Way, ...]) -> tuple[Way, ...]:
+        """The ways to a channel, first the one by which it was told; that one alone when no other is left."""
+        own = self._ways.get(known.route, self._tree)
+        return tuple(sorted(found, key=lambda way: way is not own)) or (own,)
+
+    def _deliver(self, before: Delivery, found: Sequence[Way], case: _Case) -> Delivery:
+        """What is said to one channel, to which one or more ways lead."""
+        known, hold = self._passed(before, found, case)
         alert, heard = case.alert, known.at is not None or known.digest
         if hold is not None:
-            if known.why != hold.why:
+            if before.why != hold.why:
                 _log("decide.held", alert, known.receiver, hold)
             return replace(known, why=hold.why.value, by=hold.by, until=hold.until)
         if known.why and not heard and not case.active:
             return replace(known, until=None, news=_news(alert))  # it ended before, so nobody is told, and why stays
         free = replace(known, why="", by="", until=None)
-        if known.why:
-            _log("decide.freed", alert, known.receiver, Hold(Why(known.why), known.by))
+        if before.why:
+            _log("decide.freed", alert, known.receiver, Hold(Why(before.why), before.by))
         if known.news == _news(alert):
             return free
         told = heard or case.active  # nobody is told that it ended who never heard of it
         return replace(free, news=_news(alert), at=case.at if told else None)
 
-    def _held(self, known: Delivery, way: Way, case: _Case) -> tuple[Delivery, Hold | None]:
-        """What holds the alert back. The budget is asked last, since it is spent by what passes."""
-        hold = self._below(known, case) or self._unproven(known, case) or self._hold(way, case)
-        if hold is None and _goes_with_group(known, case):
-            hold = self._wait(known, way, case)
-        return (known, hold) if hold is not None or known.at is not None else self._spend(known, case)
+    def _passed(self, before: Delivery, found: Sequence[Way], case: _Case) -> tuple[Delivery, Hold | None]:
+        """What is known by the way that decides, and what holds the alert back there.
+
+        The first that lets it pass decides. While none does, the group that lets it go first stands, since its wait
+        is remembered nowhere else; without any, the first way. The budget is asked last, since what passes spends it.
+        """
+        if hold := self._below(before, case) or self._unproven(before, case) or self._silenced(case):
+            return _by(found[0], before, case), hold
+        held: list[tuple[Delivery, Hold]] = []
+        for way in found:
+            known = _by(way, before, case)
+            hold = self._mute(way, case.at) or (self._wait(known, way, case) if _goes_with_group(known, case) else None)
+            if hold is None:
+                return (known, None) if known.at is not None else self._spend(known, case)
+            held.append((known, hold))
+        waits = [(hold.until, number) for number, (_, hold) in enumerate(held) if hold.why in _GROUPED and hold.until]
+        return held[min(waits)[1] if waits else 0]
 
     def _below(self, known: Delivery, case: _Case) -> Hold | None:
         """Whether the channel wants to hear of graver alerts only; of what it was told it hears the end."""
@@ -166,13 +180,12 @@ class Dispatch:
             self._limit = at, self._discoveries.limit(self._alerts.values(), at)
         return self._limit[1]
 
-    def _hold(self, way: Way, case: _Case) -> Hold | None:
-        """What holds the alert back whatever its group does."""
+    def _silenced(self, case: _Case) -> Hold | None:
+        """What holds the alert back on every way."""
         if silence := self._silence(case):
             return Hold(Why.SILENCED, silence.id, silence.ends_at)
-        if holder := self._inhibitors(case.at).get(case.alert.id):
-            return Hold(Why.INHIBITED, holder)
-        return self._mute(way, case.at) if way.mute or way.active else None
+        holder = self._inhibitors(case.at).get(case.alert.id)
+        return Hold(Why.INHIBITED, holder) if holder else None
 
     def _silence(self, case: _Case) -> Silence | None:
         """What holds the alert back under each of its topics; of several the one that ends first."""
@@ -200,6 +213,8 @@ class Dispatch:
 
     def _mute(self, way: Way, at: datetime) -> Hold | None:
         """Whether the route is mute at a time; asked once for all alerts of a tick, since the next change is far."""
+        if not way.mute and not way.active:
+            return None
         if self._mutes[0] != at:
             self._mutes = at, {}
         found = self._mutes[1]
@@ -214,7 +229,8 @@ class Dispatch:
             return None if case.ticks and known.until <= at else Hold(Why(known.why), until=known.until)
         key = (known.receiver, known.group or case.alert.id)
         others = [found for name in self._groups.get(key, ()) if (found := self._delivery(name, key)) is not None]
-        waiting = [one for one in others if one.why in _GROUPED and one.until is not None]
+        # Of the alert itself another way may be known, which this one does not wait for.
+        waiting = [one for one in others if one.why in _GROUPED and one.until is not None and one.route == way.place]
         if waiting:
             return Hold(Why(waiting[0].why), until=waiting[0].until)
         told = max((one.at for one in others if one.at is not None), default=None)
@@ -298,6 +314,14 @@ def muted(way: Way, at: datetime) -> Hold | None:
         begins = [moment for interval in way.active if (moment := interval.until(at)) is not None]
         return Hold(Why.MUTED, way.active[0].name, min(begins, default=None))
     return None
+
+
+def _by(way: Way, known: Delivery, case: _Case) -> Delivery:
+    """What is known, on this way: it does not wait for the group of another one."""
+    if known.route == way.place:
+        return known
+    known = replace(known, route=way.place, group=group_of(way, case.labels))
+    return replace(known, why="", until=None) if known.why in _GROUPED else known
 
 
 def _goes_with_group(known: Delivery, case: _Case) -> bool:

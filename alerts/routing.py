@@ -76,12 +76,12 @@ def find(way: Way, labels: Labels) -> Iterator[Way]:
         yield way
 
 
-def by_receiver(way: Way, labels: Labels) -> dict[str, Way]:
-    """Each channel that is told, with the node that says so first."""
-    found: dict[str, Way] = {}
+def by_receiver(way: Way, labels: Labels) -> dict[str, tuple[Way, ...]]:
+    """Each channel that may be told, with the nodes that lead to it, in the order of the file."""
+    found: dict[str, tuple[Way, ...]] = {}
     for one in find(way, labels):
-        for receiver in one.receivers:
-            found.setdefault(receiver, one)
+        for receiver in dict.fromkeys(one.receivers):
+            found[receiver] = (*found.get(receiver, ()), one)
     return found
 
 

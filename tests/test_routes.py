@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
+from typer.testing import CliRunner
 
 from tingchao.alerts import card, silences, sources
 from tingchao.alerts.decide import Decide
@@ -30,6 +32,7 @@ from tingchao.config.routes import InhibitRule, RoutesFile
 from tingchao.config.rules import Kind
 from tingchao.config.settings import MainFile, Settings, load
 from tingchao.config.topics import Topic
+from tingchao.pipeline.cli import app
 from tingchao.pipeline.clock import ManualClock
 from tingchao.pipeline.errors import Refused, Retry
 from tingchao.pipeline.records import Alert, Candidate, Command, Delivery, Reason, Record, Silence, State, Tick, decode
@@ -181,18 +184,18 @@ ROUTES: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("topic", "level", "expected"),
     [
-        ("school", "1", {"desk": "route"}),
-        ("metro", "1", {"desk": "route.routes[2]"}),
-        ("water", "1", {"chief": "route.routes[2].routes[1]"}),
-        ("metro", "3", {"chief": "route.routes[1]", "desk": "route.routes[2]"}),
-        ("water", "3", {"chief": "route.routes[1]"}),  # each channel once
+        ("school", "1", {"desk": ["route"]}),
+        ("metro", "1", {"desk": ["route.routes[2]"]}),
+        ("water", "1", {"chief": ["route.routes[2].routes[1]"]}),
+        ("metro", "3", {"chief": ["route.routes[1]"], "desk": ["route.routes[2]"]}),
+        ("water", "3", {"chief": ["route.routes[1]", "route.routes[2].routes[1]"]}),
     ],
 )
-def test_the_deepest_route_that_fits_takes_the_alert(topic: str, level: str, expected: dict[str, str]) -> None:
+def test_the_deepest_route_that_fits_takes_the_alert(topic: str, level: str, expected: dict[str, list[str]]) -> None:
     top = tree(settings(ROUTES).routes, ["chief", "desk"])
     found = by_receiver(top, {"topic": (topic,), "level": (level,)})
-    assert {receiver: way.place for receiver, way in found.items()} == expected
-    assert {way.group_by for way in found.values()} == {("topic",)}, "inherited"
+    assert {receiver: [way.place for way in several] for receiver, several in found.items()} == expected
+    assert {way.group_by for several in found.values() for way in several} == {("topic",)}, "inherited"
 
 
 def test_by_default_every_channel_is_told_at_once() -> None:
@@ -281,6 +284,98 @@ def test_what_ends_while_it_is_muted_is_never_told() -> None:
     room = Room(muted_from("15:00", "22:00")).see().wait(7 * HOUR)
     assert room.alerts["metro"].state == "resolved"
     assert room.told() == []
+
+
+# Several routes to one channel
+
+
+def two_ways(*, first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Two routes to the desk, and an interval `off` that holds from 15:00 to 22:00."""
+    one = {"matchers": ["topic=metro"], "receiver": "desk", "continue": True, **first}
+    return muted_from("15:00", "22:00") | {
+        "route": {"receiver": "chief", "routes": [one, {"receiver": "desk", **second}]}
+    }
+
+
+MUTED: dict[str, Any] = {"mute_time_intervals": ["off"]}
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_channel_is_told_once_when_any_of_its_routes_lets_the_alert_pass(*, swapped: bool) -> None:
+    routes = two_ways(first=MUTED, second={"matchers": ["level=3"]})
+    if swapped:
+        mute, grave = routes["route"]["routes"]
+        routes["route"]["routes"] = [{**grave, "continue": True}, mute]
+    room = Room(routes).see(level=3)
+    assert (room.why(), room.told()) == ("", [("opened", "metro", timedelta(0))])
+    assert room.wait(HOUR).told() == [("opened", "metro", timedelta(0))]
+    room.restart()
+    assert [what for what, _, _ in room.wait(4 * HOUR).told()] == ["opened", "resolved"]
+
+
+def test_while_all_routes_to_a_channel_hold_the_alert_back_the_first_one_says_why() -> None:
+    room = Room(two_ways(first=MUTED, second=MUTED)).see(level=3)
+    (delivery,) = room.alerts["metro"].deliveries or ()
+    assert (delivery.why, delivery.route) == ("muted", "route.routes[1]")
+
+
+def test_what_becomes_graver_is_told_by_another_route_when_the_one_that_told_is_mute_meanwhile() -> None:
+    day = muted_from("16:01", "22:00")["time_intervals"]
+    routes = two_ways(first=MUTED, second={"matchers": ["level=3"]}) | {"time_intervals": day}
+    room = Room(routes).see(level=2).wait(2 * MINUTE).see(level=2)
+    assert (room.why(), room.alerts["metro"].deliveries[0].route) == ("muted", "route.routes[1]")  # type: ignore[index]
+    assert [what for what, _, _ in room.see(level=3).told()] == ["opened", "raised"]
+
+
+def test_the_route_by_which_a_channel_was_told_stays_while_it_lets_pass() -> None:
+    routes = two_ways(first=MUTED, second={}) | {"time_intervals": muted_from("15:00", "16:01")["time_intervals"]}
+    room = Room(routes).see().wait(5 * MINUTE).see(level=3)
+    (delivery,) = room.alerts["metro"].deliveries or ()
+    assert (delivery.why, delivery.route) == ("", "route.routes[2]"), "the first one is no longer mute"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "after"),
+    [
+        (MUTED, {"group_wait": "1m"}, MINUTE),  # the wait goes on while the first is mute
+        ({"group_wait": "5m"}, {"group_wait": "1m"}, MINUTE),
+        ({"group_wait": "1m"}, {"group_wait": "5m"}, MINUTE),
+        ({"group_wait": "5m"}, {}, timedelta(0)),
+    ],
+)
+def test_of_several_groups_the_one_that_lets_go_first_decides(first: Any, second: Any, after: timedelta) -> None:
+    room = Room(two_ways(first=first, second=second)).see().wait(10 * MINUTE)
+    assert room.told() == [("opened", "metro", after)]
+
+
+def test_a_graver_alert_does_not_wait_for_the_group_of_another_route() -> None:
+    room = Room(two_ways(first={"group_wait": "5m"}, second={"matchers": ["level=3"]})).see().wait(MINUTE)
+    assert room.why() == "group_wait"
+    assert room.see(level=3).told() == [("opened", "metro", MINUTE)]
+
+
+def test_routes_test_shows_every_route_to_a_channel(tmp_path: Path) -> None:
+    write(tmp_path, TWO_WAYS)
+    found = CliRunner().invoke(app, ["routes", "test", "topic=metro", "level=3", "--json", "--config", str(tmp_path)])
+    lines = [json.loads(line) for line in found.stdout.splitlines()]
+    assert [(one["receiver"], one["route"], one["why"]) for one in lines] == [
+        ("terminal", "route.routes[1]", "muted"),
+        ("terminal", "route.routes[2]", ""),
+    ]
+
+
+TWO_WAYS = """
+[[route.routes]]
+matchers = ["topic=metro"]
+mute_time_intervals = ["always"]
+continue = true
+[[route.routes]]
+matchers = ["level=3"]
+[[time_intervals]]
+name = "always"
+[[time_intervals.time_intervals]]
+times = [{ start_time = "00:00", end_time = "24:00" }]
+"""
 
 
 # Groups

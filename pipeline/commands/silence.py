@@ -113,7 +113,8 @@ def routes_test(
     level = int((given.get("level") or ("3",))[0])
     least = {channel.name: channel.min_level for channel in settings.main.notify}
     found: list[dict[str, Any]] = []
-    for receiver, way in by_receiver(tree(settings.routes, list(least)), given).items():
+    leading = by_receiver(tree(settings.routes, list(least)), given).items()
+    for receiver, way in ((receiver, way) for receiver, several in leading for way in several):
         hold = muted(way, moment)
         why = "below_level" if level < least[receiver] else hold.why if hold else ""
         until = hold.until if hold else None
