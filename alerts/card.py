@@ -379,13 +379,16 @@ def _unknown(alert: Alert, language: str) -> Iterator[str]:
 
 
 def _held(alert: Alert, language: str) -> Iterator[str]:
-    """Each channel that is not told now, or never was, with the reason."""
+    """Each channel that is not told now, or never was, with the reason, and which of them was told before."""
     for one in alert.deliveries or ():
-        if one.why:
-            why = text(f"alert.held.why.{one.why}", language, by=one.by[:8] if one.why != "muted" else one.by)
-            if one.until is None and one.at is None and alert.state not in ACTIVE:
-                yield text("alert.held.ended", language, receiver=one.receiver, why=why)
-            elif one.until is None:
-                yield text("alert.held.line", language, receiver=one.receiver, why=why)
-            else:
-                yield text("alert.held.until", language, receiver=one.receiver, why=why, until=local(one.until))
+        if not one.why or (one.at is not None and one.news == alert.state):  # told of the end: nothing more comes
+            continue
+        why = text(f"alert.held.why.{one.why}", language, by=one.by[:8] if one.why != "muted" else one.by)
+        if one.until is not None:
+            why = text("alert.held.until", language, why=why, until=local(one.until))
+        if one.at is not None:
+            yield text("alert.held.told", language, receiver=one.receiver, at=local(one.at), why=why)
+        elif one.until is None and alert.state not in ACTIVE:
+            yield text("alert.held.ended", language, receiver=one.receiver, why=why)
+        else:
+            yield text("alert.held.line", language, receiver=one.receiver, why=why)

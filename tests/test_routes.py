@@ -286,6 +286,33 @@ def test_what_ends_while_it_is_muted_is_never_told() -> None:
     assert room.told() == []
 
 
+def test_a_channel_that_was_told_is_not_called_one_that_was_not() -> None:
+    room = Room().see()
+    silence = room.silence("topic=metro")
+    room.wait(MINUTE)
+    told, until = "2026-03-02 16:00", "2026-03-02 17:00"
+    assert (
+        held_lines(room, "zh")[-1]
+        == f"desk：已于 {told} 通知；后续消息暂不发送：被静默 {silence.id} 压住，至 {until}。"
+    )
+    assert held_lines(room, "en")[-1] == (
+        f"desk: was told at {told}; further news is not sent now: held back by silence {silence.id}, until {until}."
+    )
+    assert [one["at"] for one in card.as_json(room.alerts["metro"])["deliveries"]] == ["2026-03-02T08:00:00Z"] * 2
+
+
+def test_a_channel_that_was_told_of_the_end_is_not_called_one_that_was_not() -> None:
+    delivery = Delivery(receiver="desk", news="resolved", at=T0, why="muted", by="off", until=T0 + HOUR)
+    room = Room().see()
+    room.alerts["metro"] = changed(room.alerts["metro"], state="resolved", deliveries=(delivery,))
+    assert held_lines(room, "en") == []
+
+
+def held_lines(room: Room, language: str) -> list[str]:
+    sections = card.card(room.alerts["metro"], language).sections
+    return [line for section in sections if section.name == "held" for line in section.lines]
+
+
 # Several routes to one channel
 
 
