@@ -28,6 +28,7 @@ from tingchao.config.language import from_environment, text
 from tingchao.config.load import DEFAULTS
 from tingchao.pipeline.clock import BEIJING, FastClock, stopwatch
 from tingchao.pipeline.errors import Refused
+from tingchao.pipeline.logs import quiet
 from tingchao.pipeline.records import ACTIVE
 from tingchao.pipeline.roles import Role
 
@@ -164,7 +165,7 @@ def _up(place: Place, clock: FastClock) -> Iterator[subprocess.Popen[bytes]]:
     """`tingchao up` as anybody would start it; what it says goes to this terminal."""
     command = [sys.executable, "-m", "tingchao.pipeline.cli", "up"]
     command += ["--config", str(place.config), "--db", str(place.db), "--clock", str(clock)]
-    with _running(command) as process:
+    with _running(command, env=quiet()) as process:
         yield process
 
 

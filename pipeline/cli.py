@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
-
-import structlog
 
 from tingchao.config.language import in_language
 from tingchao.config.load import ConfigError
 from tingchao.models.scores import ModelError
+from tingchao.pipeline import logs
 from tingchao.pipeline.commands import alerts, backtest, dead, events, install, models, posts, run, search, silence
 from tingchao.pipeline.commands.base import LANGUAGE, app, say, t
 from tingchao.pipeline.errors import Retry, TingchaoError
@@ -20,20 +18,8 @@ GROUPS = (alerts, backtest, dead, events, install, models, posts, run, search, s
 
 def main() -> None:
     """Exit codes: 0 done, 1 it could not be done and the message says why, 2 wrong usage."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(os.environ.get("TINGCHAO_LOG", "WARNING").upper()),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-            # Plain: the other formatter prints local variables, and so the text of posts.
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            ),
-        ],
-        # Looked up at each line: who calls this in a process of theirs may have another one later.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
-    )
     try:
+        logs.begin()
         app()
     except ConfigError as err:
         say(t("said.config_wrong"), error=True)

@@ -31,6 +31,7 @@ from tingchao.pipeline.clock import Clock, stopwatch
 from tingchao.pipeline.errors import Refused, Retry
 from tingchao.pipeline.health import HEALTH
 from tingchao.pipeline.log import Log
+from tingchao.pipeline.logs import quiet
 from tingchao.pipeline.records import ACTIVE, Alert, Dead, decode
 from tingchao.pipeline.stage import Plan, Runner
 from tingchao.pipeline.store import Store
@@ -98,11 +99,13 @@ class Child:
 
     roles: tuple[str, ...]
     arguments: tuple[str, ...]
+    quiet: bool = False  # it works behind a command, which says what it should
 
     def start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "tingchao.pipeline.cli", "run", *self.roles, "--child", *self.arguments]
         # A session of its own: Ctrl-C reaches the parent alone, which then ends the children's standard input.
-        return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 our own program
+        env = quiet() if self.quiet else None
+        return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, env=env)  # noqa: S603 our own program
 
 
 class Family:

@@ -140,3 +140,13 @@ def test_who_gives_up_on_a_locked_file_does_not_say_that_it_still_tries(
     assert "SQLITE_BUSY" in said
     assert "still trying" not in said
     assert {"zh": "已停止：", "en": "stopped: "}[LANGUAGE] in said
+
+
+def test_a_level_of_the_log_that_is_none_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TINGCHAO_LOG", "loud")
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 1
+    assert "DEBUG, INFO, WARNING, ERROR, CRITICAL" in capsys.readouterr().err.replace("\n", "")

@@ -122,6 +122,29 @@ def test_a_day_with_tingchao(here: Installation) -> None:
     assert kept["state"] == "acknowledged"
 
 
+def test_what_is_not_told_stands_in_the_log_of_the_running_program_alone(here: Installation) -> None:
+    (here.folder / "routes.toml").write_text(NEVER)
+    here.up()
+    said = subprocess.run(here.command("ingest", "-"), input=posts(*FIRE), capture_output=True, timeout=60, check=True)
+    assert wait_for(lambda: "decide.held" in here.told())
+    assert "why=muted" in here.told()
+    here.stop()
+    assert b"decide.held" not in said.stderr
+    elsewhere = [*COMMAND, "ingest", "-", "--config", str(here.folder), "--db", str(here.folder / "other.db")]
+    said = subprocess.run(elsewhere, input=posts(*FIRE), capture_output=True, timeout=60, check=True)
+    assert b"decide.held" not in said.stderr, "the stages behind a command log as it does"
+
+
+NEVER = """
+[[route.routes]]
+mute_time_intervals = ["always"]
+[[time_intervals]]
+name = "always"
+[[time_intervals.time_intervals]]
+times = [{ start_time = "00:00", end_time = "24:00" }]
+"""
+
+
 def test_children_end_when_up_is_killed(here: Installation) -> None:
     process = here.up()
     assert wait_for(lambda: set(here.roles()) == {"score", "crawl"})

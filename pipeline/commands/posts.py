@@ -89,7 +89,7 @@ def ingest(
     given = arguments(config, db, clock)
     settings = load(config)
     log = open_log(settings, db)
-    children = () if clustered(settings) else (Child(CHAIN, given), Child(("index",), given))
+    children = () if clustered(settings) else (Child(CHAIN, given, quiet=True), Child(("index",), given, quiet=True))
     helpers = Helpers(db, children)
     buried = log.end("dead")  # before the first post: stages set aside while the file is still being read
     try:

@@ -26,6 +26,7 @@ from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.flow import flow
 from tingchao.pipeline.health import serve
 from tingchao.pipeline.log import Log
+from tingchao.pipeline.logs import log_from
 from tingchao.pipeline.roles import (
     HELD,
     ROLES,
@@ -45,6 +46,7 @@ from tingchao.pipeline.store import Store
 
 CHAIN = ("score", "watch", "decide")  # one process: they hand on to each other and share what they import
 CHILDREN = (CHAIN, ("crawl", "index"))
+_LEVEL = "INFO"  # of the log of the running program: also who was told of an alert, and who was not
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Work:
 
 @app.command(help=help_of("up"))
 def up(config: ConfigDir = None, db: Database = DB, clock: ClockText = "") -> None:
+    log_from(_LEVEL)
     work = Work(load(config), db, clock_from(clock), _stop_on_signals())
     holders = work.locks(["web"])
     for holder in holders:
@@ -102,6 +105,7 @@ def run(
 ) -> None:
     if unknown := [role for role in roles if role not in ROLES]:
         raise Refused(Said("error.roles", roles=", ".join(unknown), known=", ".join(ROLES)))
+    log_from(_LEVEL)
     stop = _stop_on_signals()
     if child:
         stop_with_parent(stop)
