@@ -9,6 +9,7 @@ import itertools
 import re
 from collections import Counter, deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import IO, Any, NamedTuple
 
@@ -101,11 +102,21 @@ def read_csv(stream: IO[bytes]) -> Iterator[Line]:
 
     Raises Refused when the header names no text column.
     """
-    return _to_the_break(_table(plain(stream)))
+    with _long_fields():
+        yield from _to_the_break(_table(plain(stream)))
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Posts may be long. The limit is one of the process, and other tables keep theirs."""
+    before = csv.field_size_limit(LINE_LIMIT)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _table(stream: IO[bytes]) -> Iterator[Line]:
-    csv.field_size_limit(LINE_LIMIT)
     lines = iter(io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline=""))
     skipped, first = 0, next(lines, "")
     if re.fullmatch(r"sep=.\s*", first):  # how Excel is told of the separator

@@ -374,3 +374,10 @@ def test_every_line_is_a_post_or_has_a_reason(texts: list[str]) -> None:
     found = posts(b"".join(json.dumps({"text": text}).encode() + b"\n" for text in texts))
     assert len(found) == len(texts)
     assert all(isinstance(one, Raw) == bool(text.strip()) for one, text in zip(found, texts, strict=True))
+
+
+def test_reading_posts_leaves_the_limit_of_other_tables_as_it_was() -> None:
+    before = csv.field_size_limit()
+    (line,) = read_csv(io.BytesIO(b"text\n" + b"a" * (before + 1) + b"\n"))
+    assert isinstance(line.fields, dict)
+    assert csv.field_size_limit() == before
