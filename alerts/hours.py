@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from tingchao.alerts.kept import Kept
 from tingchao.alerts.tally import Tally
-from tingchao.alerts.windows import BUCKET, HOUR, PER_HOUR, SOURCES, Bucket, Window
+from tingchao.alerts.windows import BUCKET, HOUR, PER_HOUR, Bucket, Window
+from tingchao.config.rules import SOURCES
 from tingchao.config.signals import SIGNALS
 
 # Places in a Total; negative, signals and gravity in thousandths. New ones stand last: older totals are shorter.

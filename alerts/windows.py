@@ -15,6 +15,7 @@ import msgspec
 
 from tingchao.alerts import smallest
 from tingchao.alerts.smallest import hashed
+from tingchao.config.rules import SOURCES
 from tingchao.config.signals import SIGNALS
 from tingchao.pipeline.records import Mention
 
@@ -28,7 +29,6 @@ TELLING = 1000  # ordinary posts that make the rules be asked as surely as one t
 ADVERT = 0.5  # probability from which a text is left out as advertising
 TEXTS = 32  # strongest texts kept a signal and bucket: far above any threshold, and bounded under a flood
 SPEAKERS = 8  # strongest voices kept a signal and bucket: they are enough to be as sure as `SURE` allows
-SOURCES = 32  # sources kept a bucket; the others are counted together, as OTHERS
 NAME = 48  # characters of a source's name
 OTHERS = "…"  # the name under which sources beyond those kept apart are counted
 SURE = 0.99  # nothing that counts texts can be surer

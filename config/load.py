@@ -59,6 +59,19 @@ def _more_than_nothing(value: timedelta) -> timedelta:
     return value
 
 
+def at_most(longest: str) -> AfterValidator:
+    """For a length of time that has an upper bound, which is told as it would be written."""
+    most = duration(longest)
+    assert isinstance(most, timedelta)
+
+    def check(value: timedelta) -> timedelta:
+        if value > most:
+            raise ValueError(Said("error.config.expected.less_than_equal", le=f"'{longest}'"))
+        return value
+
+    return AfterValidator(check)
+
+
 def _filled(text: str) -> str:
     if not text.strip():
         raise ValueError(Said("error.config.empty"))

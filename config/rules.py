@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from tingchao.config.language import Said
-from tingchao.config.load import Block, Duration, Level
+from tingchao.config.load import Block, Duration, Level, Positive, at_most
 from tingchao.config.mistakes import either, twice
 from tingchao.config.signals import SIGNALS
 
@@ -27,10 +27,11 @@ Kind = Literal[
     "any",
 ]
 COMBINED = frozenset({"all", "any"})  # of other rules; they have no measure of their own
-WIDEST = timedelta(days=28)  # as far back as watch knows what is usual
-QUIETEST = timedelta(hours=48)  # watch remembers for so long what it told
+Window = Annotated[Duration, at_most("28d")]  # as far back as watch knows what is usual
+Quiet = Annotated[Positive, at_most("48h")]  # watch remembers for so long what it told
+SOURCES = 32  # different ones that a bucket of a window tells apart; the others are counted together
 _MEASURED = frozenset({"count", "sources", "negative_share", "severity", "engagement", "signal"})  # by a baseline
-_MOST = {"negative_share": 1.0, "severity": 3.0}  # what is measured is never more
+_MOST = {"negative_share": 1.0, "severity": 3.0, "sources": float(SOURCES)}  # what is measured is never more
 # Keys that belong to some kinds only.
 _ONLY: dict[str, frozenset[str]] = {
     "signal": frozenset({"signal", "baseline", "event"}),
@@ -61,7 +62,7 @@ class Rule(Block):
     kind: Kind
     topics: list[str] = Field(default=["*"], min_length=1)
     signal: str = ""  # kind signal: one of the nine; kinds baseline and event: instead of posts, of voices
-    window: Duration = Field(default=timedelta(hours=1), le=WIDEST)
+    window: Window = timedelta(hours=1)
     threshold: float | None = Field(default=None, gt=0)  # of what the kind measures
     ratio: float | None = Field(default=None, gt=1)  # so many times the baseline
     p: float | None = Field(default=None, gt=0, lt=1)  # and as unlikely as this, if nothing had changed
@@ -76,7 +77,7 @@ class Rule(Block):
     rules: list[str] = []  # kinds all and any: names of rules above
     for_: Duration = Field(default=timedelta(0), alias="for")  # it must hold so long
     resolve_below: float | None = Field(default=None, gt=0)  # once it holds, it goes on down to this
-    quiet: Duration | None = Field(default=None, gt=timedelta(0), le=QUIETEST)  # none: decide.quiet
+    quiet: Quiet | None = None  # none: decide.quiet
     alert: bool = True  # False: it only counts within others
     level: Level = 1
     sure: float | None = Field(default=None, ge=0, lt=1)  # told from this chance on, whatever the budget says
@@ -97,7 +98,9 @@ class Rule(Block):
         elif self.threshold is None and self.ratio is None and self.p is None:
             raise ValueError(Said("error.config.never_fires"))
         if self.threshold is not None and self.threshold > _MOST.get(self.kind, self.threshold):
-            raise ValueError(Said(f"error.config.most_{self.kind}", got=f"{self.threshold:g}"))
+            raise ValueError(
+                Said(f"error.config.most_{self.kind}", most=f"{_MOST[self.kind]:g}", got=f"{self.threshold:g}")
+            )
         if self.resolve_below is not None and (self.threshold is None or self.resolve_below >= self.threshold):
             raise ValueError(Said("error.config.resolve_below"))
         if self.window <= timedelta(0):
@@ -142,4 +145,12 @@ class RulesFile(Block):
                     known = ", ".join(above) or Said("error.config.rule_above")
                     raise ValueError(Said("error.config.not_above", rule=rule.name, name=name, known=known))
             above.append(rule.name)
+        return self
+
+    @model_validator(mode="after")
+    def _each_can_tell(self) -> RulesFile:
+        """A rule that only counts within others, and is within none, would tell nobody of anything."""
+        members = {name for rule in self.rule for name in rule.rules}
+        if mute := [rule.name for rule in self.rule if not rule.alert and rule.name not in members]:
+            raise ValueError(Said("error.config.never_told", rule=mute[0]))
         return self

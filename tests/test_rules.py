@@ -335,6 +335,11 @@ def test_a_replay_in_other_batches_and_with_restarts_finds_the_same() -> None:
         ),
         ('kind = "engagement"\nthreshold = 9\nmin_posts = 2', "min_posts: only for kind = "),
         ('kind = "severity"\nthreshold = 3.5', "threshold: a severity is at most 3, got 3.5"),
+        ('kind = "sources"\nthreshold = 40', "threshold: at most 32 different sources are counted, got 40"),
+        ('kind = "count"\nthreshold = 3\nquiet = "72h"', "quiet: expected at most '48h'; got '72h'"),
+        ('kind = "count"\nthreshold = 3\nquiet = "0s"', "quiet: expected more than '0s'; got '0s'"),
+        ('kind = "count"\nthreshold = 3\nwindow = "400d"', "window: expected at most '28d'; got '400d'"),
+        ('kind = "count"\nthreshold = 3\nalert = false', "alert: false, and no rule of kind all or any names it"),
     ],
 )
 def test_a_mistake_is_named_by_file_and_key(tmp_path: Path, text: str, said: str) -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from mentions import mention, scores
 
 from tingchao.alerts.smallest import MOST, distinct, hashed
-from tingchao.alerts.windows import OTHERS, SOURCES, TEXTS, Bucket, Window, weights
+from tingchao.alerts.windows import OTHERS, TEXTS, Bucket, Window, weights
+from tingchao.config.rules import SOURCES
 
 T0 = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 POST = mention("one", T0)
