@@ -11,6 +11,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from statistics import median
 
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
 from tingchao.alerts.decide import FORGET, Decide
 from tingchao.alerts.hours import BASELINE
 from tingchao.alerts.watch import Watch
@@ -24,6 +27,7 @@ from tingchao.pipeline.stage import Input, Memory
 _AFTER = timedelta(hours=6)  # of ticks beyond the last mention, so that what is quiet ends
 _HOUR = timedelta(hours=1)
 _BEFORE = timedelta(hours=1)  # an event may be talked of before its official time
+_NEVER = 1e12  # seconds; more than all that meet can be apart together
 _DURING = timedelta(hours=24)  # how long an event without an end is talked of
 
 
@@ -113,9 +117,21 @@ def held(alert: Alert, channels: Sequence[Channel]) -> dict[str, str]:
     }
 
 
-def same(alert: Alert, others: Iterable[Alert]) -> bool:
-    """Whether one of the others is of the same topic and of the same time."""
-    return any(one.topic == alert.topic and one.since <= alert.until and alert.since <= one.until for one in others)
+def pairs(alerts: Sequence[Alert], others: Sequence[Alert]) -> list[tuple[Alert, Alert]]:
+    """Which alert of one run is which of another: as many as can be, each at most once, those opened nearest first."""
+    found: list[tuple[Alert, Alert]] = []
+    for topic in sorted({one.topic for one in alerts} & {one.topic for one in others}):
+        mine, theirs = ([one for one in run if one.topic == topic] for run in (alerts, others))
+        apart = np.array([[_apart(one, other) for other in theirs] for one in mine])
+        places = zip(*linear_sum_assignment(apart), strict=True)
+        found += [(mine[row], theirs[column]) for row, column in places if apart[row, column] < _NEVER]
+    return found
+
+
+def _apart(one: Alert, other: Alert) -> float:
+    """Seconds between their openings, where they are of the same time."""
+    meet = one.since <= other.until and other.since <= one.until
+    return abs((one.opened_at - other.opened_at).total_seconds()) if meet else _NEVER
 
 
 def invented(alert: Alert, end: datetime) -> bool:

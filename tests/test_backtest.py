@@ -16,7 +16,7 @@ from msgspec.structs import replace as replaced
 from typer.testing import CliRunner
 
 from tingchao.alerts import backtest, decide, ledger, watch
-from tingchao.alerts.backtest import Known, held, quality, replay, same, woken
+from tingchao.alerts.backtest import Known, held, pairs, quality, replay, woken
 from tingchao.alerts.known import read
 from tingchao.alerts.series_file import verdicts
 from tingchao.config.language import in_language, text
@@ -191,9 +191,27 @@ def test_known_events_give_precision_recall_and_delay() -> None:
     assert found.delay is not None
     assert timedelta(0) < found.delay <= 10 * MINUTE
     assert quality([], []).precision is None
-    assert not same(smoke, [crowd])
+    assert pairs([smoke], [crowd]) == []
     assert woken(smoke, settings.main.notify) == ["terminal"]
     assert held(smoke, settings.main.notify) == {}
+
+
+def an_alert(name: str, since: datetime, until: datetime, topic: str = "metro", **given: Any) -> Alert:
+    facts: dict[str, Any] = {"state": "open", "level": 2, "sure": 0.9, "reasons": (), "posts": 5, "voices": 5}
+    facts |= {"opened_at": since + HOUR, "updated_at": until, "number": 1} | given
+    return Alert(id=name, topic=topic, title=topic, since=since, until=until, **facts)
+
+
+def test_an_alert_of_one_run_is_the_same_as_one_of_the_other_at_most() -> None:
+    tried = [an_alert("long", T0, T0 + 9 * HOUR)]
+    in_force = [an_alert(f"n{n}", T0 + n * HOUR, T0 + (n + 1) * HOUR) for n in range(3)]
+    assert [(one.id, other.id) for one, other in pairs(tried, in_force)] == [("long", "n0")]
+    assert [(one.id, other.id) for one, other in pairs(in_force, tried)] == [("n0", "long")]
+    # The first is nearer to the long one, but nothing else is left for the second.
+    tried += [an_alert("late", T0 + 2 * HOUR, T0 + 3 * HOUR)]
+    in_force = [an_alert("a", T0, T0 + HOUR, opened_at=T0 + 3 * HOUR), an_alert("b", T0 + 3 * HOUR, T0 + 4 * HOUR)]
+    assert {(one.id, other.id) for one, other in pairs(tried, in_force)} == {("long", "a"), ("late", "b")}
+    assert pairs(tried, [an_alert("x", T0, T0 + HOUR, "water"), an_alert("y", T0 + DAY, T0 + DAY)]) == []
 
 
 def test_who_is_woken_follows_routes_and_what_holds_alerts_back() -> None:

@@ -99,8 +99,10 @@ def _replay(
     since, end = span
     in_force = replayed(settings)
     tried = in_force if rules is None else replayed(replace(settings, rules=rules))
-    shown = [(alert, "same" if past.same(alert, in_force) else "new") for alert in tried]
-    shown += [(alert, "lost") for alert in in_force if not past.same(alert, tried)]
+    pairs = past.pairs(tried, in_force)
+    ours, theirs = {one.id for one, _ in pairs}, {other.id for _, other in pairs}
+    shown = [(alert, "same" if alert.id in ours else "new") for alert in tried]
+    shown += [(alert, "lost") for alert in in_force if alert.id not in theirs]
     if since is not None:  # what came before it was read for what is usual
         found = [mention for mention in found if mention.published_at >= since]
         tried, in_force = ([alert for alert in alerts if alert.opened_at >= since] for alerts in (tried, in_force))
