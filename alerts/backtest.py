@@ -26,7 +26,7 @@ from tingchao.pipeline.stage import Input, Memory
 
 _AFTER = timedelta(hours=6)  # of ticks beyond the last mention, so that what is quiet ends
 _HOUR = timedelta(hours=1)
-_BEFORE = timedelta(hours=1)  # an event may be talked of before its official time
+_NEAR = timedelta(hours=1)  # an event may be talked of before its official time, and told of soon after its end
 _NEVER = 1e12  # seconds; more than all that meet can be apart together
 _DURING = timedelta(hours=24)  # how long an event without an end is talked of
 
@@ -47,7 +47,23 @@ class Known:
     def is_told_by(self, alert: Alert) -> bool:
         """Whether the alert is of the event's topic and lies in its time."""
         end = self.until or self.at + _DURING
-        return self.topic in ("", alert.topic) and alert.until >= self.at - _BEFORE and alert.since <= end
+        return self.topic in ("", alert.topic) and alert.until >= self.at - _NEAR and alert.since <= end
+
+    def told_at(self, alert: Alert) -> datetime | None:
+        """When the alert told of the event first; None when it does not, or was open before and merely went on."""
+        if not self.is_told_by(alert):
+            return None
+        last = (self.until or self.at + _DURING) + _NEAR
+        later = [moment for moment in _tellings(alert) if moment <= last]
+        return min((moment for moment in (alert.opened_at, *later) if moment >= self.at - _NEAR), default=None)
+
+
+def _tellings(alert: Alert) -> Iterator[datetime]:
+    """When staff were told anew of an alert that was open: it was raised or opened again, or a channel let it pass."""
+    yield from (change.at for change in alert.history if change.what in {"raised", "reopened"})
+    for one in alert.deliveries or ():
+        if one.at is not None and one.news.startswith("active") and not one.round:  # a repetition says nothing new
+            yield one.at
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +74,7 @@ class Quality:
     right: int  # alerts that tell of a known event
     events: int
     found: int  # events that an alert tells of
+    within: int  # other events, in whose time an alert went on that was open before, for something else
     delays: tuple[timedelta, ...]  # of the events found, from their time to the alert; 0 when it was earlier
 
     @property
@@ -141,13 +158,11 @@ def invented(alert: Alert, end: datetime) -> bool:
 
 def quality(alerts: Sequence[Alert], known: Sequence[Known]) -> Quality:
     """Precision, recall and time to detect; alerts about the past count like others."""
-    delays: list[timedelta] = []
-    for event in known:
-        first = min((alert.opened_at for alert in alerts if event.is_told_by(alert)), default=None)
-        if first is not None:
-            delays.append(max(timedelta(0), first - event.at))
-    right = sum(any(event.is_told_by(alert) for event in known) for alert in alerts)
-    return Quality(len(alerts), right, len(known), len(delays), tuple(delays))
+    told = [[at for alert in alerts if (at := event.told_at(alert)) is not None] for event in known]
+    delays = tuple(max(timedelta(0), min(times) - event.at) for event, times in zip(known, told, strict=True) if times)
+    within = sum(not times and any(map(event.is_told_by, alerts)) for event, times in zip(known, told, strict=True))
+    right = sum(any(event.told_at(alert) is not None for event in known) for alert in alerts)
+    return Quality(len(alerts), right, len(known), len(delays), within, delays)
 
 
 def _memory_of(settings: Settings) -> timedelta | None:

@@ -33,7 +33,7 @@ from tingchao.pipeline.commands.base import LANGUAGE
 from tingchao.pipeline.errors import Refused
 from tingchao.pipeline.log import output
 from tingchao.pipeline.past import Stored, from_lines, from_store, mentions
-from tingchao.pipeline.records import Alert, Mention, Post, Scored, Tick
+from tingchao.pipeline.records import Alert, Change, Delivery, Mention, Post, Scored, Tick
 from tingchao.pipeline.rows import Line
 from tingchao.pipeline.sqlite_log import SqliteLog
 from tingchao.pipeline.sqlite_store import SqliteStore
@@ -214,6 +214,24 @@ def test_an_alert_of_one_run_is_the_same_as_one_of_the_other_at_most() -> None:
     assert pairs(tried, [an_alert("x", T0, T0 + HOUR, "water"), an_alert("y", T0 + DAY, T0 + DAY)]) == []
 
 
+def test_an_alert_that_was_open_long_before_an_event_has_not_found_it() -> None:
+    event = Known(T0 + 10 * HOUR, until=T0 + 12 * HOUR, topic="metro")
+    old = an_alert("old", T0 - HOUR, T0 + 11 * HOUR)
+    found = quality([old], [event])
+    assert (found.found, found.within, found.right, found.delay) == (0, 1, 0, None)
+    own = an_alert("own", T0 + 10 * HOUR, T0 + 11 * HOUR)
+    found = quality([old, own], [event])
+    assert (found.found, found.within, found.right, found.delay) == (1, 0, 1, HOUR)
+    raised = replaced(old, history=(Change(at=T0 + 10 * HOUR + MINUTE, what="raised"),))
+    assert quality([raised], [event]).delay == MINUTE
+    told = Delivery(receiver="desk", at=T0 + 11 * HOUR, news="active 2")
+    assert quality([replaced(old, deliveries=(told,))], [event]).delay == HOUR
+    for silent in (replaced(told, round=1), replaced(told, news="resolved"), replaced(told, at=T0 + 20 * HOUR)):
+        assert quality([replaced(old, deliveries=(silent,))], [event]).within == 1
+    short = Known(T0, until=T0 + MINUTE, topic="metro")
+    assert quality([an_alert("soon", T0 - HOUR, T0 + HOUR, opened_at=T0 + 5 * MINUTE)], [short]).delay == 5 * MINUTE
+
+
 def test_who_is_woken_follows_routes_and_what_holds_alerts_back() -> None:
     channels = {"notify": [{"kind": "terminal", "name": name} for name in ("desk", "chief", "water")]}
     channels["notify"][1]["min_level"] = 3
@@ -236,18 +254,21 @@ def test_who_is_woken_follows_routes_and_what_holds_alerts_back() -> None:
 
 
 def test_events_are_read_from_a_table_and_mistakes_are_told_with_their_line() -> None:
-    (one,) = read(["at,until,topic,name\n", "2026-03-02 08:00,,metro,smoke\n"], "e.csv", T0)
+    (one,) = read(["at,until,topic,name\n", "2026-03-02 08:00,,metro,smoke\n"], "e.csv", T0, {"metro"})
     assert one == Known(T0, None, "metro", "smoke")
     with pytest.raises(Refused, match="no column at") as caught:
-        read(["when\n"], "e.csv", T0)
+        read(["when\n"], "e.csv", T0, {"metro"})
     assert in_language(caught.value, "zh") == "e.csv：没有 at 列；第一行应为 at,until,topic,name"
     with pytest.raises(Refused, match="line 2: not CSV") as caught:
-        read(["at\n", "soon\rlater\n"], "e.csv", T0)
+        read(["at\n", "soon\rlater\n"], "e.csv", T0, {"metro"})
     assert "第 2 行：不是 CSV" in str(in_language(caught.value, "zh"))
     with pytest.raises(Refused, match="line 2"):
-        read(["at\n", "soon\n"], "e.csv", T0)
+        read(["at\n", "soon\n"], "e.csv", T0, {"metro"})
+    with pytest.raises(Refused, match=r"e\.csv, line 2: no topic 'metr' in topics\.toml; expected .* metro") as caught:
+        read(["at,topic\n", "2026-03-02,metr\n"], "e.csv", T0, {"metro"})
+    assert "第 2 行：topics.toml 里没有主题 'metr'" in str(in_language(caught.value, "zh"))
     with pytest.raises(Refused, match=r"line 2: until .* is before at"):
-        read(["at,until\n", "2026-03-02,2026-03-01\n"], "e.csv", T0)
+        read(["at,until\n", "2026-03-02,2026-03-01\n"], "e.csv", T0, {"metro"})
 
 
 RULES = """
@@ -274,9 +295,13 @@ def test_the_command_shows_what_is_new_and_lost_and_sums_up(tmp_path: Path) -> N
         ("metro", ["talk"], "new", ["terminal"])
     ]
     assert last["summary"] == {
-        "mentions": 20, "alerts": 1, "in_force": 0, "new": 1, "lost": 0, "events": 1, "found": 1, "right": 1,
-        "minutes_to_detect": 7.0, "precision": 1.0, "recall": 1.0,
+        "mentions": 20, "alerts": 1, "in_force": 0, "new": 1, "lost": 0, "events": 1, "found": 1,
+        "within": 0, "right": 1, "minutes_to_detect": 7.0, "precision": 1.0, "recall": 1.0,
     }  # fmt: skip
+    events.write_text(f"at,topic\n{(T0 - 9 * DAY).isoformat()},water\n", encoding="utf-8")
+    none = CliRunner().invoke(app, [*arguments, "--events", str(events)])
+    assert none.exit_code == 0, none.output
+    assert "None" not in none.output
     plain = CliRunner().invoke(app, arguments)
     assert plain.exit_code == 0
     assert len(plain.stdout.splitlines()) >= 2

@@ -17,7 +17,7 @@ import typer
 from tingchao.config.language import Said
 from tingchao.config.load import ConfigError, read
 from tingchao.config.rules import Rule, RulesFile
-from tingchao.config.settings import Settings, load, loose_rules
+from tingchao.config.settings import Settings, label_values, load, loose_rules
 from tingchao.pipeline.backends import open_store, require_posts, scorer_in_use
 from tingchao.pipeline.clock import clock_from
 from tingchao.pipeline.commands.base import (
@@ -68,7 +68,7 @@ def backtest(
         if span[0] is not None and span[1] is not None and span[0] >= span[1]:
             raise Refused(Said("error.backtest.span", since=since, until=until))
         # First what is quick to read: its mistakes should not be told after minutes of scoring.
-        known, mine = _known(events, now), None if rules is None else _rules(rules, settings)
+        known, mine = _known(events, settings, now), None if rules is None else _rules(rules, settings)
         if known is not None:
             known = [event for event in known if event.may_lie_in(*span)]
         # What is usual at the beginning of the span is known from before it, as it was live.
@@ -117,13 +117,13 @@ def _replay(
     _sum_up(counts, None if known is None else past.quality(tried, known), json=json)
 
 
-def _known(file: str, now: datetime) -> Sequence[Any] | None:
+def _known(file: str, settings: Settings, now: datetime) -> Sequence[Any] | None:
     from tingchao.alerts.known import read as read_known
 
     if not file:
         return None
     with _table(file) as lines:
-        return read_known(lines, file, now)
+        return read_known(lines, file, now, label_values(settings)["topic"])
 
 
 def _series(file: str, settings: Settings) -> None:
@@ -218,11 +218,12 @@ def _sentence(line: dict[str, Any], alert: Alert) -> str:
 def _sum_up(counts: dict[str, Any], quality: Any, *, json: bool) -> None:
     if quality is not None:
         minutes = None if quality.delay is None else round(quality.delay.total_seconds() / 60, 1)
-        told = {"events": quality.events, "found": quality.found, "right": quality.right, "minutes_to_detect": minutes}
-        counts = counts | told | {"precision": quality.precision, "recall": quality.recall}
+        told = {"events": quality.events, "found": quality.found, "within": quality.within, "right": quality.right}
+        measures = {"minutes_to_detect": minutes, "precision": quality.precision, "recall": quality.recall}
+        counts = counts | told | measures
     if json:
         out(msgspec.json.encode({"summary": counts}).decode())
         return
     say(t("said.backtest_sum", **counts))
     if quality is not None:
-        say(t("said.backtest_quality", **counts))
+        say(t("said.backtest_quality", **{name: "-" if value is None else value for name, value in counts.items()}))
