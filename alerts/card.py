@@ -57,7 +57,8 @@ def headline(alert: Alert, language: str) -> str:
         mute = silent_sources(alert.reasons)
         shortest = min(one.end - one.start for one in mute)
         facts |= {"detail": _named([one.detail for one in mute], language), "window": _length(shortest, language)}
-    return text(f"alert.headline.{_kind(reason)}", language, title=alert.title, **facts)
+    line = text(f"alert.headline.{_kind(reason)}", language, title=alert.title, **facts)
+    return text("alert.headline.apart", language, headline=line) if alert.apart else line
 
 
 def card(alert: Alert, language: str, before: Sequence[Precedent] = ()) -> Card:

@@ -38,6 +38,7 @@ def opened(candidate: Candidate, at: datetime, name: str, title: str, *, state: 
         posts=0,
         voices=0,
         evidence=candidate.evidence,
+        apart=candidate.alone,
     )
     return changed(_with_numbers(alert, candidate), at, "opened")
 

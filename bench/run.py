@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-WITH_DATA = ("score.py", "events.py", "load.py", "pages.py", "ingest.py", "latency.py", "up.py")
-ALONE = ("crawl.py", "stories.py")  # make their own pages, have their own posts
+WITH_DATA = ("score.py", "events.py", "load.py", "pages.py", "ingest.py", "latency.py", "up.py", "stories.py")
+ALONE = ("crawl.py",)  # makes its own pages
 
 
 def main() -> None:

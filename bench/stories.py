@@ -1,16 +1,21 @@
 """Topics in which two more incidents happen while people still talk of the first: does each become an alert?
 
-    python bench/stories.py [tests/incidents.jsonl]
+    python bench/stories.py ../shared [incidents] [reports]
 
 28 topics, written for it: A, the first incident, from eyewitnesses to what follows; B, of another kind at another
 place; C, of A's kind at a third place; N, ordinary talk. An alert is of the incident that most of its posts tell of.
 Those posts count that name the topic; each has a voice of its own. The shipped rules and models.
+
+Reports: the sentences of a report on one accident (cec_emergency), each as a post a minute after the other. Is there
+another story in one report, and in two, one after the other?
 """
 
 from __future__ import annotations
 
 import io
 import json
+import random
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,13 +26,19 @@ from typing import NamedTuple
 
 from tingchao.alerts.backtest import replay
 from tingchao.alerts.budget import wilson
+from tingchao.alerts.stories import Stories
+from tingchao.alerts.windows import weights
 from tingchao.config.settings import load
 from tingchao.config.topics import Topic
 from tingchao.models.scorer import Scorer
 from tingchao.pipeline.past import from_lines, mentions
+from tingchao.pipeline.records import Mention
 from tingchao.pipeline.rows import read_jsonl
 
 BEGIN = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
+POSTS = Path(__file__).parent.parent / "tests" / "incidents.jsonl"
+SHORT, LONG = 9, 10  # characters of a sentence, and sentences of a report that is one of a pair
+PAIRS = 120
 BUSY = 80  # posts of a topic from which it is a busy one
 
 
@@ -42,8 +53,8 @@ class Found(NamedTuple):
         return self.posts >= BUSY
 
 
-def main(path: Path) -> None:
-    found = run(path)
+def incidents() -> None:
+    found = run(POSTS)
     print("topics | further incidents that are alerts of their own (95 %) | told again")
     for title, some in (
         ("busy", [one for one in found if one.busy]),
@@ -98,5 +109,41 @@ def _lines(rows: Sequence[dict[str, object]]) -> Iterator[str]:
         )
 
 
+def reports(shared: Path) -> None:
+    lines = (shared / "data/cec_emergency/dev.jsonl").read_text(encoding="utf-8").splitlines()
+    told = [_sentences(json.loads(line)) for line in lines]
+    scorer = Scorer.load()
+    alone = sum(_stories(scorer, [one]) > 0 for one in told)
+    draw = random.Random(1)
+    long = [one for one in told if len(one) >= LONG]
+    pairs = [draw.sample(long, 2) for _ in range(PAIRS)]
+    both = sum(_stories(scorer, pair) > _stories(scorer, pair[:1]) for pair in pairs)
+    low, high = wilson(both, PAIRS)
+    print(f"reports: another story in {alone} of {len(told)}; in {both} of {PAIRS} pairs ({low:.2f}-{high:.2f})")
+
+
+def _sentences(report: dict[str, str]) -> list[str]:
+    return [one for one in re.split(r"[。！？\n；]", f"{report['title']}。{report['text']}") if len(one) >= SHORT]
+
+
+def _stories(scorer: Scorer, told: Sequence[Sequence[str]]) -> int:
+    """How many stories there are beside the first one, after these reports one after the other."""
+    stories = Stories({}, [Topic(name="t", title="t", any=["不在其中"])])  # words that no report has
+    texts = [text for report in told for text in report]
+    for number, (text, scores) in enumerate(zip(texts, scorer.score(texts), strict=True)):
+        at = BEGIN + timedelta(minutes=number)
+        fields = {"topic": "t", "id": str(number), "source": "s", "voice": str(number), "excerpt": text}
+        mention = Mention(**fields, published_at=at, fetched_at=at, scores=scores)
+        stories.hear(mention, int(at.timestamp()), int(at.timestamp()), weights(mention))
+    return len(stories.of("t"))
+
+
+def main(shared: Path, parts: Sequence[str]) -> None:
+    if "incidents" in parts:
+        incidents()
+    if "reports" in parts:
+        reports(shared)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent / "tests" / "incidents.jsonl"))
+    main(Path(sys.argv[1]), sys.argv[2:] or ("incidents", "reports"))

@@ -253,6 +253,7 @@ class Alert(Record, frozen=True, kw_only=True, omit_defaults=True):
     curve: tuple[int, ...] = ()
     bucket: int = 0
     event: Event | None = None  # the newest that a window was about
+    apart: bool = False  # it tells of another incident than what else is told of the topic
     topics: tuple[str, ...] = ()  # others under which the same event was found
     history: tuple[Change, ...] = ()
     verdict: Judgement | None = None  # of staff, on the alert as a whole; the newest one stands

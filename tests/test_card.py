@@ -290,6 +290,7 @@ def test_json_has_the_same_facts_under_stable_names() -> None:
             "verdict",
             "judged",
             "event",
+            "apart",
             "topics",
             "deliveries",
             "representatives",

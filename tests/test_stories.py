@@ -88,6 +88,8 @@ def test_another_incident_is_an_alert_of_its_own_while_the_first_goes_on(tmp_pat
     assert attack.reasons[0].observed == pytest.approx(5 * 0.95)
     assert [delivery.at for delivery in attack.deliveries or ()] == [attack.opened_at], "the channel is told"
     assert "5 个各自表述的声音" in card.as_text(attack, "zh")
+    assert card.headline(attack, "en").endswith("(another incident of the topic)")
+    assert (smoke.apart, attack.apart) == (False, True)
 
 
 def test_further_talk_of_the_first_one_is_not_another(tmp_path: Path) -> None:
@@ -368,7 +370,7 @@ def test_a_repeated_text_is_no_further_report_of_a_story(tmp_path: Path) -> None
 def test_of_further_incidents_some_are_told_by_themselves_and_hardly_anything_is_told_again() -> None:
     """Floors: what is found may only become more."""
     bench = runpy.run_path(str(Path(__file__).parent.parent / "bench" / "stories.py"))
-    found = bench["run"](Path(__file__).parent / "incidents.jsonl")
+    found = bench["run"](bench["POSTS"])
     busy, other = [one for one in found if one.busy], [one for one in found if not one.busy]
     assert (len(busy), len(other)) == (6, 22)
     assert bench["further"](busy) >= 6
