@@ -43,7 +43,7 @@ ENDS = 24 * HOUR  # after which a story of which nobody tells is over, and its w
 
 _KEY = "@story/"
 _OPEN = 100  # topics kept decoded
-_WORDS = 2_000  # remembered; those longest unsaid go first
+_WORDS = 1_000  # remembered; those longest unsaid go first
 _NEW = 1_000  # words that are followed at a time; of too many go those of one voice, the oldest first
 _POSTS = 60  # that have new words, and of one word
 _STORIES = 4  # told apart at a time
