@@ -21,10 +21,10 @@ from tingchao.config.topics import Topic, found_by
 COMMON = 4_000  # of 60 million in jieba's dictionary: a word said so often (有人, 现场) tells nothing
 _KEY = "@calm/"
 _ENOUGH = 16  # posts from which shares are known
-_LEARNT = 64  # posts after which those before count half ...
+_LEARNT = 32  # posts after which those before count half ...
 _RARE = 2  # ... and words in fewer of them are forgotten (lossy counting: Manku and Motwani 2002)
 _MOST = 2_000  # words remembered a topic
-_OPEN = 200  # topics kept decoded
+_OPEN = 20  # topics kept decoded: each is read once an hour
 
 
 class Words(msgspec.Struct):

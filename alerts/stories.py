@@ -42,7 +42,7 @@ HALF = 6 * HOUR  # after which a post counts half
 ENDS = 24 * HOUR  # after which a story of which nobody tells is over, and its words are new again
 
 _KEY = "@story/"
-_OPEN = 100  # topics kept decoded
+_OPEN = 50  # topics kept decoded
 _WORDS = 1_000  # remembered; those longest unsaid go first
 _NEW = 1_000  # words that are followed at a time; of too many go those of one voice, the oldest first
 _POSTS = 60  # that have new words, and of one word
