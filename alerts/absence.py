@@ -45,7 +45,7 @@ class Absences:
         listened = not self._ticked or at - self._ticked <= self.GAP
         self._ticked = at
         for rule in self._rules:
-            for topic in topics if "*" in rule.topics else [one for one in topics if one in rule.topics]:
+            for topic in filter(rule.watches, topics):
                 for source in rule.sources or ("",):
                     key = f"{topic}/{source}" if source else topic
                     last = self._last.setdefault(key, at)

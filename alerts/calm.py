@@ -12,6 +12,7 @@ from zlib import crc32
 import msgspec
 import rjieba
 
+from tingchao.alerts import shards
 from tingchao.alerts.kept import Kept
 from tingchao.alerts.terms import terms_of
 from tingchao.alerts.texts import bare_of
@@ -56,8 +57,8 @@ class Calm:
         self._topics = Kept(memory, msgspec.msgpack.Decoder(Words).decode, _OPEN)
         self._names = {topic.name: _names(topic) for topic in topics}
         self._hours: dict[str, int] = {}
-        for key in list(memory):
-            if key.startswith(_KEY) and "#" not in key and (known := self._topics.look(key)) is not None:
+        for key in shards.keys(memory, _KEY):
+            if (known := self._topics.look(key)) is not None:
                 self._hours[key] = known.hour
 
     def learn(self, topic: str, published: int, text: str) -> None:

@@ -116,7 +116,7 @@ class Copies:
         self._changed.clear()
 
     def _load(self) -> None:
-        keys = [key for key in self._memory if key.startswith("c/") and "#" not in key]
+        keys = shards.keys(self._memory, "c/")
         for key in sorted(keys, key=lambda key: int(key[2:])):
             first, texts = _BLOCK.decode(shards.get(self._memory, key))
             self._first = min(self._first, first) if self._texts else first

@@ -89,11 +89,10 @@ class Decide:
         self._changed: set[str] = set()
         self._forgot: datetime | None = None
         self._ticked = datetime.fromisoformat(memory[_TICKED].decode()) if _TICKED in memory else None
-        for key in list(memory):
-            if key.startswith("a/") and "#" not in key:
-                held = _HELD.decode(shards.get(memory, key))
-                self._held.setdefault(held.alert.topic, {})[held.alert.id] = held
-                self._topics[held.alert.id] = held.alert.topic
+        for key in shards.keys(memory, "a/"):
+            held = _HELD.decode(shards.get(memory, key))
+            self._held.setdefault(held.alert.topic, {})[held.alert.id] = held
+            self._topics[held.alert.id] = held.alert.topic
         self._silences = Silences(memory)
         self._budget = Budget(memory, settings.main.budget)
         self._dispatch = Dispatch(settings, self._silences, self._budget, [held.alert for held in self._all()])

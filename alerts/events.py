@@ -6,7 +6,6 @@ State keys: `c/n` (copies.py), `v/scope/slot` (an event with its terms), `b/` an
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
-from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from tingchao.alerts import shards
 from tingchao.alerts.copies import Copies, Slots, Text, slots
 from tingchao.alerts.happening import First, Happening, Meaning
-from tingchao.alerts.mixture import NEW, Bag, Mixtures, Places
+from tingchao.alerts.mixture import NEW, Bag, Mixtures
 from tingchao.alerts.smallest import hashed, hashed_voice
 from tingchao.alerts.texts import Raw, Texts, Words
 from tingchao.alerts.windows import name_of
@@ -55,13 +54,6 @@ class _Read(msgspec.Struct, frozen=True, gc=False):
     mark: int
 
 
-class _Terms(NamedTuple):
-    """What a post is placed by."""
-
-    places: Places
-    han: bool
-
-
 class Limits(NamedTuple):
     """How much is remembered."""
 
@@ -80,7 +72,6 @@ class Limits(NamedTuple):
 TOPICS = Limits(dims=2_048, events=12, texts=50_000, new=1.0)
 STREAM = Limits(dims=16_384, events=128, texts=200_000)  # one stream of everything
 
-_NO_NAMES: Mapping[str, Sequence[str]] = MappingProxyType({})
 ONLY_WRITTEN = ("c/", "v/", "b/", "g/")  # keys of state whose values only a restart reads
 
 
@@ -88,24 +79,23 @@ class Events:
     """The events of all scopes of one partition."""
 
     def __init__(
-        self, memory: MutableMapping[str, bytes], limits: Limits, names: Mapping[str, Sequence[str]] = _NO_NAMES
+        self, memory: MutableMapping[str, bytes], limits: Limits, names: Mapping[str, Sequence[str]] | None = None
     ) -> None:
         """`names`: words by which the posts of a scope were found, which therefore tell nothing of an event."""
         self._memory, self._limits = memory, limits
         self._copies = Copies(memory, limits.texts)
         self._mixtures = Mixtures(memory, limits.dims, limits.events, limits.new)
         self._texts = Texts(limits.dims)
-        self._own = self._places_of(names)
+        self._own = self._places_of(names or {})
         self._known: dict[str, Happening] = {}
         self._changed: set[str] = set()
-        for key in list(memory):
-            if key.startswith("v/") and "#" not in key:
-                event, bag = _KEPT.decode(shards.get(memory, key))
-                self._known[event.name] = event
-                self._mixtures.restore(event.scope, event.name, bag)
-                if key != _key(event.scope, bag.slot):  # in state of before an event had a key of its own
-                    shards.delete(memory, key)
-                    self._changed.add(event.name)
+        for key in shards.keys(memory, "v/"):
+            event, bag = _KEPT.decode(shards.get(memory, key))
+            self._known[event.name] = event
+            self._mixtures.restore(event.scope, event.name, bag)
+            if key != _key(event.scope, bag.slot):  # in state of before an event had a key of its own
+                shards.delete(memory, key)
+                self._changed.add(event.name)
 
     def add(self, posts: Sequence[Told]) -> list[Placed]:
         """Place posts in the order in which they came."""
@@ -114,7 +104,7 @@ class Events:
         where = slots(scopes, np.array([one.sketch for one in told], dtype="<u2").reshape(-1, BANDS))
         near = self._copies.near(scopes, where)
         read = [self._read(*each) for each in zip(posts, told, where, near, strict=True)]
-        terms = [self._terms(*each) for each in zip(scopes, told, strict=True)]
+        terms = [self._without_own(*each) for each in zip(scopes, told, strict=True)]
         names: list[str] = [""] * len(posts)
         for turn in _turns(posts):
             self._take_turn(turn, posts, read, terms, names)
@@ -172,9 +162,9 @@ class Events:
                 own[scope][read[word].places] = True
         return own
 
-    def _terms(self, scope: str, told: Words) -> _Terms:
+    def _without_own(self, scope: str, told: Words) -> Words:
         own = self._own.get(scope)
-        return _Terms(told.places if own is None else told.places[~own[told.places]], told.han)
+        return told if own is None else told._replace(places=told.places[~own[told.places]])
 
     def _read(self, post: Told, told: Words, where: Slots, near: bool) -> _Read:  # noqa: FBT001 one of a row
         """Find the text that a post repeats, or remember its own."""
@@ -192,7 +182,7 @@ class Events:
         turn: Sequence[int],
         posts: Sequence[Told],
         read: Sequence[_Read],
-        terms: Sequence[_Terms],
+        terms: Sequence[Words],
         names: list[str],
     ) -> None:
         """Place the posts `turn`, which are of different scopes, and put the names of their events into `names`."""

@@ -11,6 +11,7 @@ from itertools import islice
 
 import msgspec
 
+from tingchao.alerts import shards
 from tingchao.alerts.kept import Kept
 from tingchao.alerts.representatives import distinct
 from tingchao.alerts.windows import TELLS, UNIT
@@ -76,10 +77,9 @@ class Shelves:
         self._limit = max(_SHELVES, _A_TOPIC * topics)
         self._shelves = Kept(memory, msgspec.msgpack.Decoder(Shelf).decode, max(_OPEN, topics))
         self._touched: dict[str, int] = {}
-        for key in list(memory):
-            if key.startswith("e/") and "#" not in key:
-                self._touched[key] = self._shelf(key).touched
-                self._shelves.shrink()
+        for key in shards.keys(memory, "e/"):
+            self._touched[key] = self._shelf(key).touched
+            self._shelves.shrink()
 
     def offer(self, bucket: int, mention: Mention, text: int, weights: Sequence[tuple[int, int]], at: int) -> None:
         """Keep the post where it is the first of its bucket, or among the strongest."""

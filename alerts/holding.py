@@ -110,7 +110,7 @@ class Holding:
 
     def _join(self, rule: Rule, topic: str) -> Candidate | None:
         """The candidate of a combined rule, from those of the rules that hold."""
-        if "*" not in rule.topics and topic not in rule.topics:
+        if not rule.watches(topic):
             return None
         members = [held for name in rule.rules if (held := self._held.get(_Key(name, topic))) is not None and held.told]
         if len(members) < (len(rule.rules) if rule.kind == "all" else 1):

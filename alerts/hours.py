@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tingchao.alerts import shards
 from tingchao.alerts.kept import Kept
 from tingchao.alerts.tally import Tally
 from tingchao.alerts.windows import BUCKET, HOUR, PER_HOUR, Bucket, Window
@@ -255,7 +256,7 @@ class Hours:
         return {} if day is None else day.hours
 
     def _old(self, kind: str, before: int, seconds: int) -> Iterator[tuple[str, int]]:
-        for key in [key for key in self._memory if key.startswith(f"{kind}/") and "#" not in key]:
+        for key in shards.keys(self._memory, f"{kind}/"):
             topic, _, number = key.removeprefix(f"{kind}/").rpartition("/")
             if (int(number) + 1) * seconds <= before:
                 yield topic, int(number)

@@ -88,7 +88,7 @@ class Judging:
         for story in self._stories.of(topic):
             last = story.event.last // BUCKET
             for rule in self._of_stories:
-                if "*" in rule.topics or topic in rule.topics:
+                if rule.watches(topic):
                     window = story.window(last, length_of(rule))
                     bucket, told = story.told.get(rule.name, (last - AGAIN, 0.0))
                     least = told * GROWTH if last - bucket < AGAIN else 0.0

@@ -29,6 +29,11 @@ def get(memory: MutableMapping[str, bytes], key: str) -> bytes:
     return b"".join(pieces)
 
 
+def keys(memory: MutableMapping[str, bytes], prefix: str) -> list[str]:
+    """The keys of whole values that begin with a prefix, in the order of the state."""
+    return [key for key in memory if key.startswith(prefix) and "#" not in key]
+
+
 def delete(memory: MutableMapping[str, bytes], key: str) -> None:
     """Forget the value with all its pieces."""
     _cut(memory, key, 0)

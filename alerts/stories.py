@@ -15,8 +15,8 @@ from collections.abc import Iterable, MutableMapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from tingchao.alerts import calm
-from tingchao.alerts.calm import Calm
+from tingchao.alerts import shards
+from tingchao.alerts.calm import Calm, Words
 from tingchao.alerts.happening import Happening
 from tingchao.alerts.hours import BASELINE
 from tingchao.alerts.kept import Kept
@@ -24,7 +24,7 @@ from tingchao.alerts.likeness import alike
 from tingchao.alerts.smallest import hashed, hashed_voice
 from tingchao.alerts.story import Post, Story
 from tingchao.alerts.texts import bare_of
-from tingchao.alerts.windows import BUCKET, HOUR, TELLS
+from tingchao.alerts.windows import BUCKET, HOUR, tells
 from tingchao.config.topics import Topic
 from tingchao.pipeline.records import Evidence, Mention, full_text
 
@@ -102,8 +102,8 @@ class Stories:
         self._calm = Calm(memory, topics)
         self._fresh: set[str] = set()
         self._going: dict[str, tuple[int, bool]] = {}  # what is asked with each post: `last` and `known`
-        for key in list(memory):
-            if key.startswith(_KEY) and "#" not in key and (topic := self._topics.look(key)) is not None:
+        for key in shards.keys(memory, _KEY):
+            if (topic := self._topics.look(key)) is not None:
                 self._going[key] = topic.last, topic.known
                 if topic.fresh:
                     self._fresh.add(key)
@@ -113,7 +113,7 @@ class Stories:
         key = f"{_KEY}{mention.topic}"
         last, known = self._going.get(key, (-ENDS, False))
         over = published > last + ENDS
-        if not any(weight >= TELLS for _, weight in found):
+        if not tells(found):
             if over or not known:
                 self._calm.learn(mention.topic, published, full_text(mention.title, mention.excerpt))
             return
@@ -127,9 +127,8 @@ class Stories:
             topic.bucket, topic.heard = at // BUCKET, 0
             _forget(topic, at)
         topic.heard += 1
-        if topic.heard > _ALL and hashed(mention.id) % _SAMPLE:
-            return
-        if self._told(topic, self._post(mention, published), at):
+        read = topic.heard <= _ALL or hashed(mention.id) % _SAMPLE == 0
+        if read and self._told(topic, self._post(mention, published), at):
             topic.fresh = True
             self._fresh.add(key)
         self._going[key] = topic.last, topic.known
@@ -231,24 +230,24 @@ def _bound(topic: _Topic) -> None:
     if len(topic.new) > _NEW:
         kept = sorted(topic.new, key=lambda word: (len(topic.new[word].tellers) > 1, topic.new[word].first, word))
         topic.new = {word: topic.new[word] for word in kept[-_NEW // 2 :]}
-        _keep_posts(topic)
-    if len(topic.kept) > 2 * _POSTS:
-        _keep_posts(topic)
+    elif len(topic.kept) <= 2 * _POSTS:
+        return
+    _keep_posts(topic)
 
 
 def _keep_posts(topic: _Topic) -> None:
     """Posts that have a new word: those with one of several voices, and the newest of the others."""
     needed = {name for new in topic.new.values() if len(new.tellers) > 1 for name in new.tellers}
     others = {name for new in topic.new.values() for name in new.posts} - needed
-    rest = [name for name in topic.kept if name in others][-_POSTS:]
-    topic.kept = {name: post for name, post in topic.kept.items() if name in needed or name in rest}
+    needed |= set([name for name in topic.kept if name in others][-_POSTS:])
+    topic.kept = {name: post for name, post in topic.kept.items() if name in needed}
     for word, new in list(topic.new.items()):
         new.posts = [name for name in new.posts if name in topic.kept]
         if not all(name in topic.kept for name in new.tellers):
             del topic.new[word]
 
 
-def _marks(topic: _Topic, calm_days: calm.Words) -> list[int]:
+def _marks(topic: _Topic, calm_days: Words) -> list[int]:
     """The words by which the stories go that are told already."""
     first = {word: posts for word, (_, posts) in topic.said.items()}
     told = [(first, topic.posts), *((story.said, story.event.posts) for story in topic.stories)]

@@ -52,13 +52,12 @@ class Terms:
         self._known: dict[tuple[str, int], dict[int, int]] = {}  # hash -> day of the last mention
         self._changed: set[tuple[str, int]] = set()
         self._moved: set[str] = set()
-        for key in sorted(memory):
-            if key.startswith("@new/") and "#" not in key:
-                self._topics[key.removeprefix("@new/")] = msgspec.json.decode(shards.get(memory, key), type=_Topic)
-            elif key.startswith("@term/"):
-                topic, _, part = key.removeprefix("@term/").rpartition("/")
-                numbers = array("I", memory[key])
-                self._known[topic, int(part)] = dict(zip(numbers[::2], numbers[1::2], strict=True))
+        for key in sorted(shards.keys(memory, "@new/")):
+            self._topics[key.removeprefix("@new/")] = msgspec.json.decode(shards.get(memory, key), type=_Topic)
+        for key in sorted(key for key in memory if key.startswith("@term/")):
+            topic, _, part = key.removeprefix("@term/").rpartition("/")
+            numbers = array("I", memory[key])
+            self._known[topic, int(part)] = dict(zip(numbers[::2], numbers[1::2], strict=True))
 
     def hear(self, mention: Mention, published: int, text: int, voice: int) -> None:
         """A mention that was counted; `text` and `voice` as hashes."""

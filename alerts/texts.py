@@ -63,7 +63,11 @@ class Texts:
 
 def bare_of(text: str) -> str:
     """What is compared of a text (`Words.bare`)."""
-    return (bare(fold(_with_parts(text))) or text.strip())[:LONGEST]
+    return _compared(bare(fold(_with_parts(text))), text)
+
+
+def _compared(letters: str, text: str) -> str:
+    return (letters or text.strip())[:LONGEST]
 
 
 def _words(raw: Sequence[Raw], dims: int) -> Iterator[Words]:
@@ -72,7 +76,7 @@ def _words(raw: Sequence[Raw], dims: int) -> Iterator[Words]:
     for one, letters, line, sketch, places in zip(
         raw, found.bare, folded, _sketches(raw, found), _places(found, dims), strict=True
     ):
-        compared = (letters or one.text.strip())[:LONGEST]
+        compared = _compared(letters, one.text)
         han = 2 * len(_HAN.findall(compared)) > len(compared)
         yield Words(compared, hashed(compared), links(line)[:LONGEST], sketch, places, han)
 

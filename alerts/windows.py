@@ -53,7 +53,7 @@ class Bucket(msgspec.Struct, array_like=True):
         """Count one post: with the hashes of its voice and of its text's signature, and what `weights` gave for it."""
         scores = mention.scores
         self.posts += 1
-        self.fresh += TELLING if any(weight >= TELLS for _, weight in weights) else 1
+        self.fresh += TELLING if tells(weights) else 1
         self.voice_hashes = smallest.added(self.voice_hashes, voice)
         count_source(self.sources, name_of(mention.source))
         if scores.abstained:
@@ -80,6 +80,11 @@ def weights(mention: Mention) -> list[tuple[int, int]]:
     if live < FLOOR or max(scores.signals, default=0.0) * UNIT < FLOOR:
         return []
     return [(n, round(min(p * UNIT, live))) for n, p in enumerate(scores.signals) if p * UNIT >= FLOOR]
+
+
+def tells(weights: Iterable[tuple[int, int]]) -> bool:
+    """Whether a post with these `weights` likely tells of a signal."""
+    return any(weight >= TELLS for _, weight in weights)
 
 
 def name_of(source: str) -> str:

@@ -112,6 +112,10 @@ class Rule(Block):
         """Posts that a window needs."""
         return 0 if self.kind == "engagement" else self.min_posts
 
+    def watches(self, topic: str) -> bool:
+        """Whether it is asked of a topic."""
+        return "*" in self.topics or topic in self.topics
+
     def _has_only_its_own_keys(self) -> None:
         given = {Rule.model_fields[name].alias or name for name in self.model_fields_set}
         for key in sorted(given & _ONLY.keys()):

@@ -24,7 +24,7 @@ from tingchao.alerts.spread import LENGTH, Spread
 from tingchao.pipeline.cli import main
 from tingchao.pipeline.grams import fold
 from tingchao.pipeline.log import STATE_LIMIT
-from tingchao.pipeline.shingles import BANDS, bands, links, read_sketch, sketches, terms, units
+from tingchao.pipeline.shingles import BANDS, bands, bare, links, read_sketch, sketches, terms, units
 
 SMALL = Limits(dims=1_024, events=4, texts=40)
 ROOMY = Limits(dims=4_096, events=32, texts=2_000)
@@ -461,6 +461,12 @@ def test_what_is_old_is_dropped_with_its_state() -> None:
 
 
 # ---------------------------------------------------------------- shingles
+
+
+@given(st.text(max_size=80) | st.text(alphabet="停運說a1①½Ａ。@[]<>…全文展開 https://t.cn/", max_size=80))
+def test_one_text_is_made_bare_as_many_are(text: str) -> None:
+    folded = fold(text)
+    assert bare(folded) == units([folded]).bare[0]
 
 
 def test_a_sketch_sees_words_not_their_dress() -> None:

@@ -335,7 +335,8 @@ def test_fit_keeps_to_the_bytes_and_to_whole_characters(words: str, limit: int) 
     assert cut == words or (cut.endswith("…") and words.startswith(cut[:-1]))
 
 
-def test_alertmanager_s_webhook_has_its_form(tmp_path: Path, clock: ManualClock, httpserver: HTTPServer) -> None:
+def taken(httpserver: HTTPServer) -> list[dict[str, Any]]:
+    """What the other side of /am is given, and takes."""
     seen: list[dict[str, Any]] = []
 
     def take(request: Request) -> Response:
@@ -343,6 +344,11 @@ def test_alertmanager_s_webhook_has_its_form(tmp_path: Path, clock: ManualClock,
         return Response("", 200)
 
     httpserver.expect_request("/am", method="POST").respond_with_handler(take)
+    return seen
+
+
+def test_alertmanager_s_webhook_has_its_form(tmp_path: Path, clock: ManualClock, httpserver: HTTPServer) -> None:
+    seen = taken(httpserver)
     house = House(
         tmp_path, clock, {"kind": "alertmanager", "url": httpserver.url_for("/am"), "external_url": "http://p"}
     )
@@ -377,13 +383,7 @@ def test_alertmanager_s_webhook_has_its_form(tmp_path: Path, clock: ManualClock,
 def test_a_group_goes_to_alertmanager_s_webhook_as_one(
     tmp_path: Path, clock: ManualClock, httpserver: HTTPServer
 ) -> None:
-    seen: list[dict[str, Any]] = []
-
-    def take(request: Request) -> Response:
-        seen.append(request.get_json())
-        return Response("", 200)
-
-    httpserver.expect_request("/am", method="POST").respond_with_handler(take)
+    seen = taken(httpserver)
     house = House(tmp_path, clock, {"kind": "alertmanager", "url": httpserver.url_for("/am")}, ["level", "signal"])
     deliveries = (Delivery(receiver="group", route="route", group="g"),)
     house.publish(alert("a", deliveries=deliveries), alert("b", deliveries=deliveries, topic="water")).run()
@@ -397,16 +397,11 @@ def test_a_group_goes_to_alertmanager_s_webhook_as_one(
 def test_a_group_is_firing_to_alertmanager_s_webhook_while_one_of_its_alerts_is(
     tmp_path: Path, clock: ManualClock, httpserver: HTTPServer
 ) -> None:
-    seen: list[dict[str, Any]] = []
-
-    def take(request: Request) -> Response:
-        seen.append(request.get_json())
-        return Response("", 200)
+    seen = taken(httpserver)
 
     def said() -> tuple[str, list[tuple[str, str]]]:
         return seen[-1]["status"], [(one["fingerprint"], one["status"]) for one in seen[-1]["alerts"]]
 
-    httpserver.expect_request("/am", method="POST").respond_with_handler(take)
     block = {"kind": "alertmanager", "url": httpserver.url_for("/am")}
     house = House(tmp_path, clock, block, ["level"])
     free = Delivery(receiver="group", route="route", group="g")

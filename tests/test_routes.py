@@ -566,22 +566,24 @@ def about_source(room: Room, topic: str, kind: str, detail: str = "") -> None:
     room.take(Candidate(topic=topic, reason=reason, level=1, sure=0.9, posts=0, voices=0))
 
 
-def test_silence_of_a_source_that_cannot_be_read_is_no_news() -> None:
+def with_paper_failing() -> Room:
+    """The shipped routes, while a source cannot be read and is silent on a topic."""
     room = Room()
     room.settings = replace(room.settings, routes=load().routes)
     room.restart()
     about_source(room, "@source/paper", "source_failing")
     about_source(room, "metro", "absence", "paper")
+    return room
+
+
+def test_silence_of_a_source_that_cannot_be_read_is_no_news() -> None:
+    room = with_paper_failing()
     about_source(room, "water", "absence", "forum")
     assert (room.why(topic="metro"), room.why(topic="water")) == ("inhibited", "")
 
 
 def test_a_silence_is_news_as_soon_as_its_source_can_be_read() -> None:
-    room = Room()
-    room.settings = replace(room.settings, routes=load().routes)
-    room.restart()
-    about_source(room, "@source/paper", "source_failing")
-    about_source(room, "metro", "absence", "paper")
+    room = with_paper_failing()
     reason = Reason(rule="source_failing", kind="source_failing", start=room.now, end=room.now, observed=0.0)
     over = Candidate(topic="@source/paper", reason=reason, level=1, sure=0.9, posts=0, voices=0, over=True)
     room.take(over).restart()
@@ -592,11 +594,7 @@ def test_a_silence_is_news_as_soon_as_its_source_can_be_read() -> None:
 
 
 def test_the_silence_of_two_sources_is_news_as_long_as_one_of_them_can_be_read() -> None:
-    room = Room()
-    room.settings = replace(room.settings, routes=load().routes)
-    room.restart()
-    about_source(room, "@source/paper", "source_failing")
-    about_source(room, "metro", "absence", "paper")
+    room = with_paper_failing()
     about_source(room, "metro", "absence", "forum")
     assert room.why(topic="metro") == ""
     about_source(room, "@source/forum", "source_failing")
